@@ -1,0 +1,191 @@
+#include "base/arena.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fail.h"
+
+enum { ARENA_MAGIC = 0x41524E41, CHUNK_FIRST = 2048, CHUNK_MAX = 256 * 1024 };
+
+struct chunk {
+	struct chunk *next;
+	size_t size, used;
+	alignas(max_align_t) u8 bytes[];
+};
+
+/* One thing to release: a descriptor, or an object with its function. */
+struct owned {
+	struct owned *next;
+	void (*release)(void *);
+	void *object;
+	int fd;
+};
+
+struct arena {
+	u32 magic;
+	size_t budget, used;
+	struct chunk *chunk; /* newest first; the last one is kept by arena_reset */
+	struct owned *owned; /* newest first; the nodes lie in the arena itself */
+};
+
+static void *heap(size_t n)
+{
+	void *p = malloc(n);
+
+	CHECK(p != NULL); /* out of heap: abort (STYLE rule 12) */
+	return p;
+}
+
+static struct chunk *chunk_new(size_t size, struct chunk *next)
+{
+	struct chunk *c = heap(sizeof *c + size);
+
+	c->next = next;
+	c->size = size;
+	c->used = 0;
+	return c;
+}
+
+struct arena *arena_new(size_t budget)
+{
+	struct arena *a = heap(sizeof *a);
+
+	*a = (struct arena){ .magic = ARENA_MAGIC, .budget = budget };
+	a->chunk = chunk_new(CHUNK_FIRST, NULL);
+	return a;
+}
+
+static void release_all(struct arena *a)
+{
+	while (a->owned) {
+		struct owned *o = a->owned;
+		a->owned = o->next;
+		if (o->release)
+			o->release(o->object);
+		else if (o->fd >= 0)
+			close(o->fd);
+	}
+}
+
+static void chunks_free(struct chunk *c)
+{
+	while (c) {
+		struct chunk *next = c->next;
+		free(c);
+		c = next;
+	}
+}
+
+void arena_reset(struct arena *a)
+{
+	CHECK_MAGIC(a, ARENA_MAGIC);
+	release_all(a);
+	while (a->chunk->next) {
+		struct chunk *c = a->chunk;
+		a->chunk = c->next;
+		free(c);
+	}
+	a->chunk->used = 0;
+	a->used = 0;
+}
+
+void arena_free(struct arena **at)
+{
+	struct arena *a = *at;
+
+	if (a == NULL)
+		return;
+	CHECK_MAGIC(a, ARENA_MAGIC);
+	release_all(a);
+	chunks_free(a->chunk);
+	a->magic = 0;
+	free(a);
+	*at = NULL;
+}
+
+static size_t chunk_size_for(const struct arena *a, size_t n)
+{
+	size_t size = a->chunk->size * 2;
+
+	if (size > CHUNK_MAX)
+		size = CHUNK_MAX;
+	return size < n ? n : size;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	size_t rounded;
+	void *p;
+
+	CHECK_MAGIC(a, ARENA_MAGIC);
+	CHECK(size_add(n, alignof(max_align_t) - 1, &rounded));
+	rounded &= ~(alignof(max_align_t) - 1);
+	CHECK(size_add(a->used, rounded, &a->used));
+	CHECK(a->used / ARENA_HARD <= a->budget);
+	if (a->chunk->size - a->chunk->used < rounded)
+		a->chunk = chunk_new(chunk_size_for(a, rounded), a->chunk);
+	p = a->chunk->bytes + a->chunk->used;
+	a->chunk->used += rounded;
+	memset(p, 0, rounded);
+	return p;
+}
+
+void *arena_array(struct arena *a, size_t count, size_t size)
+{
+	size_t n;
+
+	CHECK(size_mul(count, size, &n));
+	return arena_alloc(a, n);
+}
+
+const struct fail *arena_check(const struct arena *a)
+{
+	static const struct fail over = FAIL_STATIC(LIMIT, "out of memory for this request");
+
+	return a->used > a->budget ? &over : NULL;
+}
+
+size_t arena_used(const struct arena *a)
+{
+	return a->used;
+}
+
+static struct owned *owned_new(struct arena *a)
+{
+	struct owned *o = arena_new_of(a, struct owned);
+
+	o->next = a->owned;
+	o->fd = -1;
+	a->owned = o;
+	return o;
+}
+
+int arena_own_fd(struct arena *a, int fd)
+{
+	if (fd >= 0)
+		owned_new(a)->fd = fd;
+	return fd;
+}
+
+int arena_give_fd(struct arena *a, int fd)
+{
+	for (struct owned *o = a->owned; o; o = o->next) {
+		if (!o->release && o->fd == fd) {
+			o->fd = -1;
+			return fd;
+		}
+	}
+	CHECK(!"the arena owns this descriptor");
+	return -1;
+}
+
+void arena_own(struct arena *a, void (*release)(void *), void *object)
+{
+	struct owned *o = owned_new(a);
+
+	o->release = release;
+	o->object = object;
+}
