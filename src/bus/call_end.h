@@ -1,0 +1,4 @@
+/* Forgets what bus/call.h defined. No include guard. */
+#undef CALL
+#undef REQUEST
+#undef ANSWER

@@ -1,0 +1,90 @@
+/* Calls to the office (office.tbl): structs, enums, stubs. */
+#ifndef BUS_OFFICE_H
+#define BUS_OFFICE_H
+
+#include "bus/bus.h"
+
+#define MESSAGE_STRUCTS
+#include "base/message.h"
+#include "bus/call.h"
+#include "bus/office_types.tbl"
+#include "bus/office.tbl"
+#include "base/message_end.h"
+#include "bus/call_end.h"
+#define MESSAGE_PROTOTYPES
+#include "base/message.h"
+#include "bus/call.h"
+#include "bus/office_types.tbl"
+#include "bus/office.tbl"
+#include "base/message_end.h"
+#include "bus/call_end.h"
+
+/* office_NAME(arena, bus, &request, &answer): see bus.h. */
+#define CALL(server, name, number, callers, mode, ticket, request, answer)                         \
+	const struct fail *server##_##name(struct arena *a, struct bus *b,                         \
+					   const struct server##_##name##_request *q,              \
+					   struct server##_##name##_answer *r);
+#include "bus/office.tbl"
+#undef CALL
+
+extern const struct bus_method office_methods[];
+extern const size_t office_methods_n;
+
+enum office_limit {
+	OFFICE_LARGE = 1 << 20, /* a message from here on is spooled in a file of the office's */
+	OFFICE_JOBS_MAX = 64,	/* of one next_job */
+	OFFICE_FETCH_BYTES = 1 << 20, /* of one message_fetch, about */
+	OFFICE_CHANGES_MAX = 65536,
+	OFFICE_MAILBOX_NAME = 1000, /* bytes */
+	OFFICE_MAILBOX_DEPTH = 64,
+	OFFICE_KEYWORDS = 48, /* of one mailbox */
+	OFFICE_KEYWORD_NAME = 128,
+};
+
+enum recipient_result {
+	RECIPIENT_LOCAL,
+	RECIPIENT_REMOTE, /* not a domain of ours */
+	RECIPIENT_UNKNOWN,
+	RECIPIENT_FULL,
+	RECIPIENT_SUSPENDED,
+};
+
+/* RFC 3501 2.3.2 as bits of a row's flags; \Recent belongs to sessions and is not stored. */
+enum flag_bit {
+	FLAG_SEEN = 1 << 0,
+	FLAG_ANSWERED = 1 << 1,
+	FLAG_FLAGGED = 1 << 2,
+	FLAG_DELETED = 1 << 3,
+	FLAG_DRAFT = 1 << 4,
+	FLAG_SYSTEM = 0x1F,
+	FLAG_KEYWORD_FIRST = 8, /* the bit number of the mailbox's first keyword */
+};
+enum flags_mode { FLAGS_REPLACE, FLAGS_ADD, FLAGS_REMOVE };
+
+/* RFC 6154; SPECIAL_INBOX is ours. */
+enum special_use {
+	SPECIAL_NONE,
+	SPECIAL_INBOX,
+	SPECIAL_SENT,
+	SPECIAL_DRAFTS,
+	SPECIAL_JUNK,
+	SPECIAL_TRASH,
+	SPECIAL_ARCHIVE,
+};
+
+enum fetch_want { FETCH_SKELETON = 1 << 0, FETCH_BYTES = 1 << 1, FETCH_HEADER_ONLY = 1 << 2 };
+
+enum job_kind { JOB_DELIVER, JOB_RELAY, JOB_DSN_FAILURE, JOB_DSN_DELAY };
+enum attempt_outcome {
+	ATTEMPT_DELIVERED,
+	ATTEMPT_TEMP,
+	ATTEMPT_PERM,
+	ATTEMPT_BUSY, /* the site is at its limit: again soon, does not count as an attempt */
+};
+enum queue_status { QUEUE_WAITING, QUEUE_ACTIVE, QUEUE_HELD, QUEUE_DSN_DUE };
+enum queue_action { QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DROP };
+
+/* A notice on the one-way pair from office to an edge: 8 bytes, little-endian, the `watch` of office.watch. */
+enum { NOTICE_OVERFLOW = 0 }; /* some were lost: everybody looks for changes */
+
+#endif

@@ -1,0 +1,39 @@
+/* Calls to relay (relay.tbl): structs, enums, stubs. */
+#ifndef BUS_RELAY_H
+#define BUS_RELAY_H
+
+#include "bus/bus.h"
+
+#define MESSAGE_STRUCTS
+#include "base/message.h"
+#include "bus/call.h"
+#include "bus/relay.tbl"
+#include "base/message_end.h"
+#include "bus/call_end.h"
+#define MESSAGE_PROTOTYPES
+#include "base/message.h"
+#include "bus/call.h"
+#include "bus/relay.tbl"
+#include "base/message_end.h"
+#include "bus/call_end.h"
+
+/* relay_NAME(arena, bus, &request, &answer): see bus.h. */
+#define CALL(server, name, number, callers, mode, ticket, request, answer)                         \
+	const struct fail *server##_##name(struct arena *a, struct bus *b,                         \
+					   const struct server##_##name##_request *q,              \
+					   struct server##_##name##_answer *r);
+#include "bus/relay.tbl"
+#undef CALL
+
+extern const struct bus_method relay_methods[];
+extern const size_t relay_methods_n;
+
+enum dns_status {
+	DNS_OK,
+	DNS_NODATA,   /* the name exists, not with this type */
+	DNS_NXDOMAIN, /* no such name */
+	DNS_TEMPFAIL, /* SERVFAIL, timeout */
+	DNS_BOGUS,    /* DNSSEC says it was tampered with */
+};
+
+#endif
