@@ -24,24 +24,27 @@
 /* THREATS H04, M01. */
 enum skeleton_limit {
 	SKELETON_HEADER_BYTES = 256 * 1024, /* of the message header; more is refused */
-	SKELETON_HEADER_FIELDS = 1000,	    /* of the message header; more is refused */
-	SKELETON_PART_HEADER_BYTES = 64 * 1024, /* of one part's header; the rest of it is not looked at */
-	SKELETON_PARTS = 1000,	 /* later ones stay inside the body of the last */
-	SKELETON_DEPTH = 100,	 /* deeper ones stay inside their parent's body */
-	SKELETON_PARAMS = 32,	 /* of one field; later ones are left out */
-	SKELETON_ADDRESSES = 2000, /* in one envelope, all fields together; later ones are left out */
-	SKELETON_PREVIEW = 512,	 /* bytes of UTF-8, cut at a character */
+	SKELETON_HEADER_FIELDS = 1000,      /* of the message header; more is refused */
+	SKELETON_PART_HEADER_BYTES =
+	    64 * 1024,         /* of one part's header; the rest of it is not looked at */
+	SKELETON_PARTS = 1000, /* later ones stay inside the body of the last */
+	SKELETON_DEPTH = 100,  /* deeper ones stay inside their parent's body */
+	SKELETON_PARAMS = 32,  /* of one field; later ones are left out */
+	SKELETON_ADDRESSES =
+	    2000,               /* in one envelope, all fields together; later ones are left out */
+	SKELETON_PREVIEW = 512, /* bytes of UTF-8, cut at a character */
 	SKELETON_BYTES = 1024 * 1024, /* of the encoded skeleton; what does not fit is left out */
 };
 
 enum skeleton_flag {
-	SKELETON_8BIT = 1 << 0,	      /* a byte over 0x7F in the body */
-	SKELETON_HEADER_8BIT = 1 << 1, /* in the header: needs SMTPUTF8 (RFC 6532) when valid UTF-8 */
+	SKELETON_8BIT = 1 << 0, /* a byte over 0x7F in the body */
+	SKELETON_HEADER_8BIT =
+	    1 << 1, /* in the header: needs SMTPUTF8 (RFC 6532) when valid UTF-8 */
 	SKELETON_NUL = 1 << 2,
-	SKELETON_LONG_LINE = 1 << 3, /* over 998 octets, RFC 5322 2.1.1 */
+	SKELETON_LONG_LINE = 1 << 3,   /* over 998 octets, RFC 5322 2.1.1 */
 	SKELETON_BROKEN_MIME = 1 << 4, /* missing end boundary, unreadable Content-Type ... */
-	SKELETON_CUT = 1 << 5,	      /* a limit left something out */
-	SKELETON_MANY_FROM = 1 << 6,  /* more than one From field or address */
+	SKELETON_CUT = 1 << 5,         /* a limit left something out */
+	SKELETON_MANY_FROM = 1 << 6,   /* more than one From field or address */
 	SKELETON_NO_FROM = 1 << 7,
 	SKELETON_NO_DATE = 1 << 8,
 	SKELETON_NO_MESSAGE_ID = 1 << 9,
