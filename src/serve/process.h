@@ -46,6 +46,9 @@ struct process {
 	u8 ticket_secret[32]; /* office and login */
 	u8 tls_ticket_key[80]; /* edges; parent sends a new one every 12 hours through `reload` */
 	int address_table; /* memfd of per-address counts shared by all edges (serve/address_table.h); else -1 */
+	/* The role's own folder as seen from where we are: its full path in before_jail; in after_jail "" when it became the root, else
+	 * still its full path. Append "/name". Only for roles with JAIL_FILES; NULL for others. */
+	const char *folder;
 	int ctl; /* office, login, sign: listening seqpacket socket for ctl, else -1 */
 
 	/* Set before the control thread starts, by before_jail or early in after_jail. Any may be NULL. Run on the control thread. */
