@@ -1,0 +1,109 @@
+/*
+ * Segments: append-only files DATA/store/mail/00000001.seg that hold every message body once, and notes about where it
+ * was placed. docs/format.md describes the bytes. A record never changes once it is acknowledged.
+ *
+ * Writing (struct segments): the writer's thread only. Records gather in memory; segments_flush writes them,
+ * segments_sync makes them durable. The end up to which records are acknowledged is kept in the database,
+ * committed with them: what a segment holds beyond it was never acknowledged and is cut off at the start.
+ * Reading: any thread; also of what is not yet flushed, by the writer's thread.
+ */
+#ifndef OFFICE_STORE_SEGMENT_H
+#define OFFICE_STORE_SEGMENT_H
+
+#include "base/env.h"
+#include "base/fail.h"
+#include "base/str.h"
+
+enum segment_limit {
+	SEGMENT_BYTES = 256 * 1024 * 1024, /* a new one is begun when the last is longer */
+	SEGMENT_BUFFER = 4 * 1024 * 1024,  /* gathered before it is written */
+	SEGMENT_COPY = 256 * 1024,         /* a larger body is copied in such pieces */
+	SEGMENT_SUMMARY_BYTES = 64 * 1024,
+	SEGMENT_NOTE_BYTES = 16 * 1024 * 1024,
+	SEGMENT_MESSAGE_BYTES = 1 << 30,
+	SEGMENT_OPEN = 64, /* read descriptors kept open */
+};
+
+enum record_kind {
+	RECORD_MESSAGE = 1,
+	RECORD_ACCOUNT = 2, /* added, or gone */
+	RECORD_MAILBOX = 3, /* made, renamed, deleted */
+	RECORD_PLACED = 4,  /* a message is now in a mailbox under a uid */
+	RECORD_FLAGS = 5,   /* changed */
+	RECORD_EXPUNGED = 6,
+};
+
+enum { RECORD_HEADER = 64, RECORD_ALIGN = 8, RECORD_VERSION = 1 };
+
+/* Decoded record header. */
+struct record {
+	u8 kind;
+	u64 id;       /* of the message; of the note's account otherwise */
+	u64 time;     /* milliseconds since 1970 */
+	u64 message;  /* bytes */
+	u32 skeleton; /* bytes */
+	u32 summary;  /* bytes; the whole note when it is one */
+	u32 message_crc;
+	u32 small_crc; /* of skeleton and summary */
+};
+
+/* Where a record begins. */
+struct place {
+	u32 segment;
+	u64 offset;
+};
+
+struct segments;
+
+u64 record_length(const struct record *r);     /* with header and padding */
+u64 record_message_at(const struct record *r); /* from the record's begin */
+void record_encode(const struct record *r, u8 out[RECORD_HEADER]);
+/* False: not a record, damaged, of an unknown version, or with lengths beyond the limits. */
+bool record_decode(const u8 in[RECORD_HEADER], struct record *out);
+
+/*
+ * folder: the open "mail" folder (borrowed). tail: the end of what was acknowledged, from the database; bytes
+ * beyond it are cut off; segment 0: nothing was ever written. CORRUPT when the segment is shorter than tail.
+ */
+const struct fail *segments_open(struct arena *a, int folder, const struct env *env,
+				 struct place tail, struct segments **out);
+void segments_close(struct segments **s);
+
+/* The end of all records so far, flushed or not. */
+struct place segments_end(const struct segments *s);
+/* Forgets the records from `end` on, which segments_end gave in this batch: a job was undone. */
+void segments_rewind(struct segments *s, struct place end);
+
+/* A record of small parts: note, or message of at most SEGMENT_COPY bytes. lazy: need not be synced for its own sake. */
+const struct fail *segments_append(struct arena *a, struct segments *s, struct record *r, str small,
+				   str message, bool lazy, struct place *out);
+/* A message whose bytes come from fd, offset 0; r->message says how many. */
+const struct fail *segments_append_fd(struct arena *a, struct segments *s, struct record *r,
+				      str small, int fd, struct place *out);
+/* Written and durable. *synced: false when there was nothing that had to be. A fail of class STORAGE means that the
+ * disk is full and nothing is lost; after any other the segments must not be written to again. */
+const struct fail *segments_sync(struct arena *a, struct segments *s, bool *synced);
+u64 segments_pending(const struct segments *s); /* bytes since the last sync */
+
+/* Header and small part of the record at p, checked by their CRCs. small lives in a. */
+const struct fail *segments_read(struct arena *a, struct segments *s, struct place p,
+				 struct record *r, str *small);
+/* Bytes [from, from + n) of the message; the CRC is checked when that is all of it. */
+const struct fail *segments_read_message(struct arena *a, struct segments *s, struct place p,
+					 const struct record *r, u64 from, size_t n, u8 *out);
+
+/* For verify and salvage: walks a segment's records from *offset on. False: *fail (damage at *offset) or the end. */
+struct segment_walk {
+	int fd;
+	u64 size, offset; /* offset: of the next record */
+};
+const struct fail *segment_walk_open(struct arena *a, int folder, u32 number,
+				     struct segment_walk *w);
+bool segment_walk_next(struct arena *a, struct segment_walk *w, struct record *r, u64 *at,
+		       str *small, bool *damaged);
+/* The message's CRC holds. */
+bool segment_walk_message_good(const struct segment_walk *w, const struct record *r, u64 at);
+/* Numbers of the segments in the folder, ascending. */
+const struct fail *segments_list(struct arena *a, int folder, u32 **out, size_t *n);
+
+#endif
