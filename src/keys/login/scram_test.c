@@ -4,8 +4,8 @@
 #include "keys/login/scram.h"
 
 #define CLIENT_FIRST S("n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
-#define CLIENT_FINAL                                                                               \
-	S("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"                           \
+#define CLIENT_FINAL                                                     \
+	S("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0," \
 	  "p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
 
 static void example_verifier(struct verifier *v)
