@@ -11,7 +11,8 @@
  *
  * A fail also ends the exchange; the caller turns it into its protocol's reply at once:
  *   INVALID   not a mechanism of ours           SYNTAX    no base64, or longer than LOGIN_RESPONSE_MAX
- *   CONFLICT  the client cancelled with "*"     other     TEMP: login cannot be asked now
+ *   CONFLICT  the client cancelled with "*"     DENIED    not without TLS
+ *   others    TEMP: login cannot be asked now
  *
  * Nothing here is logged, and responses are wiped from memory of ours when they were used.
  */
