@@ -1,0 +1,183 @@
+#include "edge/gate/gate.h"
+
+#include "base/arena.h"
+#include "base/chars.h"
+#include "base/check.h"
+#include "base/env.h"
+#include "edge/gate/gate_int.h"
+
+enum { GATE_MAGIC = 0x47415445 };
+
+static const struct fail too_large = FAIL_STATIC(TOO_LARGE, "message too large");
+
+static i64 now(void)
+{
+	return (i64)env_now(env_system());
+}
+
+/* Everything that is stored goes through here: the skeleton sees exactly the stored bytes. */
+static const struct fail *store(struct gate *g, str bytes)
+{
+	if (bytes.n == 0)
+		return NULL;
+	TRY(arena_check(g->arena));
+	TRY(spool_write(&g->spool, bytes));
+	return skeleton_feed(g->parser, bytes);
+}
+
+static const struct fail *store_trace(struct gate *g)
+{
+	struct buf *out = buf_new(g->arena, GATE_PREFIX);
+
+	TRY(trace_print(g->arena, g->rules.trace, g->id, now(), out));
+	return store(g, buf_str(out));
+}
+
+static const struct fail *store_completion(struct gate *g)
+{
+	struct buf *out = buf_new(g->arena, GATE_PREFIX);
+
+	TRY(completion_print(g->arena, g, now(), out));
+	return store(g, buf_str(out));
+}
+
+/* bytes: never cut between CR and LF. */
+static const struct fail *take(struct gate *g, str bytes)
+{
+	size_t header_end;
+
+	TRY(lines_check(&g->lines, bytes, &header_end));
+	if (header_end == SIZE_MAX || !g->rules.complete)
+		return store(g, bytes);
+	TRY(store(g, str_slice(bytes, 0, header_end)));
+	TRY(store_completion(g));
+	return store(g, str_skip(bytes, header_end));
+}
+
+/* A first line that begins with a blank would become a part of our own Received field (THREATS H06). */
+static const struct fail *check_first(struct gate *g, str bytes)
+{
+	if (g->received > 0 || !g->rules.trace || !char_is(bytes.p[0], CHAR_WSP))
+		return NULL;
+	return fail_code(g->arena, FAIL_DENIED, "5.6.0", "the header begins with a folded line");
+}
+
+/* The CR at the end of a piece waits for the byte behind it. What is left in *bytes has whole CRLFs only. */
+static const struct fail *take_held(struct gate *g, str *bytes)
+{
+	if (g->lines.cr) {
+		g->lines.cr = false;
+		if (bytes->p[0] != '\n')
+			return take(g, S("\r")); /* fails: it is bare */
+		TRY(take(g, S("\r\n")));
+		*bytes = str_skip(*bytes, 1);
+	}
+	g->lines.cr = bytes->n > 0 && bytes->p[bytes->n - 1] == '\r';
+	if (g->lines.cr)
+		*bytes = str_slice(*bytes, 0, bytes->n - 1);
+	return NULL;
+}
+
+static const struct fail *receive(struct gate *g, str bytes)
+{
+	TRY(check_first(g, bytes));
+	if (bytes.n > g->rules.size_max - g->received)
+		return &too_large;
+	g->received += bytes.n;
+	TRY(take_held(g, &bytes));
+	return take(g, bytes);
+}
+
+static const struct fail *gate_write(struct sink *k, struct arena *turn, str bytes)
+{
+	struct gate *g = (struct gate *)((u8 *)k - offsetof(struct gate, sink));
+
+	(void)turn; /* what is kept must outlive the turn */
+	CHECK_MAGIC(g, GATE_MAGIC);
+	if (!g->fail && bytes.n > 0)
+		g->fail = receive(g, bytes);
+	return g->fail;
+}
+
+const struct fail *gate_new(struct arena *a, struct bus *office, const struct gate_rules *rules,
+			    struct gate **out)
+{
+	struct gate *g = arena_new_of(a, struct gate);
+
+	g->magic = GATE_MAGIC;
+	g->sink.write = gate_write;
+	g->rules = *rules;
+	g->arena = a;
+	g->parser = skeleton_parser_new(a);
+	TRY(spool_open(&g->spool, a, office, rules->size_hint, &g->id));
+	if (rules->trace)
+		TRY(store_trace(g));
+	*out = g;
+	return NULL;
+}
+
+struct sink *gate_sink(struct gate *g)
+{
+	CHECK_MAGIC(g, GATE_MAGIC);
+	return &g->sink;
+}
+
+u64 gate_received(const struct gate *g)
+{
+	CHECK_MAGIC(g, GATE_MAGIC);
+	return g->received;
+}
+
+u64 gate_id(const struct gate *g)
+{
+	CHECK_MAGIC(g, GATE_MAGIC);
+	return g->id;
+}
+
+/* A message that is all header has no empty line before which the missing fields could stand. */
+static const struct fail *end_header(struct gate *g)
+{
+	if (!g->rules.complete || g->lines.body)
+		return NULL;
+	if (g->lines.column > 0)
+		TRY(take(g, S("\r\n")));
+	return store_completion(g);
+}
+
+static const struct fail *check_hops(const struct gate *g, const struct skeleton *s)
+{
+	u64 others = s->received - (g->rules.trace && s->received > 0 ? 1 : 0);
+
+	if (g->rules.hops == 0 || others <= g->rules.hops)
+		return NULL;
+	return fail_code(g->arena, FAIL_DENIED, "5.4.6", "a mail loop: too many Received fields");
+}
+
+static const struct fail *finish(struct gate *g, struct gate_message *out)
+{
+	const struct skeleton *s;
+	str tail;
+
+	if (g->lines.cr)
+		return take(g, S("\r")); /* fails: it is bare */
+	TRY(end_header(g));
+	TRY(skeleton_finish(g->parser, &s));
+	TRY(check_hops(g, s));
+	tail = skeleton_encode(g->arena, s);
+	TRY(arena_check(g->arena));
+	TRY(spool_close(&g->spool, tail));
+	*out = (struct gate_message){ .id = g->id,
+				      .body = g->spool.fd,
+				      .size = g->spool.size,
+				      .skeleton_bytes = tail.n,
+				      .skeleton = s };
+	return NULL;
+}
+
+const struct fail *gate_finish(struct gate *g, struct gate_message *out)
+{
+	CHECK_MAGIC(g, GATE_MAGIC);
+	if (!g->fail)
+		g->fail = finish(g, out);
+	return g->fail;
+}

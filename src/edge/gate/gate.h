@@ -1,0 +1,70 @@
+/*
+ * The gate: every message enters through here, once. A sink that is fed the bytes as they come from the peer, and while they pass
+ *
+ *  - writes our Received field in front (RFC 5321 4.4) and, for submission, Date and Message-ID at the end of the header when they
+ *    are missing (RFC 6409 8.1, 8.2, 8.3),
+ *  - refuses what must not be stored: a bare CR or LF anywhere (BDAT and literals can carry them; THREATS S01, S02), a NUL in the
+ *    header (S14), a line over GATE_LINE, more bytes than allowed (S20, S22), more Received fields than `hops`,
+ *  - parses the skeleton (text/skeleton.h),
+ *  - stores: in a memfd, from OFFICE_LARGE on in the unlinked file that the office hands out.
+ *
+ * What is stored is what came, byte for byte, behind our own fields: lines of 999 bytes up to GATE_LINE are kept as they are (S13;
+ * relay sees SKELETON_LONG_LINE), NULs in the body too, 8-bit bytes whatever BODY= or SMTPUTF8 said (as every large server does;
+ * SKELETON_8BIT and SKELETON_HEADER_8BIT tell relay).
+ *
+ * Owned by one thread at a time. Everything lives as long as the arena given to gate_new, which owns the descriptor.
+ */
+#ifndef EDGE_GATE_GATE_H
+#define EDGE_GATE_GATE_H
+
+#include "bus/office.h"
+#include "serve/serve.h"
+#include "text/skeleton.h"
+
+enum gate_limit {
+	GATE_LINE = 64 * 1024,   /* bytes of a line without its CRLF */
+	GATE_PREFIX = 16 * 1024, /* of our own fields together */
+};
+
+/* What Received says (RFC 5321 4.4). Strings are checked here again: nothing a peer said can break the field. */
+struct gate_trace {
+	str helo;    /* as the client gave it: a domain or an address literal */
+	str address; /* of the client, "192.0.2.1" or "2001:db8::1" */
+	bool address_is_ipv6;
+	str by;        /* our name */
+	str with;      /* "ESMTPSA": RFC 3848, RFC 6531 4.3 */
+	str tls;       /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
+	str recipient; /* the only one, or empty (more would tell of hidden ones) */
+};
+
+struct gate_rules {
+	const struct gate_trace *trace; /* NULL: no Received (APPEND) */
+	u64 size_max;                   /* of what the peer sends; our fields are not counted */
+	u64 size_hint;                  /* what SIZE= said; 0: not known */
+	u64 hops;      /* most Received fields, ours not counted; 0: not looked at */
+	bool complete; /* add Date and Message-ID when missing */
+	str domain;    /* of a Message-ID made here */
+};
+
+struct gate;
+
+/* Asks the office for an id (and a file, when size_hint says large). office is borrowed. */
+const struct fail *gate_new(struct arena *a, struct bus *office, const struct gate_rules *rules,
+			    struct gate **out);
+struct sink *gate_sink(struct gate *g);
+u64 gate_received(const struct gate *g); /* bytes from the peer so far */
+u64 gate_id(const struct gate *g);
+
+/* The message as message_commit and message_append want it. */
+struct gate_message {
+	u64 id;
+	int body;           /* sealed memfd, or the office's file: message, then encoded skeleton */
+	u64 size;           /* of the message */
+	u64 skeleton_bytes; /* of the encoded skeleton behind it */
+	const struct skeleton *skeleton;
+};
+
+/* The last byte has come. Once; after a fail (here or in the sink) the gate is good for nothing. */
+const struct fail *gate_finish(struct gate *g, struct gate_message *out);
+
+#endif
