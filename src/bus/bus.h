@@ -27,6 +27,10 @@ enum {
 	BUS_BODY_MAX = 32 * 1024 * 1024,
 	BUS_CALL_MS = 60 * 1000, /* budget of a call that is not BUS_PARK */
 	BUS_ARENA = 64 * 1024 * 1024, /* budget of one call at the server */
+	BUS_UNDER_WAY = 2048, /* calls of one peer at once; beyond it we stop reading from it until some are answered */
+	BUS_UNSENT = 16 * 1024 * 1024, /* bytes of answers kept for a peer that does not read */
+	BUS_UNSENT_FDS = 512,	       /* and descriptors */
+	BUS_CTL_PEERS = 64,	       /* connections of one listening socket at once */
 };
 
 enum bus_mode { BUS_READ, BUS_WRITE, BUS_PARK };
@@ -63,7 +67,9 @@ struct bus;
 struct bus *bus_new(int fd); /* takes fd (-1: none yet); lives as long as the process */
 /* The server restarted: takes the new pair. Calls under way on the old one fail UNAVAILABLE. */
 void bus_replace(struct bus *b, int fd);
-/* What the generated stubs call. budget_ms 0: the method's own (BUS_PARK waits for ever). */
+/* How long this bus has been without a server, in milliseconds; 0: it has one, as far as calls have shown. */
+u64 bus_lost_ms(struct bus *b);
+/* What the generated stubs call. Waits for BUS_CALL_MS; when the method is BUS_PARK, for ever. */
 const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_method *m,
 			    const void *request, void *answer);
 
