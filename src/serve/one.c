@@ -1,0 +1,38 @@
+/* One session over one descriptor, in the caller's thread: for unit tests, talk scripts and fuzzers. See serve_one in serve.h. */
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include "base/check.h"
+#include "base/fd.h"
+#include "serve/session_int.h"
+
+/* Until the descriptor or the clock has something for it. */
+static void wait_for(const struct session *s)
+{
+	struct pollfd p = { .fd = s->stream.fd };
+	u64 due = session_due(s), now = session_now(s);
+	int ms = -1;
+
+	if (s->want & EPOLLIN)
+		p.events |= POLLIN;
+	if (s->want & EPOLLOUT)
+		p.events |= POLLOUT;
+	if (due)
+		ms = due <= now ? 0 : due - now > 1000 ? 1000 : (int)(due - now);
+	if (p.events == 0)
+		p.fd = -1; /* a pause: only the clock */
+	poll(&p, 1, ms);
+}
+
+void serve_one(struct process *p, const struct protocol *protocol, enum service service, int fd)
+{
+	struct session *s;
+
+	CHECK(fd_nonblock(fd));
+	s = session_new(p, protocol, service, fd, 1);
+	while (session_run(s, NULL) != SESSION_END) {
+		session_compact(s);
+		wait_for(s);
+	}
+	session_free(s);
+}

@@ -1,0 +1,131 @@
+/*
+ * The stream over TLS: OpenSSL's five answers become ours. RFC 8446, RFC 9266.
+ * OpenSSL's error queue belongs to the thread: emptied before each call, or a stale error would end another session.
+ */
+#include "serve/tls_stream.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include "base/check.h"
+
+static enum stream_state judge(struct stream *s, int result)
+{
+	switch (SSL_get_error(s->tls, result)) {
+	case SSL_ERROR_WANT_READ:
+		return STREAM_WANT_READ;
+	case SSL_ERROR_WANT_WRITE:
+		return STREAM_WANT_WRITE;
+	case SSL_ERROR_ZERO_RETURN:
+		s->ended = true;
+		return STREAM_END;
+	default: /* also an end without close_notify: RFC 8446 6.1 calls it a truncation */
+		s->ended = true;
+		ERR_clear_error();
+		return STREAM_BROKEN;
+	}
+}
+
+static enum stream_state tls_handshake(struct stream *s)
+{
+	int r;
+
+	ERR_clear_error();
+	r = SSL_do_handshake(s->tls);
+	return r == 1 ? STREAM_OK : judge(s, r);
+}
+
+static enum stream_state tls_read(struct stream *s, u8 *out, size_t n, size_t *got)
+{
+	int r;
+
+	*got = 0;
+	if (s->ended)
+		return STREAM_END;
+	ERR_clear_error();
+	r = SSL_read_ex(s->tls, out, n, got);
+	return r == 1 ? STREAM_OK : judge(s, r);
+}
+
+static enum stream_state tls_write(struct stream *s, str bytes, size_t *put)
+{
+	int r;
+
+	*put = 0;
+	ERR_clear_error();
+	r = SSL_write_ex(s->tls, bytes.p, bytes.n, put);
+	return r == 1 ? STREAM_OK : judge(s, r);
+}
+
+static bool tls_pending(struct stream *s)
+{
+	u8 byte;
+	size_t got;
+
+	if (s->ended)
+		return false;
+	ERR_clear_error();
+	return SSL_peek_ex(s->tls, &byte, 1, &got) == 1;
+}
+
+static void tls_goodbye(struct stream *s)
+{
+	ERR_clear_error();
+	if (SSL_is_init_finished(s->tls) &&
+	    SSL_get_shutdown(s->tls) != (SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN))
+		SSL_shutdown(s->tls);
+	shutdown(s->fd, SHUT_WR);
+}
+
+static const struct stream_ops tls_ops = {
+	.handshake = tls_handshake,
+	.read = tls_read,
+	.write = tls_write,
+	.pending = tls_pending,
+	.goodbye = tls_goodbye,
+};
+
+/* Counts the KeyUpdates that come in. OpenSSL goes on reading while there are more of them, so the socket is cut here. */
+static void count_key_updates(int write_p, int version, int type, const void *bytes, size_t n,
+			      SSL *tls, void *context)
+{
+	u8 *count = context;
+
+	(void)version;
+	if (write_p || type != SSL3_RT_HANDSHAKE || n == 0 ||
+	    *(const u8 *)bytes != SSL3_MT_KEY_UPDATE)
+		return;
+	if (++*count > TLS_KEY_UPDATES)
+		shutdown(SSL_get_fd(tls), SHUT_RDWR);
+}
+
+bool tls_stream_start(struct stream *s, SSL *tls)
+{
+	CHECK(s->tls == NULL);
+	if (SSL_set_fd(tls, s->fd) != 1) {
+		SSL_free(tls);
+		return false;
+	}
+	SSL_set_accept_state(tls);
+	s->tls = tls;
+	s->ops = &tls_ops;
+	SSL_set_msg_callback(tls, count_key_updates);
+	SSL_set_msg_callback_arg(tls, &s->key_updates);
+	return true;
+}
+
+str tls_stream_text(const struct stream *s, struct arena *a)
+{
+	return str_format(a, "%s %s", SSL_get_version(s->tls), SSL_get_cipher_name(s->tls));
+}
+
+bool tls_stream_binding(const struct stream *s, u8 out[32])
+{
+	static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 4.2 */
+
+	if (SSL_version(s->tls) < TLS1_3_VERSION)
+		return false;
+	return SSL_export_keying_material(s->tls, out, 32, label, sizeof label - 1, NULL, 0, 0) ==
+	       1;
+}
