@@ -29,6 +29,8 @@ struct base64_reader {
 	u8 count; /* sextets held, 0 to 3 */
 };
 void base64_read(struct base64_reader *r, str text, struct buf *out);
+/* What stands before a missing pad counts too. */
+void base64_finish(struct base64_reader *r, struct buf *out);
 
 /* --- quoted-printable --- */
 /* Streaming, lenient: a '=' that is no escape stays; blanks at a line's end go. Zero it to start. */
@@ -66,6 +68,11 @@ bool utf7_decode(struct buf *out, str text) NODISCARD;
 str words_decode(struct arena *a, str value);
 /* utf8 as encoded words of at most 75 bytes, whole characters each, separated by `between` (CRLF SP, or SP). */
 void words_encode(struct buf *out, str utf8, str between);
+/* One encoded word of at most max bytes (24 or more) from the start of utf8; how many bytes of it that took. */
+size_t words_encode_one(struct buf *out, str utf8, size_t max);
+
+/* CR, LF, NUL and the other controls become SP, in place: for text that goes into one line. */
+void encoding_blank_controls(u8 *p, size_t n);
 
 /* --- parameters of a field: type; a=b; c*0*=utf-8''d --- */
 struct param {

@@ -48,9 +48,20 @@ enum skeleton_flag {
 	SKELETON_NO_FROM = 1 << 7,
 	SKELETON_NO_DATE = 1 << 8,
 	SKELETON_NO_MESSAGE_ID = 1 << 9,
-	SKELETON_ATTACHMENT = 1 << 10, /* a leaf that is not inline text */
+	SKELETON_ATTACHMENT = 1 << 10, /* a part that is neither multipart nor inline text */
 };
 
+/*
+ * What readers may rely on (skeleton_decode checks it): a multipart has at least one child, a
+ * message/rfc822 exactly one. What could not keep that is called by another name: a multipart without
+ * a part in it is TEXT PLAIN (RFC 2045 5.2), a message/rfc822 beyond a limit APPLICATION OCTET-STREAM.
+ *
+ * Where a field stands twice the first counts. A boundary line is "--", the whole boundary, perhaps
+ * "--", blanks; the innermost open multipart that it fits has it, and what is open inside ends there.
+ * not: RFC 2046 5.1.1 lets a longer line match too; that makes "a" match the boundary "ab".
+ * sender and reply_to are empty when they do not stand in the message; an address without a host has
+ * "MISSING_DOMAIN" there, one without a local part "MISSING_MAILBOX".
+ */
 struct skeleton_parser;
 
 /* Makes everything in a; skeletons and errors live as long as it. */
