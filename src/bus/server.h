@@ -31,16 +31,16 @@ void bus_serve(const bus_serve_function *table, size_t n, struct bus_call *call)
 #endif
 
 #if defined(SERVE_PROTOTYPES)
-#define CALL(server, name, number, callers, mode, ticket, request, answer)                  \
+#define CALL(server, name, number, callers, mode, ticket, asked, answered)                  \
 	const struct fail *server##_serve_##name(struct bus_call *call,                     \
 						 const struct server##_##name##_request *q, \
 						 struct server##_##name##_answer *r);
 #elif defined(SERVE_FUNCTIONS)
-#define CALL(server, name, number, callers, mode, ticket, request, answer)       \
+#define CALL(server, name, number, callers, mode, ticket, asked, answered)       \
 	static const struct fail *serve_##name(struct bus_call *call)            \
 	{                                                                        \
 		return server##_serve_##name(call, call->request, call->answer); \
 	}
 #elif defined(SERVE_ROWS)
-#define CALL(server, name, number, callers, mode, ticket, request, answer) [number] = serve_##name,
+#define CALL(server, name, number, callers, mode, ticket, asked, answered) [number] = serve_##name,
 #endif

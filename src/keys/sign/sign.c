@@ -1,0 +1,230 @@
+/*
+ * keys sign: holds the private keys of TLS, and signs what handshakes of the edges ask for. Everything is read before the jail; in the
+ * jail it has no files, no network, only its bus. New certificates (ctl or SIGHUP): it ends, parent starts it anew, and the edges, which
+ * keep asking `certificates`, learn what changed; a handshake that needs a signature meanwhile waits.
+ *
+ * One thread: a signature takes 30 microseconds (P-256) to 400 (RSA-2048).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/crc32c.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "keys/sign/key_pair.h"
+#include "serve/process.h"
+
+enum { SIGN_PAIRS = 64, SIGN_FILE_MAX = 256 * 1024 };
+
+struct sign {
+	struct bus_server *server;
+	struct key_pair pairs[SIGN_PAIRS];
+	struct certificate certificates[SIGN_PAIRS]; /* of the pairs, side by side for the answer */
+	size_t n;
+	u64 serial; /* of the whole set: never the same for two sets */
+};
+
+#define SERVE_PROTOTYPES
+#include "bus/server.h"
+#include "bus/sign.tbl"
+#include "bus/server_end.h"
+
+/* The set never changes in this process: a caller that has it waits until we are no more. */
+const struct fail *sign_serve_certificates(struct bus_call *call,
+					   const struct sign_certificates_request *q,
+					   struct sign_certificates_answer *r)
+{
+	const struct sign *s = call->context;
+
+	if (q->known == s->serial)
+		return BUS_LATER; /* never: it fails UNAVAILABLE when we end, and is asked again */
+	r->serial = s->serial;
+	r->certificates = s->certificates;
+	r->certificates_n = s->n;
+	return NULL;
+}
+
+const struct fail *sign_serve_tls_sign(struct bus_call *call, const struct sign_tls_sign_request *q,
+				       struct sign_tls_sign_answer *r)
+{
+	const struct sign *s = call->context;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->pairs[i].certificate.key == q->key)
+			return key_pair_sign(call->arena, &s->pairs[i], (enum sign_scheme)q->scheme,
+					     q->digest, &r->signature);
+	return fail_new(call->arena, FAIL_NOT_FOUND, "no such key");
+}
+
+#define SERVE_FUNCTIONS
+#include "bus/server.h"
+#include "bus/sign.tbl"
+#include "bus/server_end.h"
+
+static const bus_serve_function functions[] = {
+#define SERVE_ROWS
+#include "bus/server.h"
+#include "bus/sign.tbl"
+#include "bus/server_end.h"
+};
+
+static void dispatch(void *context, struct bus_call *call)
+{
+	call->context = context;
+	bus_serve(functions, ARRAY_LEN(functions), call);
+}
+
+static void peer_gone(void *context, const struct bus_peer *peer)
+{
+	(void)context;
+	(void)peer;
+}
+
+/* Where a copy of a pair that was good is kept: "DATA/keys/kept-<checksum of its setting>.crt" or ".key". */
+static str kept_path(struct process *p, str setting, const char *suffix)
+{
+	return str_format(p->arena, "%.*s/keys/kept-%08x.%s", STR_ARG(p->config->server_data),
+			  crc32c(0, setting), suffix);
+}
+
+static const struct fail *copy_file(struct process *p, str from, str to)
+{
+	int in = open(cstr(p->arena, from) ?: "", O_RDONLY | O_CLOEXEC);
+	int out = open(cstr(p->arena, to) ?: "",
+		       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+	str bytes;
+
+	arena_own_fd(p->arena, in);
+	arena_own_fd(p->arena, out);
+	if (in < 0 || out < 0 || fstat(in, &st) != 0)
+		return fail_errno(p->arena, errno, "keeping a copy of a certificate");
+	if (st.st_size > SIGN_FILE_MAX)
+		return fail_new(p->arena, FAIL_INVALID, "a PEM file of more than %d bytes",
+				SIGN_FILE_MAX);
+	TRY(fd_read(p->arena, in, 0, (size_t)st.st_size, &bytes));
+	if (!fd_write_all(out, bytes))
+		return fail_errno(p->arena, errno, "keeping a copy of a certificate");
+	return NULL;
+}
+
+/*
+ * One "CERT:KEY" of tls.certificate. A pair that cannot be used (half renewed, say) must not take TLS away: then the copy of the last
+ * one that could be used serves on, and the log says so (THREATS T11).
+ */
+static const struct fail *load_pair(struct process *p, str setting, struct key_pair *out)
+{
+	size_t colon = str_find(setting, ':');
+	str certificate = str_slice(setting, 0, colon), key = str_skip(setting, colon + 1);
+	str kept_certificate = kept_path(p, setting, "crt"),
+	    kept_key = kept_path(p, setting, "key");
+	const struct fail *f;
+
+	if (colon == SIZE_MAX)
+		return fail_new(p->arena, FAIL_INVALID,
+				"tls.certificate: expected CERT:KEY, not %.*s", STR_ARG(setting));
+	f = key_pair_load(p->arena, certificate, key, out);
+	if (f) {
+		LOG(ERROR, "sign.bad_pair", LOG_STR("pair", setting), LOG_FAIL("why", f));
+		return key_pair_load(p->arena, kept_certificate, kept_key, out) ? f : NULL;
+	}
+	f = copy_file(p, certificate, kept_certificate);
+	if (f == NULL)
+		f = copy_file(p, key, kept_key);
+	if (f)
+		LOG(WARN, "sign.not_kept", LOG_STR("pair", setting), LOG_FAIL("why", f));
+	return NULL;
+}
+
+static const struct fail *load_configured(struct process *p, struct sign *s)
+{
+	const struct str_list *list = &p->config->tls_certificate;
+
+	for (; s->n < list->n && s->n < SIGN_PAIRS; s->n++)
+		TRY(load_pair(p, list->items[s->n], &s->pairs[s->n]));
+	return NULL;
+}
+
+static const struct fail *load_self_signed(struct process *p, struct sign *s)
+{
+	str certificate =
+	    str_format(p->arena, "%.*s/keys/selfsigned.crt", STR_ARG(p->config->server_data));
+	str key = str_format(p->arena, "%.*s/keys/selfsigned.key", STR_ARG(p->config->server_data));
+
+	if (access(cstr(p->arena, certificate) ?: "", F_OK) != 0)
+		TRY(key_pair_make(p->arena, certificate, key, p->config->server_hostname));
+	TRY(key_pair_load(p->arena, certificate, key, &s->pairs[0]));
+	s->n = 1;
+	return NULL;
+}
+
+static void number_set(struct sign *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		s->pairs[i].certificate.is_default = i == 0;
+		s->certificates[i] = s->pairs[i].certificate;
+		for (size_t c = 0; c < s->certificates[i].chain_n; c++) {
+			u8 digest[32];
+			u64 part;
+			EVP_Digest(s->certificates[i].chain[c].p, s->certificates[i].chain[c].n,
+				   digest, NULL, EVP_sha256(), NULL);
+			memcpy(&part, digest, sizeof part);
+			s->serial = (s->serial ^ part) * 0x9E3779B97F4A7C15u;
+		}
+	}
+	if (s->serial == 0) /* 0 means "knows none" */
+		s->serial = 1;
+}
+
+const struct fail *sign_before_jail(struct process *p)
+{
+	struct sign *s = arena_new_of(p->arena, struct sign);
+
+	p->state = s;
+	if (p->config->tls_certificate.n)
+		TRY(load_configured(p, s));
+	else
+		TRY(load_self_signed(p, s));
+	number_set(s);
+	LOG(INFO, "sign.keys", LOG_U64("pairs", s->n));
+	return NULL;
+}
+
+static void peer_new(struct process *p, u32 role, u32 instance, int fd, int notices)
+{
+	struct sign *s = p->state;
+
+	(void)notices; /* sign has none to send */
+	bus_server_add(s->server, fd, role, instance);
+}
+
+static void stop(struct process *p)
+{
+	struct sign *s = p->state;
+
+	bus_server_stop(s->server);
+}
+
+static void reload(struct process *p, const struct config *config)
+{
+	(void)config; /* read anew by the next one */
+	stop(p);
+}
+
+const struct fail *sign_after_jail(struct process *p)
+{
+	struct sign *s = p->state;
+
+	s->server = bus_server_new(sign_methods, sign_methods_n, dispatch, peer_gone, s);
+	p->peer = peer_new;
+	p->stop = stop;
+	p->reload = reload;
+	process_ready(p);
+	bus_server_run(s->server);
+	return NULL;
+}
