@@ -7,13 +7,13 @@
 
 #include "base/arena.h"
 #include "base/check.h"
-#include "base/log.h"
+#include "bus/office.h"
 #include "edge/imap/imap.h"
 #include "edge/pop3/pop3.h"
 #include "edge/smtp/smtp.h"
 #include "text/charset.h"
 
-enum { NOTICE_BYTES = 8, NOTICE_RETRY_MS = 100 };
+enum { NOTICE_BYTES = 8, NOTICE_RETRY_MS = 1000 };
 
 const struct config *edge_config(struct process *p)
 {

@@ -42,8 +42,8 @@ static str json_object(struct arena *a, const struct event_argument *arguments, 
 	return out->full ? S("{}") : buf_str(out);
 }
 
-void event_note(struct event_batch *b, u64 message, const char *stage, const char *code,
-		const struct event_argument *arguments, size_t n)
+void event_batch_note(struct event_batch *b, u64 message, const char *stage, const char *code,
+		      const struct event_argument *arguments, size_t n)
 {
 	if (b->n == EVENT_BATCH) {
 		b->dropped++;
@@ -62,7 +62,7 @@ void event_note(struct event_batch *b, u64 message, const char *stage, const cha
 	};
 }
 
-void event_flush(struct event_batch *b, struct bus *office, const struct client_info *client)
+void event_batch_flush(struct event_batch *b, struct bus *office, const struct client_info *client)
 {
 	struct office_event_add_request q = { .client = *client,
 					      .events = b->records,
@@ -77,10 +77,10 @@ void event_flush(struct event_batch *b, struct bus *office, const struct client_
 	}
 	if (b->dropped > 0)
 		LOG(WARN, "edge.events_beyond_batch", LOG_U64("count", b->dropped));
-	event_drop(b);
+	event_batch_drop(b);
 }
 
-void event_drop(struct event_batch *b)
+void event_batch_drop(struct event_batch *b)
 {
 	if (b->arena)
 		arena_free(&b->arena);

@@ -3,7 +3,7 @@
  * here and go to the office in one call when the session ends or the batch is full, so a flood of refusals is a
  * trickle of commits; what is beyond the batch is counted, not kept.
  *
- * In a session's state, zeroed at first. event_flush() calls the bus: only from a turn, never from close().
+ * In a session's state, zeroed at first. event_batch_flush() calls the bus: only from a turn, never from close().
  */
 #ifndef EDGE_EVENT_H
 #define EDGE_EVENT_H
@@ -41,11 +41,11 @@ struct event_argument {
 
 /* stage: "mx", "lmtp", "msa", "imap", ...; code: a row of office/event.tbl, by name. Copies everything; bytes of
  * peers are escaped here. */
-void event_note(struct event_batch *b, u64 message, const char *stage, const char *code,
-		const struct event_argument *arguments, size_t n);
+void event_batch_note(struct event_batch *b, u64 message, const char *stage, const char *code,
+		      const struct event_argument *arguments, size_t n);
 /* Sends what was noted, and forgets it, whether the office took it or not (then a log line says so). */
-void event_flush(struct event_batch *b, struct bus *office, const struct client_info *client);
+void event_batch_flush(struct event_batch *b, struct bus *office, const struct client_info *client);
 /* Forgets without sending: for close(). */
-void event_drop(struct event_batch *b);
+void event_batch_drop(struct event_batch *b);
 
 #endif

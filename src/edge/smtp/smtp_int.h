@@ -1,0 +1,188 @@
+/* What the files of edge/smtp, and the policies of edge/mx and edge/msa, share. */
+#ifndef EDGE_SMTP_SMTP_INT_H
+#define EDGE_SMTP_SMTP_INT_H
+
+#include "base/arena.h"
+#include "base/scan.h"
+#include "bus/office.h"
+#include "edge/event.h"
+#include "edge/gate/gate.h"
+#include "edge/sasl.h"
+#include "edge/smtp/reply.h"
+#include "serve/serve.h"
+#include "text/smtp_command.h"
+
+/* What is not in the configuration (mail.size, mail.recipients, mail.hops, limit.errors, limit.smtp_idle, limit.login_time). */
+enum smtp_session_limit {
+	SMTP_LINE =
+	    2048, /* a command but AUTH, without CRLF: RFC 5321 4.5.3.1.4 has 512, extensions add */
+	SMTP_JUNK = 100,        /* commands that move no mail, between two messages (THREATS S27) */
+	SMTP_MESSAGES = 100000, /* transactions of one session */
+	SMTP_TINY = 512, /* a BDAT chunk below this, and not the last, is tiny (THREATS S09) */
+	SMTP_TINY_CHUNKS = 1000,       /* of one transaction */
+	SMTP_RECIPIENTS_FIRST = 8,     /* room in the list at first; doubled */
+	SMTP_RECIPIENT_BYTES = 2048,   /* budget of each recipient allowed */
+	SMTP_MESSAGE_ARENA = 16 << 20, /* budget for the header and skeleton of one message */
+	SMTP_TURN_ARENA = 1 << 20,
+	SMTP_KEEP_ARENA = 32 * 1024,
+};
+
+/* Where a session stands (RFC 5321 4.1.4); follows from the session, never kept apart from it. */
+enum smtp_state {
+	IN_START = 1 << 0, /* no EHLO yet */
+	IN_READY = 1 << 1,
+	IN_MAIL = 1 << 2, /* a sender, no recipient */
+	IN_RCPT = 1 << 3,
+	IN_CHUNK = 1 << 4, /* a BDAT was taken, more must come */
+	IN_ANY = IN_START | IN_READY | IN_MAIL | IN_RCPT | IN_CHUNK,
+};
+
+enum smtp_needs {
+	NEEDS_TLS = 1 << 0,
+	NEEDS_CLEAR = 1 << 1,
+	NEEDS_LOGIN = 1 << 2,
+	NEEDS_NOBODY = 1 << 3,
+	NEEDS_EHLO = 1 << 4,
+};
+
+enum smtp_verb_flag {
+	VERB_LAST = 1 << 0,
+	VERB_JUNK = 1 << 1,
+	VERB_LONG = 1 << 2,
+	VERB_CHUNK = 1 << 3,
+};
+
+enum smtp_services {
+	FOR_MX = 1 << 0,
+	FOR_LMTP = 1 << 1,
+	FOR_PEOPLE = 1 << 2,
+	FOR_SMTP = FOR_MX | FOR_PEOPLE,
+	FOR_ALL = FOR_SMTP | FOR_LMTP,
+};
+
+/* What the next unit of input is. */
+enum smtp_input {
+	INPUT_COMMAND,
+	INPUT_RESPONSE, /* of a SASL exchange */
+	INPUT_PAUSE,    /* none: a penalty; `later` is said after it */
+	INPUT_DATA,
+	INPUT_CHUNK,
+	INPUT_DISCARD, /* a chunk that was refused; `later` is said after it */
+};
+
+/*
+ * One mail transaction: from MAIL to the answer to its last byte. Everything that hangs on it is in its arena, policy's state included,
+ * and whatever ends it destroys it whole (THREATS S05-S07).
+ */
+struct transaction {
+	struct arena *arena;
+	struct smtp_mail mail;
+	str sender;                   /* canonical; empty: the null reverse-path */
+	struct recipient *recipients; /* canonical, as they were accepted, duplicates too */
+	size_t recipients_n, recipients_cap;
+	struct gate *gate; /* from DATA or the first BDAT on */
+	bool chunked;
+	u32 tiny_chunks;
+};
+
+struct smtp {
+	u32 magic;
+	struct session *session;
+	const struct smtp_policy *policy;
+	enum smtp_services service;
+	bool greeted, extended; /* EHLO, HELO or LHLO was said; not HELO */
+	u8 helo[ADDRESS_DOMAIN];
+	size_t helo_n;
+	struct transaction *transaction; /* NULL: none */
+	struct sasl sasl;
+	u8 mechanism[SMTP_MECHANISM]; /* of the exchange, for its event */
+	size_t mechanism_n;
+	const struct sasl_login *login; /* NULL: nobody */
+	enum smtp_input input;
+	bool last_chunk;             /* INPUT_CHUNK: it said LAST */
+	const struct reply *refusal; /* for VERB_CHUNK: what to say when its octets are read */
+	struct reply later;          /* its texts are in the two members below */
+	u8 later_enhanced[16], later_text[REPLY_LINE];
+	struct sink discard;
+	u64 errors;
+	u32 junk, messages;
+	struct event_batch events;
+};
+
+/* What a service decides. A fail refuses; for sender and message it ends the transaction. */
+struct smtp_policy {
+	const char *stage; /* of its events */
+	bool completes;    /* adds what is missing in the header (RFC 6409 8) */
+	const struct fail *(*sender)(struct smtp *s, struct transaction *t);
+	/* address: canonical. *out: as it is to be stored; lives as long as the transaction. */
+	const struct fail *(*recipient)(struct smtp *s, struct transaction *t, str address,
+					str *out);
+	const struct fail *(*message)(struct smtp *s, struct transaction *t,
+				      const struct gate_message *m);
+};
+extern const struct smtp_policy mx_policy, msa_policy; /* edge/mx, edge/msa */
+
+/* --- The session (session.c) ------------------------------------------------------------------------------------------------ */
+
+const struct config *smtp_config(struct smtp *s);
+struct arena *smtp_turn_arena(struct smtp *s);
+str smtp_helo(const struct smtp *s);
+enum smtp_state smtp_state(const struct smtp *s);
+/* Which parameters MAIL and RCPT may have: those of what EHLO offered. */
+unsigned smtp_extensions(struct smtp *s);
+/* Keeps r over turns, for when a pause or a discarded chunk is over. */
+void smtp_say_later(struct smtp *s, struct reply r);
+/* The server forgets all that the client said (RFC 3207 4.2). */
+void smtp_forget(struct smtp *s);
+
+/* --- Commands (command.c) --------------------------------------------------------------------------------------------------- */
+
+struct verb {
+	struct reply (*run)(struct smtp *s, struct scan *argument); /* NULL: none of ours */
+	unsigned services, states, needs, flags;
+	const char *section;
+};
+extern const struct verb smtp_verbs[SMTP_VERBS];
+
+struct reply smtp_command_run(struct smtp *s, str line);
+/* Could the command be given now, order aside? For EHLO and HELP. */
+bool smtp_verb_offered(struct smtp *s, enum smtp_verb verb);
+
+#define VERB(verb, handler, services, states, needs, flags, section) \
+	struct reply smtp_verb_##handler(struct smtp *s, struct scan *argument);
+#include "edge/smtp/smtp.tbl"
+#undef VERB
+
+/* --- The transaction (transaction.c) ---------------------------------------------------------------------------------------- */
+
+struct transaction *transaction_begin(struct smtp *s);
+void transaction_end(struct smtp *s); /* whatever there is; also when there is none */
+const struct fail *transaction_add(struct transaction *t, const struct recipient *r);
+/* The reply to f; the transaction is gone. */
+struct reply transaction_refuse(struct smtp *s, const struct fail *f);
+/* Opens the gate for the message's bytes. */
+const struct fail *transaction_open(struct smtp *s);
+/* All bytes have come (f: what went wrong with them, or NULL): hands it to the office; ends the transaction either way. */
+struct reply transaction_finish(struct smtp *s, const struct fail *f);
+
+/* Asks the office. relays: addresses elsewhere are good too. *out: see struct smtp_policy. */
+const struct fail *smtp_recipient_check(struct smtp *s, struct transaction *t, str address,
+					bool relays, str *out);
+
+/* --- Parts of verbs that go on after their line ------------------------------------------------------------------------------- */
+
+struct reply smtp_auth_response(struct smtp *s, str line);
+struct reply smtp_chunk_end(struct smtp *s, const struct fail *f);
+/* Reads n octets to throw them away, then says r; closes at once when there are too many. */
+struct reply smtp_chunk_discard(struct smtp *s, u64 n, struct reply r);
+
+/* --- Events (record.c) -------------------------------------------------------------------------------------------------------- */
+
+/* code: row of office/event.tbl. name, value: what was refused: "recipient", "sender", "command". */
+void smtp_record_refusal(struct smtp *s, const char *code, const char *name, str value,
+			 const struct reply *r);
+/* The session ended by "lost" or "timeout" while something was under way. */
+void smtp_record_end(struct smtp *s, const char *code);
+void smtp_record_flush(struct smtp *s);
+
+#endif
