@@ -115,7 +115,7 @@ size_t session_unsent(const struct session *s);
 void session_continue(struct session *s);
 
 /* Time. All in milliseconds from now; 0 takes it away. */
-void session_deadline(struct session *s, u64 ms); /* of input; starts anew with each turn until changed */
+void session_deadline(struct session *s, u64 ms); /* of input; starts anew with each turn but NOTICE and TIMER, until changed */
 void session_timer(struct session *s, u64 ms);
 void session_pause(struct session *s, u64 ms); /* no unit is handed out till then (a penalty); then WAKE_RESUME */
 /* Calls that count as work before login are over: caps for peers that are logged in apply (session arena, idle time). */
@@ -140,6 +140,8 @@ struct server *server_new(struct process *p, const struct protocol *const protoc
 /* Accepts and serves until server_stop; sessions then get WAKE_SHUTDOWN and up to 3 s. */
 void server_run(struct server *v);
 void server_stop(struct server *v); /* any thread */
+/* The caps of a new configuration, for the sessions to come. Any thread. */
+void server_reload(struct server *v, const struct config *config);
 /* Wakes a session with WAKE_NOTICE; a session that is gone is no error. Any thread. */
 void session_wake(struct server *v, u64 session);
 void session_wake_all(struct server *v); /* the notice pair overflowed */

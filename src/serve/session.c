@@ -92,6 +92,11 @@ static void phase_enter(struct session *s, enum session_phase phase, u64 ms)
 	s->phase_end = session_now(s) + ms;
 }
 
+void session_begin_tls(struct session *s)
+{
+	phase_enter(s, PHASE_TO_TLS, SESSION_HANDSHAKE_MS);
+}
+
 static void deadline_anew(struct session *s)
 {
 	s->deadline = s->input_ms ? session_now(s) + s->input_ms : 0;
@@ -145,7 +150,8 @@ static void begin_tls(struct session *s)
 		close_politely(s);
 		return;
 	}
-	phase_enter(s, PHASE_TO_TLS, SESSION_HANDSHAKE_MS);
+	s->greeted_tls = true;
+	session_begin_tls(s);
 }
 
 /* The deadline is of input: what we had to say ourselves does not give the peer more time. */
@@ -459,7 +465,6 @@ static bool to_tls_step(struct session *s, enum session_stop *stop)
 	if (!done)
 		return true;
 	if (s->begin_tls(s)) {
-		s->greeted_tls = true;
 		reader_init(&s->reader, s->reader.line_max);
 		s->phase = PHASE_HANDSHAKE; /* the time of the phase goes on */
 	} else {

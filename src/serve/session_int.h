@@ -100,6 +100,7 @@ struct session {
 
 struct session *session_new(struct process *p, const struct protocol *protocol,
 			    enum service service, int fd, u64 id);
+void session_begin_tls(struct session *s); /* before the first run: TLS from the first byte */
 /* Runs until nothing is left to do. Called by the owner. crowded: others wait for this thread (may be NULL: never). */
 enum session_stop session_run(struct session *s, bool (*crowded)(struct session *s));
 /* Gives back what only a running session needs. Before parking. */

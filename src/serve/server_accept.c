@@ -1,0 +1,164 @@
+/*
+ * Accepting: the caps, who is refused and how, and what happens when there are no descriptors left (THREATS F11: back off, do not spin).
+ * Runs on the waiter's thread.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/log.h"
+#include "serve/address_table.h"
+#include "serve/server.h"
+
+struct caller {
+	u8 address[16], n;
+	u16 port;
+};
+
+static bool service_is_tls(enum service service)
+{
+	static const bool tls[SERVICES] = {
+#define SERVICE(NAME, name, port, role, tls_) [SERVICE_##NAME] = tls_,
+#include "bus/services.tbl"
+#undef SERVICE
+	};
+
+	return tls[service];
+}
+
+/* IPv4 in IPv6 (RFC 4291 2.5.5.2) is IPv4 for all that follows: caps, SPF, logs. */
+static struct caller caller_of(const struct sockaddr_storage *from)
+{
+	struct caller c = { .n = 0 };
+
+	if (from->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const void *)from;
+		memcpy(c.address, &in->sin_addr, 4);
+		c.n = 4;
+		c.port = ntohs(in->sin_port);
+	} else if (from->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const void *)from;
+		bool mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+		memcpy(c.address, in6->sin6_addr.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
+		c.n = mapped ? 4 : 16;
+		c.port = ntohs(in6->sin6_port);
+	}
+	return c;
+}
+
+static void refuse(struct server *v, const struct listener *l, int fd, bool per_address)
+{
+	const struct session_refusal why = { .service = l->service, .per_address = per_address };
+	const struct protocol *p = v->protocols[l->service];
+
+	if (p->too_many && !service_is_tls(l->service)) {
+		str text = p->too_many(&why);
+		(void)!send(fd, text.p, text.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	close(fd);
+}
+
+static void session_add(struct server *v, struct session *s)
+{
+	struct session_table *t = &v->table;
+
+	pthread_mutex_lock(&t->lock);
+	s->table_from = &t->buckets[s->id & t->mask];
+	s->table_next = *s->table_from;
+	if (s->table_next)
+		s->table_next->table_from = &s->table_next;
+	*s->table_from = s;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void session_begin(struct server *v, const struct listener *l, int fd,
+			  const struct caller *c)
+{
+	struct session *s =
+	    session_new(v->process, v->protocols[l->service], l->service, fd, v->next_id++);
+	int on = 1;
+
+	s->server = v;
+	memcpy(s->address, c->address, c->n);
+	s->address_n = c->n;
+	s->port = c->port;
+	s->begin_tls = v->tls ? server_begin_tls : NULL;
+	if (service_is_tls(l->service))
+		session_begin_tls(s);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+		   sizeof on); /* each write of ours is a whole answer */
+	atomic_store(&s->owner, OWNER_QUEUE);
+	v->sessions++;
+	session_add(v, s);
+	workers_push(v->workers, s);
+}
+
+static void admit(struct server *v, const struct listener *l, int fd,
+		  const struct sockaddr_storage *from)
+{
+	struct caller c = caller_of(from);
+
+	if (v->sessions >= v->most || workers_overloaded(v->workers)) {
+		refuse(v, l, fd, false);
+		return;
+	}
+	if (v->addresses && c.n &&
+	    !address_table_take(v->addresses, str_from(c.address, c.n), v->most_per_address)) {
+		refuse(v, l, fd, true);
+		return;
+	}
+	session_begin(v, l, fd, &c);
+}
+
+/* What a connection brought on itself; anything else is ours, and would come again at once. */
+static bool passing(int error)
+{
+	return error == EINTR || error == ECONNABORTED || error == EPROTO || error == ENETDOWN ||
+	       error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET ||
+	       error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
+}
+
+void server_knock(void *server, void *listener)
+{
+	struct server *v = server;
+	struct listener *l = listener;
+
+	for (int i = 0; i < SERVER_ACCEPTS; i++) {
+		struct sockaddr_storage from = { 0 };
+		socklen_t n = sizeof from;
+		int fd = accept4(l->fd, (struct sockaddr *)&from, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			admit(v, l, fd, &from);
+			continue;
+		}
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return;
+		if (passing(errno))
+			continue;
+		LOG(WARN, "serve.accept", LOG_U64("errno", (u64)errno),
+		    LOG_U64("sessions", v->sessions));
+		server_listen(v, false);
+		v->resume_accept = env_monotonic(env_system()) + SERVER_BACKOFF_MS;
+		return;
+	}
+}
+
+void server_listen(struct server *v, bool on)
+{
+	for (size_t i = 0; i < v->listeners_n; i++) {
+		struct listener *l = &v->listeners[i];
+		if (on == l->armed)
+			continue;
+		if (on)
+			l->armed = waiter_listen(v->waiter, l->fd, l);
+		else
+			waiter_unlisten(v->waiter, l->fd);
+		l->armed = on && l->armed;
+	}
+}
