@@ -1,0 +1,168 @@
+/* What the commands need of the world: configuration, the sockets of the running system, passwords, confirmation. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "ctl/ctl_int.h"
+
+const struct fail *ctl_read_file(struct arena *a, str path, str *out)
+{
+	const char *name = cstr(a, path);
+	struct buf *b = buf_new(a, CTL_FILE_MAX);
+	int fd = str_eq(path, S("-")) ? STDIN_FILENO : open(name ?: "", O_RDONLY | O_CLOEXEC);
+	u8 piece[4096];
+	ssize_t n;
+
+	if (fd < 0)
+		return fail_because(a, fail_errno(a, errno, "open"), "cannot read %.*s",
+				    STR_ARG(path));
+	if (fd != STDIN_FILENO)
+		arena_own_fd(a, fd);
+	while ((n = read(fd, piece, sizeof piece)) > 0)
+		buf_add(b, str_from(piece, (size_t)n));
+	if (n < 0)
+		return fail_because(a, fail_errno(a, errno, "read"), "cannot read %.*s",
+				    STR_ARG(path));
+	if (b->full)
+		return fail_new(a, FAIL_TOO_LARGE, "%.*s is larger than %d bytes", STR_ARG(path),
+				CTL_FILE_MAX);
+	*out = buf_str(b);
+	return NULL;
+}
+
+const struct fail *ctl_config(struct ctl *c)
+{
+	str text;
+
+	TRY(ctl_read_file(c->arena, c->config_path, &text));
+	TRY(config_parse(c->arena, c->config_path, text, &c->config));
+	return config_check(c->arena, c->config);
+}
+
+/* A path of up to 107 bytes is all that sun_path takes: longer ones go through the folder's descriptor. */
+static const struct fail *connect_one(struct arena *a, str data, const char *name, struct bus **out)
+{
+	const char *folder = cstr(a, str_format(a, "%.*s/run", STR_ARG(data)));
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int directory, fd;
+
+	directory = open(folder ?: "", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0 && errno == EACCES)
+		return fail_new(a, FAIL_DENIED, "%.*s/run is not open to you", STR_ARG(data));
+	if (directory < 0)
+		return fail_new(a, FAIL_UNAVAILABLE, "postern does not run on %.*s", STR_ARG(data));
+	arena_own_fd(a, directory);
+	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory, name);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fail_errno(a, errno, "socket");
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+		int error = errno;
+		close(fd);
+		if (error == EACCES || error == EPERM)
+			return fail_new(a, FAIL_DENIED, "%.*s/run/%s is not open to you",
+					STR_ARG(data), name);
+		return fail_new(a, FAIL_UNAVAILABLE, "postern does not run on %.*s", STR_ARG(data));
+	}
+	*out = bus_new(fd);
+	return NULL;
+}
+
+const struct fail *ctl_connect_to(struct ctl *c, str data)
+{
+	TRY(connect_one(c->arena, data, "office.ctl", &c->office));
+	return connect_one(c->arena, data, "login.ctl", &c->login);
+}
+
+const struct fail *ctl_connect(struct ctl *c)
+{
+	TRY(ctl_config(c));
+	return ctl_connect_to(c, c->config->server_data);
+}
+
+/* A line from the terminal, without echo. */
+static const struct fail *read_hidden(struct ctl *c, const char *prompt, str *out)
+{
+	struct termios before, hidden;
+	u8 line[2048];
+	ssize_t n;
+
+	if (tcgetattr(STDIN_FILENO, &before) != 0)
+		return fail_errno(c->arena, errno, "terminal");
+	hidden = before;
+	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	fprintf(stderr, "%s", prompt);
+	n = read(STDIN_FILENO, line, sizeof line);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	fprintf(stderr, "\n");
+	if (n <= 0)
+		return fail_new(c->arena, FAIL_INVALID, "no password was given");
+	*out = str_copy(c->arena, str_trim(str_from(line, (size_t)n)));
+	return NULL;
+}
+
+static const struct fail *first_line(struct ctl *c, str path, str *out)
+{
+	str text;
+
+	TRY(ctl_read_file(c->arena, path, &text));
+	*out = str_slice(text, 0, str_find(text, '\n'));
+	if (out->n && out->p[out->n - 1] == '\r')
+		out->n--;
+	return NULL;
+}
+
+const struct fail *ctl_password(struct ctl *c, str *out)
+{
+	str again;
+
+	if (ctl_has(c, "password-file"))
+		TRY(first_line(c, ctl_option(c, "password-file"), out));
+	else if (!isatty(STDIN_FILENO))
+		TRY(first_line(c, S("-"), out));
+	else {
+		TRY(read_hidden(c, "Password: ", out));
+		TRY(read_hidden(c, "Once more: ", &again));
+		if (!str_eq(*out, again))
+			return fail_new(c->arena, FAIL_INVALID, "the two passwords differ");
+	}
+	if (out->n == 0)
+		return fail_new(c->arena, FAIL_INVALID, "the password is empty");
+	return NULL;
+}
+
+bool ctl_confirm(struct ctl *c, str word, const char *what)
+{
+	u8 line[1024];
+	ssize_t n;
+
+	if (ctl_has(c, "yes"))
+		return true;
+	fprintf(stderr, "This will %s. It cannot be undone.\nType %.*s to go on: ", what,
+		STR_ARG(word));
+	n = read(STDIN_FILENO, line, sizeof line);
+	if (n > 0 && str_eq(str_trim(str_from(line, (size_t)n)), word))
+		return true;
+	ctl_error(c, EXIT_USAGE, "E1011", S("not confirmed, nothing was done"), STR_NONE,
+		  S("type the name, or give --yes"));
+	return false;
+}
+
+const struct fail *ctl_size(struct ctl *c, str text, u64 *out)
+{
+	struct config *scratch = config_default(c->arena);
+	str assignment = str_format(c->arena, "mail.quota=%.*s", STR_ARG(text));
+
+	if (config_set(c->arena, scratch, assignment))
+		return fail_new(c->arena, FAIL_INVALID,
+				"expected a size such as 500M or 2G, not \"%.*s\"", STR_ARG(text));
+	*out = scratch->mail_quota;
+	return NULL;
+}

@@ -1,0 +1,209 @@
+/* queue and trace commands: what waits, and what happened to a mail, and why. */
+#include "base/id.h"
+#include "ctl/ctl_int.h"
+#include "office/event.h"
+
+static const char *const queue_columns[] = { "id",        "state",        "sender",
+					     "recipient", "size",         "arrived",
+					     "attempts",  "next_attempt", "last_reply" };
+
+static str status_name(u8 status)
+{
+	switch ((enum queue_status)status) {
+	case QUEUE_WAITING:
+		return S("waiting");
+	case QUEUE_ACTIVE:
+		return S("active");
+	case QUEUE_HELD:
+		return S("held");
+	case QUEUE_DSN_DUE:
+		return S("bouncing");
+	}
+	return S("unknown");
+}
+
+static void list_entry(struct listing *l, const struct queue_info *e)
+{
+	listing_id(l, e->message);
+	listing_str(l, status_name(e->status));
+	listing_str(l, e->sender.n ? e->sender : S("<>"));
+	listing_str(l, e->recipient);
+	listing_size(l, e->size);
+	listing_time(l, e->arrived);
+	listing_u64(l, e->attempts);
+	listing_time(l, e->next_attempt);
+	listing_str(l, e->last_text);
+}
+
+/* Page by page: a queue of a million entries is no reason for one answer of a gigabyte. */
+static const struct fail *queue_list(struct ctl *c, struct listing *l)
+{
+	struct office_queue_list_request q = { .max = CTL_QUEUE_PAGE };
+	struct office_queue_list_answer r;
+
+	TRY(ctl_connect(c));
+	do {
+		TRY(office_queue_list(c->arena, c->office, &q, &r));
+		for (size_t i = 0; i < r.entries_n; i++) {
+			list_entry(l, &r.entries[i]);
+			q.after = r.entries[i].entry;
+		}
+	} while (r.entries_n == CTL_QUEUE_PAGE);
+	return NULL;
+}
+
+enum exit_status ctl_queue_list(struct ctl *c)
+{
+	struct listing *l = listing_new(c, queue_columns, ARRAY_LEN(queue_columns));
+	const struct fail *f = queue_list(c, l);
+
+	if (f)
+		return ctl_fail(c, f, "list the queue");
+	listing_print(l, "The queue is empty.");
+	return EXIT_OK;
+}
+
+static const struct fail *parse_id(struct ctl *c, str text, u64 *id)
+{
+	if (id_parse(text, id))
+		return NULL;
+	return fail_new(c->arena, FAIL_INVALID,
+			"\"%.*s\" is not a queue id (13 letters and digits)", STR_ARG(text));
+}
+
+static struct listing *list_events(struct ctl *c, const struct event_record *events, size_t n)
+{
+	static const char *const columns[] = { "time", "id", "stage", "event", "what" };
+	struct listing *l = listing_new(c, columns, ARRAY_LEN(columns));
+
+	for (size_t i = 0; i < n; i++) {
+		listing_time(l, events[i].time);
+		listing_str(l, events[i].message ? id_text(c->arena, events[i].message) : S("-"));
+		listing_str(l, events[i].stage);
+		listing_str(l, events[i].code);
+		listing_str(l, event_sentence(c->arena, events[i].code, events[i].arguments));
+	}
+	return l;
+}
+
+static const struct fail *queue_show(struct ctl *c)
+{
+	struct listing *l = listing_new(c, queue_columns, ARRAY_LEN(queue_columns));
+	struct office_queue_show_request q = { 0 };
+	struct office_queue_show_answer r;
+
+	TRY(parse_id(c, c->arguments[0], &q.message));
+	TRY(ctl_connect(c));
+	TRY(office_queue_show(c->arena, c->office, &q, &r));
+	for (size_t i = 0; i < r.entries_n; i++)
+		list_entry(l, &r.entries[i]);
+	listing_print(l, "Nothing of this message is in the queue.");
+	if (!c->json)
+		listing_print(list_events(c, r.events, r.events_n), "No events.");
+	return NULL;
+}
+
+enum exit_status ctl_queue_show(struct ctl *c)
+{
+	const struct fail *f = queue_show(c);
+
+	return f ? ctl_fail(c, f, "show the message") : EXIT_OK;
+}
+
+static const struct fail *change(struct ctl *c, enum queue_action action, u32 *count)
+{
+	struct office_queue_change_request q = { .action = (u8)action };
+	struct office_queue_change_answer r;
+
+	if (!str_eq(c->arguments[0], S("all")))
+		TRY(parse_id(c, c->arguments[0], &q.message));
+	TRY(ctl_connect(c));
+	TRY(office_queue_change(c->arena, c->office, &q, &r));
+	if (r.count == 0 && q.message)
+		return fail_new(c->arena, FAIL_NOT_FOUND, "%.*s is not in the queue",
+				STR_ARG(c->arguments[0]));
+	*count = r.count;
+	return NULL;
+}
+
+static enum exit_status change_and_say(struct ctl *c, enum queue_action action, const char *what)
+{
+	u32 count;
+	const struct fail *f = change(c, action, &count);
+
+	if (f)
+		return ctl_fail(c, f, "change the queue");
+	ctl_print(c->json ? str_format(c->arena, "{\"count\":%u}\n", count)
+			  : str_format(c->arena, "%s: %u\n", what, count));
+	return EXIT_OK;
+}
+
+enum exit_status ctl_queue_retry(struct ctl *c)
+{
+	return change_and_say(c, QUEUE_RETRY, "due now");
+}
+
+enum exit_status ctl_queue_hold(struct ctl *c)
+{
+	return change_and_say(c, QUEUE_HOLD, "held");
+}
+
+enum exit_status ctl_queue_release(struct ctl *c)
+{
+	return change_and_say(c, QUEUE_RELEASE, "released");
+}
+
+enum exit_status ctl_queue_drop(struct ctl *c)
+{
+	if (!ctl_confirm(c, c->arguments[0], "throw this mail away, without a word to its sender"))
+		return EXIT_USAGE;
+	return change_and_say(c, QUEUE_DROP, "dropped");
+}
+
+/* --- trace ------------------------------------------------------------------------------------------------- */
+
+static void list_message(struct listing *l, const struct trace_info *m)
+{
+	listing_id(l, m->message);
+	listing_time(l, m->time);
+	listing_str(l, m->sender.n ? m->sender : S("<>"));
+	listing_list(l, m->recipients, m->recipients_n);
+	listing_size(l, m->size);
+	listing_str(l, m->subject);
+	listing_str(l, m->message_id);
+}
+
+static const struct fail *trace(struct ctl *c)
+{
+	static const char *const columns[] = { "id",   "time",    "sender",    "recipients",
+					       "size", "subject", "message_id" };
+	struct listing *l = listing_new(c, columns, ARRAY_LEN(columns));
+	struct office_trace_request q = { .word = c->arguments[0], .max = CTL_TRACE_MAX };
+	struct office_trace_answer r;
+	u64 max;
+
+	if (ctl_has(c, "max")) {
+		if (!str_u64(ctl_option(c, "max"), &max) || max == 0 || max > 1000)
+			return fail_new(c->arena, FAIL_INVALID,
+					"--max: expected a number from 1 to 1000");
+		q.max = (u32)max;
+	}
+	TRY(ctl_connect(c));
+	TRY(office_trace(c->arena, c->office, &q, &r));
+	if (r.messages_n == 0 && r.events_n == 0)
+		return fail_new(c->arena, FAIL_NOT_FOUND, "nothing is known of \"%.*s\"",
+				STR_ARG(q.word));
+	for (size_t i = 0; i < r.messages_n; i++)
+		list_message(l, &r.messages[i]);
+	if (!c->json)
+		listing_print(l, "No message that was accepted.");
+	listing_print(list_events(c, r.events, r.events_n), "No events.");
+	return NULL;
+}
+
+enum exit_status ctl_trace(struct ctl *c)
+{
+	const struct fail *f = trace(c);
+
+	return f ? ctl_fail(c, f, "trace it") : EXIT_OK;
+}
