@@ -1,0 +1,415 @@
+/* Names and their table; see directory.h. Expansion of aliases is in expand.c. */
+#include "office/directory/directory_int.h"
+
+#include "base/chars.h"
+#include "base/check.h"
+
+struct directory *directory_new(const struct env *e, str subaddress)
+{
+	struct arena *a = arena_new(DIRECTORY_ARENA);
+	struct directory *d = arena_new_of(a, struct directory);
+
+	d->magic = DIRECTORY_MAGIC;
+	d->arena = a;
+	d->has_separator = subaddress.n == 1;
+	d->separator = subaddress.n == 1 ? subaddress.p[0] : 0;
+	table_init(&d->names, a, e);
+	table_init(&d->by_id, a, e);
+	CHECK(pthread_rwlock_init(&d->lock, NULL) == 0);
+	return d;
+}
+
+void directory_free(struct directory **d)
+{
+	struct arena *a;
+
+	if (*d == NULL)
+		return;
+	CHECK_MAGIC(*d, DIRECTORY_MAGIC);
+	(*d)->magic = 0;
+	pthread_rwlock_destroy(&(*d)->lock);
+	a = (*d)->arena;
+	arena_free(&a);
+	*d = NULL;
+}
+
+bool directory_split(str address, str *local, str *domain)
+{
+	size_t at = str_find_last(address, '@');
+
+	if (at == SIZE_MAX)
+		return false;
+	*local = str_slice(address, 0, at);
+	*domain = str_skip(address, at + 1);
+	return true;
+}
+
+/* --- Names ------------------------------------------------------------------------------------------------- */
+
+/* Lower case in a small buffer: the key of every name. False when it cannot be one. */
+static bool key_make(struct name_key *key, str a, str b)
+{
+	key->n = 0;
+	if (a.n + b.n > sizeof key->bytes)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		key->bytes[key->n++] = char_lower(a.p[i]);
+	for (size_t i = 0; i < b.n; i++)
+		key->bytes[key->n++] = char_lower(b.p[i]);
+	return true;
+}
+
+struct name *name_find(const struct directory *d, enum name_kind kind, str a, str b)
+{
+	struct name_key key;
+	struct table_node *node;
+	str wanted;
+
+	if (!key_make(&key, a, b))
+		return NULL;
+	wanted = str_from(key.bytes, key.n);
+	node = table_first(&d->names, table_hash_str(&d->names, wanted));
+	for (; node; node = table_next(node)) {
+		struct name *name = table_object(node, struct name, by_name);
+		if (name->kind == kind && str_eq(name->key, wanted))
+			return name;
+	}
+	return NULL;
+}
+
+static struct name *name_get(struct directory *d, enum name_kind kind, str text)
+{
+	struct name *name = name_find(d, kind, text, STR_NONE);
+
+	if (name)
+		return name;
+	name = arena_new_of(d->arena, struct name);
+	name->kind = kind;
+	name->key = str_lower(d->arena, text);
+	table_add(&d->names, &name->by_name, table_hash_str(&d->names, name->key));
+	return name;
+}
+
+/* The memory stays until the directory goes: removals are rare, and an office restarts now and then. */
+static void name_remove(struct directory *d, enum name_kind kind, str text)
+{
+	struct name *name = name_find(d, kind, text, STR_NONE);
+
+	if (name == NULL)
+		return;
+	table_remove(&d->names, &name->by_name);
+	if (kind == NAME_ACCOUNT) {
+		table_remove(&d->by_id, &name->by_id);
+		d->accounts--;
+	}
+}
+
+static struct name *account_find(const struct directory *d, u64 id)
+{
+	struct table_node *node = table_first(&d->by_id, table_hash_u64(&d->by_id, id));
+
+	for (; node; node = table_next(node)) {
+		struct name *name = table_object(node, struct name, by_id);
+		if (name->account.id == id)
+			return name;
+	}
+	return NULL;
+}
+
+/* --- Changes ----------------------------------------------------------------------------------------------- */
+
+static void lock_write(struct directory *d)
+{
+	CHECK_MAGIC(d, DIRECTORY_MAGIC);
+	CHECK(pthread_rwlock_wrlock(&d->lock) == 0);
+}
+
+void lock_read(struct directory *d)
+{
+	CHECK_MAGIC(d, DIRECTORY_MAGIC);
+	CHECK(pthread_rwlock_rdlock(&d->lock) == 0);
+}
+
+void unlock(struct directory *d)
+{
+	CHECK(pthread_rwlock_unlock(&d->lock) == 0);
+}
+
+void directory_add_domain(struct directory *d, str text)
+{
+	lock_write(d);
+	if (d->first_domain.n == 0)
+		d->first_domain = name_get(d, NAME_DOMAIN, text)->key;
+	name_get(d, NAME_DOMAIN, text);
+	unlock(d);
+}
+
+/* RFC 5321 4.5.1: postmaster of a domain falls to its first account when nobody has that name. */
+static void domain_note_first(struct directory *d, const struct directory_account *account)
+{
+	str local, domain;
+	struct name *name;
+
+	if (!directory_split(account->address, &local, &domain))
+		return;
+	name = name_find(d, NAME_DOMAIN, domain, STR_NONE);
+	if (name && (name->first_account == 0 || account->id < name->first_account))
+		name->first_account = account->id;
+}
+
+static void domain_forget_first(struct directory *d, str address, u64 gone)
+{
+	str local, domain, other, ignored;
+	struct name *name;
+
+	if (!directory_split(address, &local, &domain))
+		return;
+	name = name_find(d, NAME_DOMAIN, domain, STR_NONE);
+	if (name == NULL || name->first_account != gone)
+		return;
+	name->first_account = 0;
+	for (size_t i = 0; i < d->by_id.slots_n; i++) {
+		for (struct table_node *node = d->by_id.slots[i]; node; node = node->next) {
+			struct name *account = table_object(node, struct name, by_id);
+			if (directory_split(account->account.address, &ignored, &other) &&
+			    str_eq(other, domain))
+				domain_note_first(d, &account->account);
+		}
+	}
+}
+
+void directory_add_account(struct directory *d, const struct directory_account *account)
+{
+	struct name *name;
+	bool is_new;
+
+	lock_write(d);
+	is_new = name_find(d, NAME_ACCOUNT, account->address, STR_NONE) == NULL;
+	name = name_get(d, NAME_ACCOUNT, account->address);
+	if (is_new) {
+		name->account.address = str_copy(d->arena, account->address);
+		table_add(&d->by_id, &name->by_id, table_hash_u64(&d->by_id, account->id));
+		d->accounts++;
+	}
+	CHECK(is_new || name->account.id == account->id);
+	name->account.id = account->id;
+	name->account.generation = account->generation;
+	name->account.quota = account->quota;
+	name->account.suspended = account->suspended;
+	domain_note_first(d, account);
+	unlock(d);
+}
+
+void directory_add_alias(struct directory *d, str address, const str *targets, size_t n)
+{
+	struct name *name;
+	str *copies;
+
+	lock_write(d);
+	name = name_get(d, NAME_ALIAS, address);
+	copies = arena_array_of(d->arena, n, str);
+	for (size_t i = 0; i < n; i++)
+		copies[i] = str_copy(d->arena, targets[i]);
+	name->targets = copies;
+	name->targets_n = n;
+	unlock(d);
+}
+
+void directory_remove_domain(struct directory *d, str text)
+{
+	lock_write(d);
+	name_remove(d, NAME_DOMAIN, text);
+	unlock(d);
+}
+
+void directory_remove_account(struct directory *d, str address)
+{
+	struct name *name;
+
+	lock_write(d);
+	name = name_find(d, NAME_ACCOUNT, address, STR_NONE);
+	if (name) {
+		name_remove(d, NAME_ACCOUNT, address);
+		domain_forget_first(d, name->account.address, name->account.id);
+	}
+	unlock(d);
+}
+
+void directory_remove_alias(struct directory *d, str address)
+{
+	lock_write(d);
+	name_remove(d, NAME_ALIAS, address);
+	unlock(d);
+}
+
+/* --- Questions --------------------------------------------------------------------------------------------- */
+
+bool directory_has_domain(struct directory *d, str text)
+{
+	bool has;
+
+	lock_read(d);
+	has = name_find(d, NAME_DOMAIN, text, STR_NONE) != NULL;
+	unlock(d);
+	return has;
+}
+
+static bool account_copy(struct arena *a, const struct name *name, struct directory_account *out)
+{
+	if (name == NULL)
+		return false;
+	*out = name->account;
+	out->address = str_copy(a, name->account.address);
+	return true;
+}
+
+bool directory_account_by_id(struct directory *d, struct arena *a, u64 id,
+			     struct directory_account *out)
+{
+	bool found;
+
+	lock_read(d);
+	found = account_copy(a, account_find(d, id), out);
+	unlock(d);
+	return found;
+}
+
+bool directory_account_by_address(struct directory *d, struct arena *a, str address,
+				  struct directory_account *out)
+{
+	bool found;
+
+	lock_read(d);
+	found = account_copy(a, name_find(d, NAME_ACCOUNT, address, STR_NONE), out);
+	unlock(d);
+	return found;
+}
+
+size_t directory_accounts(struct directory *d)
+{
+	size_t n;
+
+	lock_read(d);
+	n = d->accounts;
+	unlock(d);
+	return n;
+}
+
+/* user of user+tag; a quoted local part has no tag. */
+static bool without_tag(const struct directory *d, str local, str *user)
+{
+	size_t at = d->has_separator ? str_find(local, d->separator) : SIZE_MAX;
+
+	if (at == SIZE_MAX || at == 0 || local.p[0] == '"')
+		return false;
+	*user = str_slice(local, 0, at);
+	return true;
+}
+
+static struct name *name_at(const struct directory *d, str local, str at_domain)
+{
+	struct name *name = name_find(d, NAME_ACCOUNT, local, at_domain);
+
+	return name ? name : name_find(d, NAME_ALIAS, local, at_domain);
+}
+
+enum recipient_result name_resolve(const struct directory *d, str address, struct name **out)
+{
+	str local, domain, at_domain, user;
+	struct name *home, *name;
+
+	*out = NULL;
+	if (!directory_split(address, &local, &domain))
+		return RECIPIENT_UNKNOWN;
+	home = name_find(d, NAME_DOMAIN, domain, STR_NONE);
+	if (home == NULL)
+		return RECIPIENT_REMOTE;
+	at_domain = str_from(domain.p - 1, domain.n + 1);
+	name = name_at(d, local, at_domain);
+	if (name == NULL && without_tag(d, local, &user))
+		name = name_at(d, user, at_domain);
+	if (name == NULL && str_eq_nocase(local, S("postmaster")) && home->first_account)
+		name = account_find(d, home->first_account);
+	if (name == NULL)
+		name = name_find(d, NAME_ALIAS, STR_NONE, at_domain);
+	*out = name;
+	if (name == NULL)
+		return RECIPIENT_UNKNOWN;
+	return name->kind == NAME_ACCOUNT && name->account.suspended ? RECIPIENT_SUSPENDED
+								     : RECIPIENT_LOCAL;
+}
+
+static str postmaster(struct directory *d, struct arena *a)
+{
+	str domain;
+
+	lock_read(d);
+	domain = str_copy(a, d->first_domain);
+	unlock(d);
+	return str_format(a, "postmaster@%.*s", STR_ARG(domain));
+}
+
+enum recipient_result directory_resolve(struct directory *d, struct arena *a, str address,
+					str *canonical, u64 *account)
+{
+	enum recipient_result result;
+	struct name *name;
+	str local, domain;
+
+	*account = 0;
+	*canonical = STR_NONE;
+	if (str_eq_nocase(address, S("postmaster"))) /* RFC 5321 4.1.1.3 */
+		address = postmaster(d, a);
+	if (address.n > DIRECTORY_ADDRESS || !directory_split(address, &local, &domain))
+		return RECIPIENT_UNKNOWN;
+	*canonical = str_format(a, "%.*s@%.*s", STR_ARG(local), STR_ARG(str_lower(a, domain)));
+	lock_read(d);
+	result = name_resolve(d, address, &name);
+	if (name && name->kind == NAME_ACCOUNT)
+		*account = name->account.id;
+	unlock(d);
+	return result;
+}
+
+/* --- Canonical form ---------------------------------------------------------------------------------------- */
+
+const struct fail *directory_canonical_domain(struct arena *a, str name, str *out)
+{
+	size_t label = 0;
+
+	for (size_t i = 0; i < name.n; i++) {
+		bool dot = name.p[i] == '.';
+		if (!dot && !char_is(name.p[i], CHAR_LDH))
+			return fail_new(a, FAIL_SYNTAX, "a domain is letters, digits and hyphens");
+		if (dot && label == 0)
+			return fail_new(a, FAIL_SYNTAX, "a domain has no empty label");
+		label = dot ? 0 : label + 1;
+		if (label > 63)
+			return fail_new(a, FAIL_SYNTAX, "a label has at most 63 characters");
+	}
+	if (label == 0 || name.n > 253)
+		return fail_new(a, FAIL_SYNTAX, "a domain has from 1 to 253 characters");
+	*out = str_lower(a, name);
+	return NULL;
+}
+
+const struct fail *directory_canonical(struct arena *a, str address, bool catch_all, str *out)
+{
+	str local, domain;
+
+	if (!directory_split(address, &local, &domain))
+		return fail_new(a, FAIL_SYNTAX, "an address has an @");
+	if (local.n == 0 && !catch_all)
+		return fail_new(a, FAIL_SYNTAX, "an address has something before its @");
+	if (local.n > 64)
+		return fail_new(a, FAIL_SYNTAX, "at most 64 bytes stand before the @");
+	for (size_t i = 0; i < local.n; i++) {
+		bool quoted = local.p[0] == '"' && local.n > 1 && local.p[local.n - 1] == '"';
+		if (char_is(local.p[i], CHAR_CTL) || (!quoted && char_is(local.p[i], CHAR_WSP)) ||
+		    (!quoted && str_has(S("<>()[]\\,;:@\""), local.p[i])))
+			return fail_new(a, FAIL_SYNTAX, "a character that an address cannot have");
+	}
+	TRY(directory_canonical_domain(a, domain, &domain));
+	*out = str_format(a, "%.*s@%.*s", STR_ARG(local), STR_ARG(domain));
+	return NULL;
+}

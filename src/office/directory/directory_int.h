@@ -1,0 +1,47 @@
+/* The directory's own parts. Only directory.c and expand.c include this. */
+#ifndef OFFICE_DIRECTORY_DIRECTORY_INT_H
+#define OFFICE_DIRECTORY_DIRECTORY_INT_H
+
+#include <pthread.h>
+
+#include "office/directory/directory.h"
+
+enum { DIRECTORY_MAGIC = 0x44495245, DIRECTORY_ARENA = 1 << 30 };
+
+enum name_kind { NAME_DOMAIN, NAME_ACCOUNT, NAME_ALIAS };
+
+/* One entry of the table, of any kind; the key is the whole name in lower case. */
+struct name {
+	struct table_node by_name, by_id; /* by_id: accounts */
+	enum name_kind kind;
+	str key;
+	struct directory_account account;
+	u64 first_account;  /* domains: of the lowest number, 0: none */
+	const str *targets; /* aliases */
+	size_t targets_n;
+};
+
+struct name_key {
+	size_t n;
+	u8 bytes[DIRECTORY_ADDRESS];
+};
+
+struct directory {
+	u32 magic;
+	pthread_rwlock_t lock; /* everything below */
+	struct arena *arena;
+	struct table names, by_id;
+	size_t accounts;
+	str first_domain; /* to which <Postmaster> without a domain belongs */
+	bool has_separator;
+	u8 separator;
+};
+
+void lock_read(struct directory *d);
+void unlock(struct directory *d);
+/* The name a followed by b. */
+struct name *name_find(const struct directory *d, enum name_kind kind, str a, str b);
+/* Whom the address leads to, in one step; *out NULL when REMOTE or UNKNOWN. */
+enum recipient_result name_resolve(const struct directory *d, str address, struct name **out);
+
+#endif

@@ -1,0 +1,285 @@
+#include "office/store/store_directory.h"
+
+#include "base/arena.h"
+
+/* --- Reading all ------------------------------------------------------------------------------------------- */
+
+static const struct fail *read_domains(struct tx *t, const struct store_directory_reader *r)
+{
+	struct query *q = SQL_QUERY0(t->db, "SELECT name FROM domain");
+
+	while (sql_row(q))
+		r->domain(r->context, sql_str(q, t->arena));
+	return sql_end(t->arena, q);
+}
+
+static struct store_account account_row(struct query *q, struct arena *a)
+{
+	struct store_account account;
+
+	account.id = sql_u64(q);
+	account.address = sql_str(q, a);
+	account.domain = sql_str(q, a);
+	account.generation = sql_u64(q);
+	account.suspended = sql_bool(q);
+	account.quota = sql_u64(q);
+	return account;
+}
+
+static const struct fail *read_accounts(struct tx *t, const struct store_directory_reader *r)
+{
+	struct query *q = SQL_QUERY0(t->db, "SELECT id, address, domain, generation, suspended,"
+					    " quota_bytes FROM account ORDER BY id");
+
+	while (sql_row(q)) {
+		struct store_account account = account_row(q, t->arena);
+		r->account(r->context, &account);
+	}
+	return sql_end(t->arena, q);
+}
+
+/* Rows of (address, target) in order become one call an address. */
+struct alias_group {
+	str address;
+	str *targets;
+	size_t n, cap;
+};
+
+static void group_add(struct arena *a, struct alias_group *g, str target)
+{
+	if (g->n == g->cap) {
+		str *grown = arena_array_of(a, g->cap ? g->cap * 2 : 4, str);
+		for (size_t i = 0; i < g->n; i++)
+			grown[i] = g->targets[i];
+		g->targets = grown;
+		g->cap = g->cap ? g->cap * 2 : 4;
+	}
+	g->targets[g->n++] = target;
+}
+
+static const struct fail *each_alias(struct tx *t, struct query *q, void *context,
+				     void (*alias)(void *, str, const str *, size_t))
+{
+	struct alias_group g = { 0 };
+
+	while (sql_row(q)) {
+		str address = sql_str(q, t->arena), target = sql_str(q, t->arena);
+		if (g.n && !str_eq(g.address, address)) {
+			alias(context, g.address, g.targets, g.n);
+			g = (struct alias_group){ 0 };
+		}
+		g.address = address;
+		group_add(t->arena, &g, target);
+	}
+	if (g.n)
+		alias(context, g.address, g.targets, g.n);
+	return sql_end(t->arena, q);
+}
+
+const struct fail *store_directory_read(struct tx *t, const struct store_directory_reader *r)
+{
+	TRY(read_domains(t, r));
+	TRY(read_accounts(t, r));
+	return each_alias(
+	    t, SQL_QUERY0(t->db, "SELECT address, target FROM alias ORDER BY address, target"),
+	    r->context, r->alias);
+}
+
+static const struct fail *count(struct tx *t, struct query *q, u64 *out)
+{
+	bool found;
+
+	return sql_one_u64(t->arena, q, out, &found);
+}
+
+/* --- Domains ----------------------------------------------------------------------------------------------- */
+
+const struct fail *store_domain_add(struct tx *t, str name)
+{
+	TRY(SQL_RUN(t->arena, t->db, "INSERT OR IGNORE INTO domain (name) VALUES (?)",
+		    SQL_STR(name)));
+	if (sql_changed(t->db) == 0)
+		return fail_new(t->arena, FAIL_EXISTS, "the domain exists already");
+	return NULL;
+}
+
+/* Aliases of a domain are those whose address ends in it: "@" sorts before what may follow, so the domain is compared whole. */
+static const struct fail *aliases_of(struct tx *t, str name, u64 *n)
+{
+	return count(t,
+		     SQL_QUERY(t->db,
+			       "SELECT count(DISTINCT address) FROM alias"
+			       " WHERE substr(address, -length(?1) - 1) = '@' || ?1",
+			       SQL_STR(name)),
+		     n);
+}
+
+static const struct fail *accounts_of(struct tx *t, str name, u64 *n)
+{
+	return count(
+	    t, SQL_QUERY(t->db, "SELECT count(*) FROM account WHERE domain = ?", SQL_STR(name)), n);
+}
+
+const struct fail *store_domain_remove(struct tx *t, str name)
+{
+	u64 accounts, aliases;
+
+	TRY(accounts_of(t, name, &accounts));
+	TRY(aliases_of(t, name, &aliases));
+	if (accounts || aliases)
+		return fail_new(t->arena, FAIL_CONFLICT,
+				"the domain still has %llu accounts and %llu aliases",
+				(unsigned long long)accounts, (unsigned long long)aliases);
+	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM domain WHERE name = ?", SQL_STR(name)));
+	if (sql_changed(t->db) == 0)
+		return fail_new(t->arena, FAIL_NOT_FOUND, "no such domain");
+	return NULL;
+}
+
+const struct fail *store_domain_list(struct tx *t, struct office_domain_list_answer *r)
+{
+	struct query *q;
+	struct domain_info *domains;
+	u64 n;
+	size_t i = 0;
+
+	TRY(count(t, SQL_QUERY0(t->db, "SELECT count(*) FROM domain"), &n));
+	domains = arena_array_of(t->arena, n, struct domain_info);
+	q = SQL_QUERY0(t->db, "SELECT name FROM domain ORDER BY name");
+	while (i < n && sql_row(q))
+		domains[i++].name = sql_str(q, t->arena);
+	TRY(sql_end(t->arena, q));
+	for (size_t k = 0; k < i; k++) {
+		TRY(accounts_of(t, domains[k].name, &domains[k].accounts));
+		TRY(aliases_of(t, domains[k].name, &domains[k].aliases));
+	}
+	r->domains = domains;
+	r->domains_n = i;
+	return NULL;
+}
+
+/* --- Accounts ---------------------------------------------------------------------------------------------- */
+
+const struct fail *store_account_add(struct tx *t, const struct store_account *account)
+{
+	TRY(SQL_RUN(t->arena, t->db,
+		    "INSERT OR IGNORE INTO account (id, address, domain, generation, suspended,"
+		    " quota_bytes) VALUES (?, ?, ?, ?, ?, ?)",
+		    SQL_U64(account->id), SQL_STR(account->address), SQL_STR(account->domain),
+		    SQL_U64(account->generation), SQL_U64(account->suspended),
+		    SQL_U64(account->quota)));
+	if (sql_changed(t->db) == 0)
+		return fail_new(t->arena, FAIL_EXISTS, "the account exists already");
+	return store_account_furnish(t, account->id, account->address);
+}
+
+const struct fail *store_account_get(struct tx *t, str address, struct store_account *out)
+{
+	struct query *q = SQL_QUERY(t->db,
+				    "SELECT id, address, domain, generation, suspended,"
+				    " quota_bytes FROM account WHERE address = ?",
+				    SQL_STR(address));
+	bool found = sql_row(q);
+
+	if (found)
+		*out = account_row(q, t->arena);
+	TRY(sql_end(t->arena, q));
+	return found ? NULL : fail_new(t->arena, FAIL_NOT_FOUND, "no such account");
+}
+
+const struct fail *store_account_remove(struct tx *t, u64 id)
+{
+	TRY(store_account_clear(t, id));
+	return SQL_RUN(t->arena, t->db, "DELETE FROM account WHERE id = ?", SQL_U64(id));
+}
+
+const struct fail *store_account_change(struct tx *t, const struct store_account *account)
+{
+	return SQL_RUN(t->arena, t->db,
+		       "UPDATE account SET generation = ?, suspended = ?, quota_bytes = ?"
+		       " WHERE id = ?",
+		       SQL_U64(account->generation), SQL_U64(account->suspended),
+		       SQL_U64(account->quota), SQL_U64(account->id));
+}
+
+const struct fail *store_account_list(struct tx *t, str domain,
+				      struct office_account_list_answer *r)
+{
+	struct account_info *accounts;
+	struct query *q;
+	size_t i = 0;
+	u64 n;
+
+	TRY(count(t, SQL_QUERY0(t->db, "SELECT count(*) FROM account"), &n));
+	accounts = arena_array_of(t->arena, n, struct account_info);
+	q = SQL_QUERY(t->db,
+		      "SELECT address, id, generation, suspended, used_bytes, quota_bytes,"
+		      " used_messages FROM account WHERE ?1 = '' OR domain = ?1"
+		      " ORDER BY domain, address",
+		      SQL_STR(domain));
+	while (i < n && sql_row(q)) {
+		struct account_info *info = &accounts[i++];
+		info->address = sql_str(q, t->arena);
+		info->account = sql_u64(q);
+		info->generation = sql_u64(q);
+		info->suspended = sql_bool(q);
+		info->used_bytes = sql_u64(q);
+		info->quota_bytes = sql_u64(q);
+		info->messages = sql_u64(q);
+	}
+	r->accounts = accounts;
+	r->accounts_n = i;
+	return sql_end(t->arena, q);
+}
+
+/* --- Aliases ----------------------------------------------------------------------------------------------- */
+
+const struct fail *store_alias_set(struct tx *t, str address, const str *targets, size_t n)
+{
+	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM alias WHERE address = ?", SQL_STR(address)));
+	for (size_t i = 0; i < n; i++)
+		TRY(SQL_RUN(t->arena, t->db,
+			    "INSERT OR IGNORE INTO alias (address, target) VALUES (?, ?)",
+			    SQL_STR(address), SQL_STR(targets[i])));
+	return NULL;
+}
+
+const struct fail *store_alias_remove(struct tx *t, str address)
+{
+	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM alias WHERE address = ?", SQL_STR(address)));
+	if (sql_changed(t->db) == 0)
+		return fail_new(t->arena, FAIL_NOT_FOUND, "no such alias");
+	return NULL;
+}
+
+struct alias_collector {
+	struct alias_info *aliases;
+	size_t n;
+};
+
+static void collect_alias(void *context, str address, const str *targets, size_t n)
+{
+	struct alias_collector *c = context;
+
+	c->aliases[c->n++] =
+	    (struct alias_info){ .address = address, .targets = targets, .targets_n = n };
+}
+
+const struct fail *store_alias_list(struct tx *t, str domain, struct office_alias_list_answer *r)
+{
+	struct alias_collector c = { 0 };
+	u64 n;
+
+	TRY(count(t, SQL_QUERY0(t->db, "SELECT count(DISTINCT address) FROM alias"), &n));
+	c.aliases = arena_array_of(t->arena, n, struct alias_info);
+	TRY(each_alias(t,
+		       SQL_QUERY(t->db,
+				 "SELECT address, target FROM alias WHERE ?1 = ''"
+				 " OR substr(address, -length(?1) - 1) = '@' || ?1"
+				 " ORDER BY address, target",
+				 SQL_STR(domain)),
+		       &c, collect_alias));
+	r->aliases = c.aliases;
+	r->aliases_n = c.n;
+	return NULL;
+}

@@ -1,0 +1,375 @@
+#include "office/store/store_event.h"
+
+#include "base/arena.h"
+#include "base/chars.h"
+#include "base/id.h"
+
+static const u64 day_ms = 24 * 60 * 60 * 1000;
+
+static const struct fail *event_insert(struct tx *t, u64 message, u64 time, str stage, str code,
+				       str arguments)
+{
+	return SQL_RUN(t->arena, t->db,
+		       "INSERT INTO event (message_id, id, time, stage, code, arguments)"
+		       " VALUES (?, ?, ?, ?, ?, ?)",
+		       SQL_U64(message), SQL_U64(store_id_now(t->store)), SQL_U64(time),
+		       SQL_STR(stage), SQL_STR(code), SQL_STR(arguments));
+}
+
+const struct fail *store_event_add(struct tx *t, u64 message, str stage, enum event_code code,
+				   str arguments)
+{
+	return event_insert(t, message, t->now, stage, event_code_name(code), arguments);
+}
+
+static bool is_word(str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (!char_is(s.p[i], CHAR_LDH) && s.p[i] != '_' && s.p[i] != '.')
+			return false;
+	}
+	return s.n > 0 && s.n <= EVENT_WORD;
+}
+
+const struct fail *store_event_add_record(struct tx *t, const struct event_record *r)
+{
+	bool good = r->arguments.n <= STORE_EVENT_ARGUMENTS && event_args_valid(r->arguments);
+
+	if (!is_word(r->stage) || !is_word(r->code))
+		return NULL;
+	return event_insert(t, r->message, r->time < t->now ? r->time : t->now, r->stage, r->code,
+			    good ? r->arguments : S("{}"));
+}
+
+/* --- Words ------------------------------------------------------------------------------------------------- */
+
+/* FNV-1a of the word in lower case: on disk, so it has no key. A chance meeting shows one message too many. */
+static u64 word_hash(str word)
+{
+	u64 hash = 0xCBF29CE484222325;
+
+	for (size_t i = 0; i < word.n; i++)
+		hash = (hash ^ char_lower(word.p[i])) * 0x100000001B3;
+	return hash >> 1; /* SQLite's integers have a sign */
+}
+
+static str without_brackets(str s)
+{
+	s = str_trim(s);
+	return s.n >= 2 && s.p[0] == '<' && s.p[s.n - 1] == '>' ? str_slice(s, 1, s.n - 1) : s;
+}
+
+/* The next run of letters, digits and bytes over 0x7F with at least three of them. */
+static bool next_word(str *rest, str *word)
+{
+	size_t n;
+
+	while (rest->n) {
+		for (n = 0; n < rest->n; n++) {
+			if (!char_is(rest->p[n], CHAR_ALPHA | CHAR_DIGIT | CHAR_8BIT))
+				break;
+		}
+		*word = str_slice(*rest, 0, n);
+		*rest = str_skip(*rest, n ? n : 1);
+		if (word->n >= 3)
+			return true;
+	}
+	return false;
+}
+
+enum { TRACE_HASHES = STORE_TRACE_RECIPIENTS + STORE_TRACE_WORDS + 3 };
+
+struct words {
+	u64 hashes[TRACE_HASHES];
+	size_t n;
+};
+
+static void words_add(struct words *w, str word)
+{
+	if (word.n && w->n < TRACE_HASHES)
+		w->hashes[w->n++] = word_hash(word);
+}
+
+static void words_of(const struct store_trace *trace, struct words *w)
+{
+	str rest = trace->subject, word;
+
+	w->n = 0;
+	words_add(w, trace->sender);
+	words_add(w, without_brackets(trace->message_id));
+	words_add(w, trace->client);
+	for (size_t i = 0; i < trace->recipients_n && i < STORE_TRACE_RECIPIENTS; i++)
+		words_add(w, trace->recipients[i]);
+	for (size_t i = 0; i < STORE_TRACE_WORDS && next_word(&rest, &word); i++)
+		words_add(w, word);
+}
+
+/* --- Traces ------------------------------------------------------------------------------------------------ */
+
+static str recipients_join(struct arena *a, const struct store_trace *trace)
+{
+	struct buf *out = buf_new(a, 64 * 1024);
+
+	for (size_t i = 0; i < trace->recipients_n && i < STORE_TRACE_RECIPIENTS; i++) {
+		buf_add(out, trace->recipients[i]);
+		buf_add_byte(out, '\n');
+	}
+	return buf_str(out);
+}
+
+/* Header text as UTF-8 that any column and terminal can take. */
+static str clean(struct arena *a, str s, size_t max)
+{
+	struct buf *out = buf_new(a, max);
+	bool utf8;
+
+	while (s.n > max || (s.n && !str_is_utf8(s) && s.n > max - 4 && s.p[s.n - 1] & 0x80))
+		s.n = s.n > max ? max : s.n - 1;
+	utf8 = str_is_utf8(s);
+	for (size_t i = 0; i < s.n; i++) {
+		bool bad = char_is(s.p[i], CHAR_CTL) || (s.p[i] >= 0x80 && !utf8);
+		buf_add_byte(out, bad ? '?' : s.p[i]);
+	}
+	return buf_str(out);
+}
+
+const struct fail *store_trace_add(struct tx *t, const struct store_trace *given)
+{
+	struct store_trace trace = *given;
+	struct words w;
+
+	trace.subject = clean(t->arena, trace.subject, 500);
+	trace.message_id = clean(t->arena, trace.message_id, 300);
+	TRY(SQL_RUN(t->arena, t->db,
+		    "INSERT OR REPLACE INTO trace (message_id, time, sender, recipients, subject,"
+		    " header_id, client, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		    SQL_U64(trace.message), SQL_U64(t->now), SQL_STR(trace.sender),
+		    SQL_STR(recipients_join(t->arena, &trace)), SQL_STR(trace.subject),
+		    SQL_STR(trace.message_id), SQL_STR(trace.client), SQL_U64(trace.size)));
+	words_of(&trace, &w);
+	for (size_t i = 0; i < w.n; i++)
+		TRY(SQL_RUN(t->arena, t->db,
+			    "INSERT OR IGNORE INTO trace_word (word, message_id) VALUES (?, ?)",
+			    SQL_U64(w.hashes[i]), SQL_U64(trace.message)));
+	return NULL;
+}
+
+static size_t lines_split(struct arena *a, str text, const str **out)
+{
+	str *lines = arena_array_of(a, STORE_TRACE_RECIPIENTS, str);
+	size_t n = 0, end;
+
+	while (n < STORE_TRACE_RECIPIENTS && (end = str_find(text, '\n')) != SIZE_MAX) {
+		lines[n++] = str_slice(text, 0, end);
+		text = str_skip(text, end + 1);
+	}
+	*out = lines;
+	return n;
+}
+
+static void trace_row(struct query *q, struct arena *a, struct trace_info *info)
+{
+	info->message = sql_u64(q);
+	info->time = sql_u64(q);
+	info->sender = sql_str(q, a);
+	info->recipients_n = lines_split(a, sql_str(q, a), &info->recipients);
+	info->subject = sql_str(q, a);
+	info->message_id = sql_str(q, a);
+	info->size = sql_u64(q);
+}
+
+static const struct fail *traces_by(struct tx *t, struct query *q, u32 max,
+				    struct office_trace_answer *r)
+{
+	struct trace_info *infos = arena_array_of(t->arena, max, struct trace_info);
+	size_t n = 0;
+
+	while (n < max && sql_row(q))
+		trace_row(q, t->arena, &infos[n++]);
+	r->messages = infos;
+	r->messages_n = n;
+	return sql_end(t->arena, q);
+}
+
+static void event_row(struct query *q, struct arena *a, struct event_record *e)
+{
+	e->time = sql_u64(q);
+	e->message = sql_u64(q);
+	e->stage = sql_str(q, a);
+	e->code = sql_str(q, a);
+	e->arguments = sql_str(q, a);
+}
+
+/* Attempts that became no message have no index: the newest are looked through. */
+static const struct fail *attempts_find(struct tx *t, str word, struct event_record *out,
+					size_t max, size_t *n)
+{
+	struct query *q = SQL_QUERY(t->db,
+				    "SELECT time, message_id, stage, code, arguments FROM ("
+				    " SELECT * FROM event WHERE message_id = 0 ORDER BY id DESC"
+				    " LIMIT ?) WHERE instr(lower(arguments), ?) > 0",
+				    SQL_U64(STORE_TRACE_SCAN), SQL_STR(str_lower(t->arena, word)));
+
+	while (*n < max && sql_row(q))
+		event_row(q, t->arena, &out[(*n)++]);
+	return sql_end(t->arena, q);
+}
+
+static const struct fail *events_of(struct tx *t, u64 message, struct event_record *out, size_t max,
+				    size_t *n)
+{
+	struct query *q = SQL_QUERY(t->db,
+				    "SELECT time, message_id, stage, code, arguments FROM event"
+				    " WHERE message_id = ? ORDER BY id",
+				    SQL_U64(message));
+
+	while (*n < max && sql_row(q))
+		event_row(q, t->arena, &out[(*n)++]);
+	return sql_end(t->arena, q);
+}
+
+const struct fail *store_event_list(struct tx *t, u64 message, const struct event_record **out,
+				    size_t *n)
+{
+	struct event_record *events =
+	    arena_array_of(t->arena, STORE_EVENT_SHOWN, struct event_record);
+
+	*n = 0;
+	*out = events;
+	return events_of(t, message, events, STORE_EVENT_SHOWN, n);
+}
+
+static const struct fail *trace_messages(struct tx *t, str word, u32 max,
+					 struct office_trace_answer *r)
+{
+	u64 id;
+
+	if (id_parse(word, &id))
+		return traces_by(t,
+				 SQL_QUERY(t->db,
+					   "SELECT message_id, time, sender, recipients, subject,"
+					   " header_id, size FROM trace WHERE message_id = ?",
+					   SQL_U64(id)),
+				 max, r);
+	return traces_by(t,
+			 SQL_QUERY(t->db,
+				   "SELECT t.message_id, t.time, t.sender, t.recipients, t.subject,"
+				   " t.header_id, t.size FROM trace_word w JOIN trace t"
+				   " ON t.message_id = w.message_id WHERE w.word = ?"
+				   " ORDER BY w.message_id DESC LIMIT ?",
+				   SQL_U64(word_hash(without_brackets(word))), SQL_U64(max)),
+			 max, r);
+}
+
+const struct fail *store_trace_find(struct tx *t, str word, u32 max, struct office_trace_answer *r)
+{
+	struct event_record *events =
+	    arena_array_of(t->arena, STORE_EVENT_SHOWN, struct event_record);
+	size_t n = 0;
+
+	max = max > STORE_TRACE_MAX ? STORE_TRACE_MAX : max;
+	TRY(trace_messages(t, word, max, r));
+	for (size_t i = 0; i < r->messages_n; i++)
+		TRY(events_of(t, r->messages[i].message, events, STORE_EVENT_SHOWN, &n));
+	TRY(attempts_find(t, without_brackets(word), events, STORE_EVENT_SHOWN, &n));
+	r->events = events;
+	r->events_n = n;
+	return NULL;
+}
+
+/* --- Expiry ------------------------------------------------------------------------------------------------ */
+
+/* The words of a trace are found again from the trace itself, so they need no index by message. */
+static const struct fail *trace_remove(struct tx *t, u64 message)
+{
+	struct query *q = SQL_QUERY(t->db,
+				    "SELECT sender, recipients, subject, header_id, client"
+				    " FROM trace WHERE message_id = ?",
+				    SQL_U64(message));
+	struct store_trace trace = { .message = message };
+	struct words w;
+
+	if (sql_row(q)) {
+		trace.sender = sql_str(q, t->arena);
+		trace.recipients_n = lines_split(t->arena, sql_str(q, t->arena), &trace.recipients);
+		trace.subject = sql_str(q, t->arena);
+		trace.message_id = sql_str(q, t->arena);
+		trace.client = sql_str(q, t->arena);
+	}
+	TRY(sql_end(t->arena, q));
+	words_of(&trace, &w);
+	for (size_t i = 0; i < w.n; i++)
+		TRY(SQL_RUN(t->arena, t->db,
+			    "DELETE FROM trace_word WHERE word = ? AND message_id = ?",
+			    SQL_U64(w.hashes[i]), SQL_U64(message)));
+	return SQL_RUN(t->arena, t->db, "DELETE FROM trace WHERE message_id = ?", SQL_U64(message));
+}
+
+/* Ids rise in time, so the old rows are the first ones: reading stops at the first that is not old. */
+static const struct fail *expire_traces(struct tx *t, u64 before, u64 *n)
+{
+	u64 *old = arena_array_of(t->arena, STORE_EVENT_SLICE / 10, u64);
+	struct query *q =
+	    SQL_QUERY(t->db, "SELECT message_id, time FROM trace ORDER BY message_id LIMIT ?",
+		      SQL_U64(STORE_EVENT_SLICE / 10));
+
+	*n = 0;
+	while (sql_row(q)) {
+		old[*n] = sql_u64(q);
+		if (sql_u64(q) >= before)
+			break;
+		(*n)++;
+	}
+	TRY(sql_end(t->arena, q));
+	for (u64 i = 0; i < *n; i++) {
+		TRY(trace_remove(t, old[i]));
+		TRY(SQL_RUN(t->arena, t->db, "DELETE FROM event WHERE message_id = ?",
+			    SQL_U64(old[i])));
+	}
+	return NULL;
+}
+
+/* Rows without a message: those too old, and the oldest of those too many. */
+static const struct fail *expire_attempts(struct tx *t, u64 before, u64 *n)
+{
+	struct query *q;
+	u64 beyond, last = 0;
+	bool found;
+
+	TRY(sql_one_u64(t->arena,
+			SQL_QUERY(t->db,
+				  "SELECT id FROM event WHERE message_id = 0 ORDER BY id DESC"
+				  " LIMIT 1 OFFSET ?",
+				  SQL_U64(STORE_EVENT_ATTEMPTS)),
+			&beyond, &found));
+	q = SQL_QUERY(t->db, "SELECT id, time FROM event WHERE message_id = 0 ORDER BY id LIMIT ?",
+		      SQL_U64(STORE_EVENT_SLICE));
+	while (sql_row(q)) {
+		u64 id = sql_u64(q);
+		if (sql_u64(q) >= before && id > beyond)
+			break;
+		last = id;
+	}
+	TRY(sql_end(t->arena, q));
+	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM event WHERE message_id = 0 AND id <= ?",
+		    SQL_U64(last)));
+	*n = sql_changed(t->db);
+	return NULL;
+}
+
+const struct fail *store_event_expire(struct tx *t, bool *more)
+{
+	u64 traces, attempts;
+
+	TRY(expire_traces(t, t->now - STORE_EVENT_DAYS * day_ms, &traces));
+	TRY(expire_attempts(t, t->now - STORE_EVENT_ATTEMPT_DAYS * day_ms, &attempts));
+	*more = traces == STORE_EVENT_SLICE / 10 || attempts == STORE_EVENT_SLICE;
+	return NULL;
+}
+
+const struct fail *store_event_count(struct tx *t, u64 *out)
+{
+	bool found;
+
+	return sql_one_u64(t->arena, SQL_QUERY0(t->db, "SELECT count(*) FROM event"), out, &found);
+}
