@@ -20,7 +20,8 @@ enum jail_allow {
 
 struct jail {
 	unsigned allow;	    /* enum jail_allow bits */
-	const char *folder; /* JAIL_FILES: the only folder (becomes the root when we are root); NULL: an empty one */
+	const char *folder; /* JAIL_FILES: the only folder (becomes the root when we are root); NULL: an empty one.
+				The current folder is it afterwards, either way: use relative paths */
 	u32 uid;	    /* 0: stay who we are (not started as root) */
 	u32 gid;
 	u64 files_max; /* RLIMIT_NOFILE */
