@@ -73,7 +73,8 @@ static const struct fail *take_folder(struct dev *d)
 	const char *path;
 
 	if (value.p == NULL) {
-		if (mkdtemp(made) == NULL)
+		/* Its processes run as other users, and must be able to pass through. */
+		if (mkdtemp(made) == NULL || chmod(made, 0711) != 0)
 			return fail_errno(c->arena, errno, "making a folder in /tmp");
 		d->throwaway = true;
 		d->folder = str_copy(c->arena, str_cstr(made));

@@ -128,7 +128,7 @@ static const struct fail *change(struct ctl *c, enum queue_action action, u32 *c
 
 static enum exit_status change_and_say(struct ctl *c, enum queue_action action, const char *what)
 {
-	u32 count;
+	u32 count = 0;
 	const struct fail *f = change(c, action, &count);
 
 	if (f)
