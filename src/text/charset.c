@@ -153,9 +153,9 @@ static void add_repaired(str text, struct room *room)
 
 	buf_init(&repaired, room->left);
 	utf8_repair(text, &repaired);
+	buf_add(room->out, buf_str(&repaired));
 	if (repaired.full)
 		room->out->full = true;
-	buf_add(room->out, buf_str(&repaired));
 	buf_free(&repaired);
 }
 

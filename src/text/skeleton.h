@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/codec.h"
+#include "base/fail.h"
 
 #define MESSAGE_STRUCTS
 #include "base/message.h"

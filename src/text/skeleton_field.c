@@ -7,7 +7,7 @@
 #include "text/header.h"
 #include "text/token.h"
 
-enum { ENVELOPE_BYTES = 48, PART_BYTES = 96, ADDRESS_BYTES = 16, PARAM_BYTES = 8, LANGUAGES = 16 };
+enum { ENVELOPE_BYTES = 48, PART_BYTES = 128, ADDRESS_BYTES = 16, PARAM_BYTES = 8, LANGUAGES = 16 };
 
 enum field_id {
 	FIELD_TYPE,
