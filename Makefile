@@ -1,0 +1,48 @@
+# A thin front for Meson and the scripts under tools/ and tests/. HACKING.md explains the targets.
+BUILD := build
+FUZZ_SECONDS ?= 60
+
+.PHONY: all demo test check unit talk chain crash soak fuzz bench format style sanitize clean install
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) postern
+
+$(BUILD)/build.ninja:
+	@tools/install.sh build
+	@meson setup $(BUILD) -Dtests=false >/dev/null
+
+demo:
+	@tools/install.sh demo
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh $(BUILD)/postern
+
+# Everything; ends with one line "N passed, N failed".
+test:
+	@tools/install.sh test
+	@tests/run.py
+
+# The fast loop: style and unit tests of the plain build.
+check:
+	@tests/run.py style unit
+
+unit talk chain crash style sanitize:
+	@tests/run.py $@
+
+soak:
+	@tests/run.py soak
+
+fuzz:
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+bench:
+	@tools/install.sh bench
+	@bench/run.py
+
+format:
+	@find src -name '*.[ch]' ! -name 'message.h' ! -name 'message_end.h' | xargs clang-format -i
+
+clean:
+	@rm -rf build build-*
+
+install: all
+	@meson install -C $(BUILD)
