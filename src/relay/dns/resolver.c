@@ -321,7 +321,6 @@ static const struct fail *set_servers(struct arena *a, struct ub_ctx *u, const s
 		return NULL;
 	TRY(set(a, u, "do-not-query-localhost:", "no"));
 	TRY(set(a, u, "unblock-lan-zones:", "yes"));
-	TRY(set(a, u, "local-zone:", "test. nodefault"));
 	for (size_t i = 0; i < c->dns_servers.n; i++) {
 		const char *text = server_text(a, c->dns_servers.items[i]);
 		if (text == NULL || ub_ctx_set_fwd(u, text) != 0)
@@ -373,7 +372,12 @@ const struct fail *resolver_new(struct arena *a, const struct config *c, struct 
 		return fail_new(a, FAIL_INTERNAL, "resolver: no threads");
 	TRY(set_options(a, r->unbound));
 	TRY(set_servers(a, r->unbound, c));
-	return set_anchors(a, r->unbound, c);
+	TRY(set_anchors(a, r->unbound, c));
+	/* Ends configuration, here where files may still be read. And *.test is asked, not made up. */
+	if (ub_ctx_zone_remove(r->unbound, "test.") != 0)
+		return fail_new(a, FAIL_INVALID,
+				"resolver: dns.trust_anchors or dns.servers not usable");
+	return NULL;
 }
 
 const struct fail *resolver_start(struct resolver *r)
