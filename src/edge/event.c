@@ -4,41 +4,27 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "text/charset.h"
+#include "text/json.h"
 
-/* One JSON string, RFC 8259 7. Bytes that are no UTF-8 would make the whole object unreadable: then all non-ASCII is '?'. */
-static void json_string(struct buf *out, str text)
+static str cut(str text)
 {
-	bool utf8 = str_is_utf8(text);
-	str s = utf8 ? utf8_cut(text, EVENT_TEXT) : str_slice(text, 0, EVENT_TEXT);
-
-	buf_add_byte(out, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		u8 c = s.p[i];
-		if (c == '"' || c == '\\')
-			buf_printf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7F)
-			buf_printf(out, "\\u%04x", c);
-		else
-			buf_add_byte(out, c >= 0x80 && !utf8 ? '?' : c);
-	}
-	buf_add_byte(out, '"');
+	return str_is_utf8(text) ? utf8_cut(text, EVENT_TEXT) : str_slice(text, 0, EVENT_TEXT);
 }
 
-static str json_object(struct arena *a, const struct event_argument *arguments, size_t n)
+static str print_arguments(struct arena *a, const struct event_argument *arguments, size_t n)
 {
-	struct buf *out = buf_new(a, 16 * 1024);
+	struct buf *out = buf_new(a, EVENT_BYTES);
+	struct json j = json_to(out);
 
-	buf_add_byte(out, '{');
+	json_object(&j);
 	for (size_t i = 0; i < n; i++) {
-		if (i > 0)
-			buf_add_byte(out, ',');
-		buf_printf(out, "\"%s\":", arguments[i].name);
+		json_key(&j, arguments[i].name);
 		if (arguments[i].is_number)
-			buf_add_u64(out, arguments[i].number);
+			json_u64(&j, arguments[i].number);
 		else
-			json_string(out, arguments[i].text);
+			json_str(&j, cut(arguments[i].text));
 	}
-	buf_add_byte(out, '}');
+	json_object_end(&j);
 	return out->full ? S("{}") : buf_str(out);
 }
 
@@ -58,7 +44,7 @@ void event_batch_note(struct event_batch *b, u64 message, const char *stage, con
 		.message = message,
 		.stage = str_cstr(stage),
 		.code = str_cstr(code),
-		.arguments = json_object(b->arena, arguments, n),
+		.arguments = print_arguments(b->arena, arguments, n),
 	};
 }
 

@@ -11,8 +11,9 @@
 #include "bus/office.h"
 
 enum event_limit {
-	EVENT_BATCH = 32, /* records of one session between two flushes */
-	EVENT_TEXT = 320, /* bytes of one argument; the rest is cut */
+	EVENT_BATCH = 32,   /* records of one session between two flushes */
+	EVENT_TEXT = 320,   /* bytes of one argument; the rest is cut */
+	EVENT_BYTES = 4096, /* of the arguments of one event, as JSON */
 	EVENT_ARENA = 128 * 1024,
 };
 

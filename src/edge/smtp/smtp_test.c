@@ -1,0 +1,475 @@
+/* Whole sessions: every verb, the order of verbs, limits, LMTP, submission. Each table row is a line and the start of its reply. */
+#include "base/unit.h"
+#include "base/env.h"
+#include "edge/smtp/fake_test.h"
+#include "edge/smtp/smtp_int.h"
+
+struct line {
+	const char *say, *hear; /* say NULL: nothing, hear a reply */
+};
+
+static int setup(void **state)
+{
+	*state = fake_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fake *x = *state;
+
+	fake_free(&x);
+	return 0;
+}
+
+static struct talk *open_talk(struct fake *x, enum service service)
+{
+	static struct talk t;
+
+	talk_open(&t, x, service);
+	talk_start(&t);
+	return &t;
+}
+
+static void check_line(struct talk *t, const struct line *l)
+{
+	str reply;
+
+	if (l->say)
+		talk_send(t, str_cstr(l->say));
+	if (l->say)
+		talk_send(t, S("\r\n"));
+	reply = talk_reply(t);
+	if (!str_starts(reply, str_cstr(l->hear)))
+		fail_msg("\"%s\": expected \"%s\", got \"%.*s\"", l->say, l->hear, STR_ARG(reply));
+}
+
+/* A script, then the end; gives what the session still said. */
+static str run(struct fake *x, enum service service, const struct line *lines, size_t n)
+{
+	struct talk *t = open_talk(x, service);
+
+	for (size_t i = 0; i < n; i++)
+		check_line(t, &lines[i]);
+	return talk_end(t);
+}
+#define RUN(x, service, ...)                                      \
+	run((x), (service), (const struct line[]){ __VA_ARGS__ }, \
+	    ARRAY_LEN(((const struct line[]){ __VA_ARGS__ })))
+
+#define GREETED                                             \
+	{ NULL, "220 mx.example.test " },                   \
+	{                                                   \
+		"EHLO c.example", "250-mx.example.test\r\n" \
+	}
+#define LOGIN "AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABhbGljZQ=="
+
+static str last_bytes(const struct fake *x)
+{
+	return x->kept[(x->committed - 1) % FAKE_KEPT].bytes;
+}
+
+static bool has(str text, const char *needle)
+{
+	return str_find_str(text, str_cstr(needle)) != SIZE_MAX;
+}
+
+/* --- Mail in --------------------------------------------------------------------------------------------------------- */
+
+static void test_one_mail(void **state)
+{
+	struct fake *x = *state;
+	str bytes;
+
+	assert_str(
+	    RUN(x, SERVICE_SMTP, GREETED,
+		{ "MAIL FROM:<a@b.example> SIZE=100 BODY=8BITMIME", "250 2.1.0" },
+		{ "RCPT TO:<ALICE@Example.Test> NOTIFY=NEVER", "250 2.1.5" }, { "DATA", "354 " },
+		{ "Subject: x\r\n\r\n..dot\r\n.", "250 2.0.0 taken as " }, { "QUIT", "221 2.0.0" }),
+	    STR_NONE);
+	assert_int_equal(x->committed, 1);
+	assert_str(x->kept[0].sender, S("a@b.example"));
+	assert_str(x->kept[0].recipients, S("alice@example.test"));
+	assert_int_equal(x->kept[0].body_type, BODY_8BITMIME);
+	assert_false(x->kept[0].has_ticket);
+	bytes = last_bytes(x);
+	assert_true(str_starts(bytes, S("Received: from c.example ")));
+	assert_true(has(bytes, "by mx.example.test"));
+	assert_true(has(bytes, "with ESMTP"));
+	assert_true(has(bytes, "for <alice@example.test>;"));
+	assert_true(str_ends_nocase(bytes, S("Subject: x\r\n\r\n.dot\r\n")));
+	assert_false(has(bytes, "Date:"));
+}
+
+static void test_chunks(void **state)
+{
+	struct fake *x = *state;
+
+	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:<>", "250 " },
+	    { "RCPT TO:<alice@example.test>", "250 " }, { "RCPT TO:<bob@example.test>", "250 " },
+	    { "RCPT TO:<bob@example.test>", "250 " }, { "BDAT 12\r\nSubject: x", "250 2.0.0 12 " },
+	    { "BDAT 5\r\n\r\n.", "250 " }, { "BDAT 0", "250 " },
+	    { "BDAT 5 LAST\r\nhey", "250 2.0.0 taken" });
+	assert_int_equal(x->committed, 1);
+	assert_str(x->kept[0].recipients, S("alice@example.test bob@example.test"));
+	assert_true(str_ends_nocase(last_bytes(x), S("Subject: x\r\n\r\n.\r\nhey\r\n")));
+}
+
+static void test_chunks_in_a_row(void **state)
+{
+	struct fake *x = *state;
+	struct talk *t = open_talk(x, SERVICE_SMTP);
+	const struct line first[] = { GREETED };
+	str rest;
+
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		check_line(t, &first[i]);
+	talk_send(
+	    t,
+	    S("MAIL FROM:<a@b.example>\r\nRCPT TO:<alice@example.test>\r\nBDAT 4\r\nA: bBDAT 6 LAST\r\n\r\n\r\n"
+	      "x\r\nQUIT\r\n"));
+	rest = talk_end(t);
+	/* 4 octets "A: b", 6 octets "\r\n\r\nx\r", then LF alone */
+	assert_true(has(rest, "554 5.6.0"));
+	assert_int_equal(x->committed, 0);
+}
+
+static void test_refusals(void **state)
+{
+	struct fake *x = *state;
+
+	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:<a@b.example>", "250 " },
+	    { "RCPT TO:<nobody@example.test>", "550 5.1.1" },
+	    { "RCPT TO:<full@example.test>", "452 4.2.2" },
+	    { "RCPT TO:<off@example.test>", "550 5.2.1" },
+	    { "RCPT TO:<x@elsewhere.example>", "550 5.7.1" },
+	    { "RCPT TO:<alice%elsewhere.example@example.test>", "550 5.1.1" },
+	    { "RCPT TO:<@example.test:x@elsewhere.example>", "550 5.7.1" },
+	    { "RCPT TO:<alice@[127.0.0.1]>", "550 5.7.1" }, { "DATA", "503 5.5.1" },
+	    { "RCPT TO:<Postmaster>", "550 " }, { "RCPT TO:<alice@example.test>", "250 " },
+	    { "MAIL FROM:<a@b.example>", "503 5.5.1" });
+	assert_int_equal(x->committed, 0);
+	assert_int_equal(x->events, 10 + 1); /* and the connection lost in the middle */
+}
+
+static void test_syntax(void **state)
+{
+	struct fake *x = *state;
+
+	x->config->limit_errors = 100;
+	RUN(x, SERVICE_SMTP, { NULL, "220 " }, { "MAIL FROM:<a@b.example>", "503 5.5.1" },
+	    { "FROB", "500 5.5.1" }, { "EHLO", "501 " }, { "EHLO bad(name", "501 " },
+	    { "HELO c.example", "250 mx.example.test\r\n" },
+	    { "MAIL FROM:<a@b.example> SIZE=1", "555 " }, { "BDAT 3\r\nabc\r\nNOOP", "503 5.5.1" });
+	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:a@b.example", "501 " },
+	    { "MAIL FROM:<a@b.example> FROB=1", "555 " },
+	    { "MAIL FROM:<a@b.example> SIZE=99999999999999999999999", "5" },
+	    { "MAIL FROM:<a@b.example> SIZE=99999999999", "552 5.3.4" },
+	    { "MAIL FROM:<a@b.example> BODY=BINARYMIME", "5" },
+	    { "MAIL FROM:<\303\266@b.example>", "553 5.6.7" },
+	    { "MAIL FROM:<\303\266@b.example> SMTPUTF8", "250 " }, { "RSET", "250 " },
+	    { "RCPT TO:<alice@example.test>", "503 " }, { "VRFY alice", "252 " },
+	    { "EXPN all", "502 " }, { "HELP", "214 2.0.0 EHLO" },
+	    { "HELP DATA", "214 2.0.0 DATA (RFC" }, { "NOOP x", "250 " },
+	    { "AUTH PLAIN x", "502 " }, { "LHLO x", "502 " }, { "STARTTLS", "502 " });
+}
+
+/* THREATS S05, S20: the octets behind a BDAT are read whatever we think of it, or the session ends. */
+static void test_chunk_refused(void **state)
+{
+	struct fake *x = *state;
+
+	x->config->limit_errors = 100;
+	assert_str(RUN(x, SERVICE_SMTP, GREETED, { "BDAT 6\r\nQUIT", "503 5.5.1" },
+		       { "NOOP", "250 " }, { "MAIL FROM:<a@b.example>", "250 " },
+		       { "BDAT 6 LAST\r\nQUIT", "503 5.5.1" },
+		       { "RCPT TO:<alice@example.test>", "250 " }, { "BDAT 3\r\n.", "250 " },
+		       { "DATA", "503 5.5.1" }, { "BDAT 6 LAST\r\nQUIT", "503 5.5.1" },
+		       { "NOOP", "250 " }),
+		   STR_NONE);
+	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:<a@b.example>", "250 " },
+	    { "RCPT TO:<alice@example.test>", "250 " }, { "BDAT 9223372036854775808", "552 5.3.4" },
+	    { "DATA", "" });
+	RUN(x, SERVICE_SMTP, GREETED, { "BDAT 99999999999999999999", "501 5.5.4" }, { "NOOP", "" });
+	RUN(x, SERVICE_SMTP, GREETED, { "BDAT", "501 5.5.4" }, { "NOOP", "" });
+	assert_int_equal(x->committed, 0);
+}
+
+/* THREATS S06: a refusal at the end of the data leaves nothing. */
+static void test_message_refused(void **state)
+{
+	struct fake *x = *state;
+
+	x->refuse_commit = true;
+	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:<a@b.example>", "250 " },
+	    { "RCPT TO:<alice@example.test>", "250 " }, { "DATA", "354 " },
+	    { "A: b\r\n.", "452 4.3.1" }, { "RCPT TO:<alice@example.test>", "503 " },
+	    { "DATA", "503 " });
+	x->refuse_commit = false;
+	x->config->mail_size = 65536;
+	x->config->mail_hops = 1;
+	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:<a@b.example>", "250 " },
+	    { "RCPT TO:<alice@example.test>", "250 " }, { "DATA", "354 " },
+	    { "Received: a\r\nReceived: b\r\n\r\n.", "554 5.4.6" }, { "DATA", "503 " },
+	    { "MAIL FROM:<a@b.example>", "250 " }, { "RCPT TO:<alice@example.test>", "250 " },
+	    { "DATA", "354 " }, { " folded: first\r\n.", "554 5.6.0" },
+	    { "RCPT TO:<alice@example.test>", "503 " });
+	assert_int_equal(x->committed, 0);
+}
+
+static void data_of_size(struct fake *x, size_t n, const char *expected)
+{
+	struct talk *t = open_talk(x, SERVICE_SMTP);
+	const struct line first[] = { GREETED,
+				      { "MAIL FROM:<a@b.example> SIZE=1", "250 " },
+				      { "RCPT TO:<alice@example.test>", "250 " },
+				      { "DATA", "354 " } };
+	char line[100];
+
+	memset(line, 'x', sizeof line);
+	memcpy(line + 98, "\r\n", 2);
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		check_line(t, &first[i]);
+	talk_send(t, S("\r\n"));
+	for (size_t left = n - 2; left > 0; left -= left < 100 ? left : 100)
+		talk_send(t, left < 100 ? str_from(line + 100 - left, left) : str_from(line, 100));
+	assert_true(str_starts(talk_say(t, S(".\r\n")), str_cstr(expected)));
+	assert_str(talk_end(t), STR_NONE);
+}
+
+/* THREATS S20, S22: what counts is what comes; our own fields do not. */
+static void test_size(void **state)
+{
+	struct fake *x = *state;
+
+	x->config->mail_size = 65536;
+	data_of_size(x, 65536, "250 ");
+	data_of_size(x, 65537, "552 5.3.4");
+	data_of_size(x, 3000000, "552 5.3.4");
+	assert_int_equal(x->committed, 1);
+	x->config->mail_size = 4 << 20;
+	data_of_size(x, OFFICE_LARGE + 12345, "250 ");
+	assert_true(last_bytes(x).n > OFFICE_LARGE + 12345);
+}
+
+static void test_recipients_limit(void **state)
+{
+	struct fake *x = *state;
+	struct talk *t = open_talk(x, SERVICE_SMTP);
+	const struct line first[] = { GREETED, { "MAIL FROM:<a@b.example>", "250 " } };
+
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		check_line(t, &first[i]);
+	for (u64 i = 0; i < x->config->mail_recipients; i++)
+		assert_true(
+		    str_starts(talk_say(t, S("RCPT TO:<bob@example.test>\r\n")), S("250 ")));
+	assert_true(str_starts(talk_say(t, S("RCPT TO:<alice@example.test>\r\n")), S("452 4.5.3")));
+	talk_end(t);
+}
+
+/* --- Order ------------------------------------------------------------------------------------------------------------- */
+
+/* THREATS S12, T01 */
+static void test_input_too_early(void **state)
+{
+	struct fake *x = *state;
+	static struct talk t;
+
+	talk_open(&t, x, SERVICE_SMTP);
+	talk_send(&t, S("EHLO c.example\r\n"));
+	talk_start(&t);
+	assert_str(talk_end(&t), S("554 5.5.0 you spoke before the greeting\r\n"));
+	RUN(x, SERVICE_SMTP, { NULL, "220 " }, { "EHLO c.example\r\nNOOP", "503 5.5.0" });
+	RUN(x, SERVICE_SMTP, { NULL, "220 " }, { "NOOP\r\nNOOP", "503 5.5.0" });
+	RUN(x, SERVICE_SMTP, GREETED, { "STARTTLS\r\nNOOP", "503 5.5.0" });
+	RUN(x, SERVICE_SUBMISSION, GREETED, { LOGIN "\r\nNOOP", "503 5.5.0" });
+	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:<>", "250 " },
+	    { "RCPT TO:<bob@example.test>", "250 " }, { "DATA\r\nA: b", "503 5.5.0" });
+	RUN(x, SERVICE_SMTP, { NULL, "220 " }, { "GET / HTTP/1.1\r\nHost: x", "521 5.5.1" },
+	    { NULL, "" });
+}
+
+static void test_bad_lines(void **state)
+{
+	struct fake *x = *state;
+	struct talk *t = open_talk(x, SERVICE_SMTP);
+	char line[4096];
+
+	assert_true(str_starts(talk_reply(t), S("220 ")));
+	assert_true(str_starts(talk_say(t, str_from("NO\0P\r\n", 6)), S("500 5.5.2")));
+	memset(line, 'x', sizeof line);
+	talk_send(t, str_from(line, sizeof line));
+	assert_true(str_starts(talk_say(t, S("\r\n")), S("500 5.5.2")));
+	assert_true(str_starts(talk_say(t, S("NOOP\n")), S("521 5.5.2")));
+	assert_str(talk_end(t), STR_NONE);
+}
+
+/* THREATS S27 */
+static void test_too_much(void **state)
+{
+	struct fake *x = *state;
+	struct talk *t = open_talk(x, SERVICE_SMTP);
+	int n = 0;
+
+	talk_reply(t);
+	while (str_starts(talk_say(t, S("NOOP\r\n")), S("250 ")))
+		n++;
+	assert_true(str_starts(str_from(t->text, t->n), S("421 4.7.0")));
+	assert_int_equal(n, SMTP_JUNK);
+	talk_end(t);
+	t = open_talk(x, SERVICE_SMTP);
+	talk_reply(t);
+	for (n = 0; str_starts(talk_say(t, S("FROB\r\n")), S("500 ")); n++)
+		;
+	assert_true(str_starts(str_from(t->text, t->n), S("421 4.7.0")));
+	assert_int_equal(n, x->config->limit_errors);
+	talk_end(t);
+}
+
+/* THREATS S09 */
+static void test_tiny_chunks(void **state)
+{
+	struct fake *x = *state;
+	struct talk *t = open_talk(x, SERVICE_SMTP);
+	const struct line first[] = { GREETED,
+				      { "MAIL FROM:<a@b.example>", "250 " },
+				      { "RCPT TO:<alice@example.test>", "250 " } };
+	int n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		check_line(t, &first[i]);
+	while (str_starts(talk_say(t, S("BDAT 1\r\nx")), S("250 ")))
+		n++;
+	assert_int_equal(n, SMTP_TINY_CHUNKS);
+	talk_end(t);
+}
+
+/* --- LMTP ---------------------------------------------------------------------------------------------------------------- */
+
+static void test_lmtp(void **state)
+{
+	struct fake *x = *state;
+	str rest;
+
+	rest = RUN(x, SERVICE_LMTP, { NULL, "220 mx.example.test LMTP" }, { "EHLO x", "502 " },
+		   { "LHLO filter", "250-mx" }, { "MAIL FROM:<a@b.example>", "250 " },
+		   { "RCPT TO:<alice@example.test>", "250 " },
+		   { "RCPT TO:<nobody@example.test>", "550 5.1.1" },
+		   { "RCPT TO:<x@elsewhere.example>", "550 5.7.1" },
+		   { "RCPT TO:<bob@example.test>", "250 " }, { "DATA", "354 " },
+		   { "A: b\r\n.", "250 2.0.0" });
+	(void)rest;
+	assert_int_equal(x->committed, 1);
+	assert_true(has(last_bytes(x), "with LMTP"));
+}
+
+/* THREATS S28: as many replies as there were good recipients. */
+static void test_lmtp_replies(void **state)
+{
+	struct fake *x = *state;
+	struct talk *t = open_talk(x, SERVICE_LMTP);
+
+	talk_reply(t);
+	talk_say(t, S("LHLO filter\r\n"));
+	talk_send(
+	    t,
+	    S("MAIL FROM:<a@b.example>\r\nRCPT TO:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\n"
+	      "RCPT TO:<bob@example.test>\r\nBDAT 4 LAST\r\nA\r\nBQUIT\r\n"));
+	str all = talk_end(t);
+	size_t taken = 0;
+	for (size_t at; (at = str_find_str(all, S("250 2.0.0 taken"))) != SIZE_MAX; taken++)
+		all = str_skip(all, at + 1);
+	assert_int_equal(taken, 3);
+}
+
+/* --- Submission ------------------------------------------------------------------------------------------------------------ */
+
+static void test_submission(void **state)
+{
+	struct fake *x = *state;
+	str bytes;
+
+	x->config->limit_errors = 100;
+	RUN(x, SERVICE_SUBMISSION, GREETED, { "MAIL FROM:<alice@example.test>", "530 5.7.0" },
+	    { LOGIN, "235 2.7.0" }, { LOGIN, "503 " },
+	    { "MAIL FROM:<bob@example.test>", "550 5.7.1" },
+	    { "RCPT TO:<bob@example.test>", "503 " }, { "MAIL FROM:<alice@example.test>", "250 " },
+	    { "RCPT TO:<x@elsewhere.example>", "250 " },
+	    { "RCPT TO:<nobody@example.test>", "550 5.1.1" }, { "DATA", "354 " },
+	    { "From: Alice <alice@example.test>\r\nSubject: x\r\n\r\nhey\r\n.", "250 " });
+	assert_int_equal(x->committed, 1);
+	bytes = last_bytes(x);
+	assert_true(x->kept[0].has_ticket);
+	assert_true(has(bytes, "with ESMTPA"));
+	assert_true(has(bytes, "\r\nDate: "));
+	assert_true(has(bytes, "@mx.example.test>\r\n\r\nhey\r\n"));
+}
+
+static void try_from(struct fake *x, const char *header, const char *expected)
+{
+	struct talk *t = open_talk(x, SERVICE_SUBMISSION);
+	const struct line lines[] = { GREETED,
+				      { LOGIN, "235 " },
+				      { "MAIL FROM:<alice@example.test>", "250 " },
+				      { "RCPT TO:<bob@example.test>", "250 " },
+				      { "DATA", "354 " },
+				      { header, expected },
+				      { "RCPT TO:<bob@example.test>", "503 " } };
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		check_line(t, &lines[i]);
+	talk_end(t);
+}
+
+static void test_from(void **state)
+{
+	struct fake *x = *state;
+
+	try_from(x, "From: alice@example.test\r\nDate: x\r\nMessage-ID: <a@b>\r\n.", "250 ");
+	assert_false(has(last_bytes(x), "Date: S"));
+	assert_false(has(last_bytes(x), "@mx.example.test>"));
+	try_from(x, "From: Bob <bob@example.test>\r\n\r\n.", "550 5.7.1");
+	try_from(x, "From: alice@example.test, bob@example.test\r\n\r\n.", "550 5.7.1");
+	try_from(x, "From: alice@example.test\r\nFrom: alice@example.test\r\n\r\n.", "550 5.7.1");
+	try_from(x, "Subject: no from\r\n\r\n.", "554 5.6.0");
+	try_from(x, "From: Alice\r\n\r\n.", "5");
+	assert_int_equal(x->committed, 1);
+}
+
+static void test_auth(void **state)
+{
+	struct fake *x = *state;
+
+	x->delay_ms = 30;
+	x->config->limit_errors = 100;
+	RUN(x, SERVICE_SUBMISSION, GREETED, { "AUTH FROB", "504 5.5.4" },
+	    { "AUTH PLAIN !!!!", "501 5.5.2" }, { "AUTH PLAIN AGJvYgBib2I=", "535 5.7.8" },
+	    { "AUTH LOGIN", "334 UGFzc3dvcmQ6" }, { "*", "501 5.7.0" },
+	    { "AUTH PLAIN", "334 \r\n" }, { "AGJvYgBib2I=", "535 5.7.8" },
+	    { "MAIL FROM:<>", "530 " }, { "AUTH SCRAM-SHA-256 biws", "334 " },
+	    { "cHJvb2Y=", "334 dj1taW5l" }, { "", "235 2.7.0" }, { "MAIL FROM:<>", "250 " },
+	    { "AUTH PLAIN", "503 " });
+	assert_int_equal(x->checked, 3);
+	RUN(x, SERVICE_SUBMISSION, { NULL, "220 " }, { "AUTH PLAIN", "503 5.5.1" },
+	    { "HELO x", "250 " }, { "AUTH PLAIN", "503 5.5.1" });
+	x->config->login_plaintext = false; /* THREATS T05 */
+	RUN(x, SERVICE_SUBMISSION, GREETED, { LOGIN, "538 5.7.11" },
+	    { "MAIL FROM:<>", "530 5.7.0 STARTTLS" });
+	assert_int_equal(x->checked, 3);
+	RUN(x, SERVICE_SUBMISSION, { NULL, "220 " }, { "EHLO c", "250-" });
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_one_mail),        T(test_chunks),    T(test_chunks_in_a_row),
+		T(test_refusals),        T(test_syntax),    T(test_chunk_refused),
+		T(test_message_refused), T(test_size),      T(test_recipients_limit),
+		T(test_input_too_early), T(test_bad_lines), T(test_too_much),
+		T(test_tiny_chunks),     T(test_lmtp),      T(test_lmtp_replies),
+		T(test_submission),      T(test_from),      T(test_auth),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
