@@ -1,0 +1,163 @@
+"""A Postern instance for tests: `postern dev` as a child, on loopback, stopped at the end."""
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BINARY = os.environ.get("POSTERN", str(ROOT / "build-test" / "postern"))
+
+
+def free_base(ports=(24, 25, 110, 143, 465, 587, 993, 995)):
+    """A port base whose ports are all free now. Chosen by pid first, so that runs side by side do not meet."""
+    base = 20000 + os.getpid() % 100 * 200
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in ports:
+                    s = stack.enter_context(socket.socket())
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    s.bind(("127.0.0.1", base + port))
+                return base
+            except OSError:
+                base = base + 1000 if base < 31000 else 20000 + (base + 200) % 1000
+
+
+class Instance:
+    """with Instance(users={"alice@example.test": "alice"}, settings=["queue.retry_first=1s"]) as p: ..."""
+
+    def __init__(self, users=None, domains=None, settings=(), options=(), folder=None, plaintext=True, binary=None, start=True):
+        self.base = free_base()
+        self.users = users or {"alice@example.test": "alice", "bob@example.test": "bob"}
+        self.domains = domains or ["example.test"]
+        self.settings = list(settings)
+        self.options = list(options)
+        self.own_folder = folder is None
+        self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
+        self.plaintext = plaintext
+        self.binary = binary or BINARY
+        self.process = None
+        self.log = []
+        if start:
+            self.start()
+
+    def port(self, service):
+        return self.base + {"smtp": 25, "lmtp": 24, "submissions": 465, "submission": 587, "imap": 143, "imaps": 993,
+                            "pop3": 110, "pop3s": 995}[service]
+
+    def command(self):
+        words = [self.binary, "dev", f"--dir={self.folder}", f"--port-base={self.base}"]
+        words += [f"--domain={d}" for d in self.domains]
+        words += [f"--user={a}:{p}" for a, p in self.users.items()]
+        words += [f"--set={s}" for s in self.settings]
+        if self.plaintext:
+            words.append("--plaintext-login")
+        return words + self.options
+
+    def start(self, timeout=60):
+        if self.own_folder and os.geteuid() == 0:
+            os.chmod(self.folder, 0o711)
+        self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.log_thread = threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True)
+        self.log_thread.start()
+        ready = threading.Event()
+        threading.Thread(target=self._wait_ready, args=(self.process.stdout, ready), daemon=True).start()
+        deadline = time.monotonic() + timeout
+        while not ready.wait(0.05):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                status = self.process.poll()
+                self.kill()
+                raise RuntimeError(f"postern dev did not get ready (status {status}):\n" + "".join(self.log[-60:]))
+
+    def _read_log(self, stream):
+        for line in stream:
+            self.log.append(line.decode("utf-8", "replace"))
+
+    @staticmethod
+    def _wait_ready(stream, ready):
+        for line in stream:
+            if line == b"ready\n":
+                ready.set()
+
+    def log_text(self):
+        return "".join(self.log)
+
+    def stop(self):
+        """Ends it in order; the exit status. At most 5 s, as promised."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        self.process = None
+        return status
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def pids(self, role=None):
+        """Pids of its processes, by role ("mx", "office", ...): what stands in argv[1] after '@'."""
+        found = []
+        children = {}
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append((int(entry.name), words))
+        todo = [self.process.pid]
+        while todo:
+            for pid, words in children.get(todo.pop(), []):
+                todo.append(pid)
+                name = words[1].decode()[1:] if len(words) > 1 and words[1].startswith(b"@") else "parent"
+                if role in (None, name):
+                    found.append(pid)
+        return found
+
+    def ctl(self, *words, check=True, stdin=None):
+        """A postern command that talks to this instance."""
+        config = pathlib.Path(self.folder) / "test.conf"
+        config.write_text(f'[server]\ndata = "{self.folder}"\n')
+        result = subprocess.run([self.binary, *words, f"--config={config}"], capture_output=True, text=True, input=stdin, timeout=60,
+                                check=False)
+        if check and result.returncode:
+            raise RuntimeError(f"postern {' '.join(words)}: {result.returncode}\n{result.stdout}{result.stderr}")
+        return result
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        try:
+            self.stop()
+        finally:
+            self.kill()
+            if self.own_folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def wait_for(condition, timeout=20, step=0.05):
+    """Polls until condition() is true and answers what it gave; fails by AssertionError."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not happen in time")
+        time.sleep(step)

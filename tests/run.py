@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""All tests, or the groups that are named: style unit sanitize talk chain crash (and soak, which is long). Each group
+builds what it needs. Ends with one line "N passed, N failed"; exits 1 when anything failed."""
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+CORES = str(os.cpu_count() or 2)
+
+BUILDS = {
+    "build-test": ([], {"CC": "gcc"}),
+    "build-clang": ([], {"CC": "clang"}),
+    "build-asan": (["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"], {"CC": "gcc"}),
+    "build-tsan": (["-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"], {"CC": "clang"}),
+}
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": f"halt_on_error=1:suppressions={ROOT}/tests/lib/tsan.supp",
+}
+# TSan costs most where there are threads, and says nothing where there are none.
+TSAN_TESTS = ("bus", "serve", "office", "keys", "relay")
+
+
+class Tally:
+    def __init__(self):
+        self.passed = 0
+        self.failed = []
+
+    def add(self, name, good, output=""):
+        if good:
+            self.passed += 1
+        else:
+            self.failed.append(name)
+            print(f"FAILED {name}")
+            print("\n".join("    " + line for line in output.strip().split("\n")[-60:]), flush=True)
+
+
+def build(name, *targets):
+    options, extra = BUILDS[name]
+    folder = ROOT / name
+    env = {**os.environ, **extra}
+    if not (folder / "build.ninja").exists():
+        subprocess.run(["meson", "setup", str(folder), *options], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+    result = subprocess.run(["ninja", "-C", str(folder), *targets], env=env, capture_output=True, text=True, check=False)
+    return result.returncode == 0, result.stdout
+
+
+def meson_tests(tally, folder, names=()):
+    """Runs the unit tests of a build; every test function of cmocka counts."""
+    good, output = build(folder)
+    tally.add(f"{folder}: builds", good, output)
+    if not good:
+        return
+    listed = json.loads(subprocess.run(["meson", "introspect", "--tests", str(ROOT / folder)], capture_output=True, text=True,
+                                       check=True).stdout)
+    for test in sorted(listed, key=lambda t: t["name"]):
+        if names and not test["name"].startswith(tuple(names)):
+            continue
+        env = {**os.environ, **SANITIZER_ENV, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
+        try:
+            run = subprocess.run(test["cmd"], cwd=ROOT, env=env, capture_output=True, text=True, errors="replace", timeout=300,
+                                 check=False)
+            output, status = run.stdout + run.stderr, run.returncode
+        except subprocess.TimeoutExpired as e:
+            output, status = f"timed out: {e}", -1
+        passed = [line for line in output.split("\n") if line.startswith("ok ")]
+        failed = [line for line in output.split("\n") if line.startswith("not ok ")]
+        for line in passed:
+            tally.add(f"{folder} {test['name']} {line}", True)
+        for line in failed:
+            tally.add(f"{folder} {test['name']} {line}", False, output)
+        if status != 0 and not failed or not passed and not failed:
+            tally.add(f"{folder} {test['name']}: status {status}", False, output)
+
+
+def group_style(tally):
+    for name, command in (("style", ["tools/style.py"]), ("rfc index", ["tools/rfc.py", "--check"]), ("manual", ["tools/manual.sh", "--check"])):
+        if (ROOT / command[0]).exists():
+            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            tally.add(name, run.returncode == 0, run.stdout + run.stderr)
+
+
+def group_unit(tally):
+    meson_tests(tally, "build-test")
+
+
+def group_sanitize(tally):
+    good, output = build("build-clang")
+    tally.add("build-clang: builds", good, output)
+    meson_tests(tally, "build-asan")
+    meson_tests(tally, "build-tsan", TSAN_TESTS)
+
+
+def group_fuzz(tally):
+    """Each fuzzer a few seconds: that it builds, its seeds pass, nothing is found at once. `make fuzz` is the real thing."""
+    run = subprocess.run(["tools/fuzz.sh", os.environ.get("FUZZ_SECONDS", "4")], cwd=ROOT, capture_output=True, text=True, check=False)
+    tally.add("fuzzers", run.returncode == 0, run.stdout + run.stderr)
+
+
+def python_tests(tally, folder, pattern="*_test.py"):
+    good, output = build("build-test", "postern")
+    tally.add("build-test: postern builds", good, output)
+    if not good:
+        return
+    for path in sorted((ROOT / folder).glob(pattern)):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        sys.path.insert(0, str(path.parent))
+        spec.loader.exec_module(module)
+        result = unittest.TestResult()
+        result.failfast = False
+        suite = unittest.defaultTestLoader.loadTestsFromModule(module)
+        began = time.monotonic()
+        suite.run(result)
+        bad = {str(test): text for test, text in result.failures + result.errors}
+        for test, text in bad.items():
+            tally.add(f"{path.name} {test}", False, text)
+        tally.passed += result.testsRun - len(bad) - len(result.skipped)
+        for test, reason in result.skipped:
+            tally.add(f"{path.name} {test} skipped: {reason}", False, "a test that does not run proves nothing")
+        print(f"{path.relative_to(ROOT)}: {result.testsRun} tests, {time.monotonic() - began:.0f} s", flush=True)
+
+
+def group_talk(tally):
+    good, output = build("build-test", "postern")
+    tally.add("build-test: postern builds", good, output)
+    run = subprocess.run([sys.executable, "tests/talk/run.py", "--summary"], cwd=ROOT, capture_output=True, text=True, check=False,
+                         env={**os.environ, "POSTERN": str(ROOT / "build-test" / "postern")})
+    for line in run.stdout.split("\n"):
+        if line.startswith(("ok ", "not ok ")):
+            tally.add("talk " + line, line.startswith("ok "), run.stdout[-4000:] if line.startswith("not") else "")
+    if run.returncode and "not ok" not in run.stdout:
+        tally.add("talk", False, run.stdout + run.stderr)
+
+
+def group_chain(tally):
+    python_tests(tally, "tests/chain")
+
+
+def group_crash(tally):
+    python_tests(tally, "tests/crash")
+
+
+def group_soak(tally):
+    os.environ["POSTERN_KILLS"] = os.environ.get("POSTERN_KILLS", "200")
+    python_tests(tally, "tests/crash")
+
+
+GROUPS = {name[6:]: function for name, function in globals().items() if name.startswith("group_")}
+ALL = ["style", "unit", "talk", "chain", "crash", "sanitize", "fuzz"]
+
+
+def main():
+    tally = Tally()
+    for name in sys.argv[1:] or ALL:
+        began = time.monotonic()
+        print(f"== {name}", flush=True)
+        GROUPS[name](tally)
+        print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)
+    for name in tally.failed:
+        print(f"failed: {name}")
+    print(f"{tally.passed} passed, {len(tally.failed)} failed")
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
