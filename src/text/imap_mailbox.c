@@ -78,13 +78,13 @@ static bool byte_matches(u8 pattern, str name, size_t i)
 bool imap_pattern_matches(str pattern, str name)
 {
 	/* reach[i]: the pattern so far can end before byte i of the name. One row, updated per pattern byte. */
-	bool reach[IMAP_MAILBOX_NAME + 1];
+	bool reach[IMAP_MAILBOX_NAME + 1], any = true;
 
 	if (name.n > IMAP_MAILBOX_NAME)
 		return false;
 	memset(reach, 0, sizeof(reach));
 	reach[0] = true;
-	for (size_t j = 0; j < pattern.n; j++) {
+	for (size_t j = 0; j < pattern.n && any; j++) {
 		u8 c = pattern.p[j];
 
 		if (c == '*' || c == '%') {
@@ -93,8 +93,11 @@ bool imap_pattern_matches(str pattern, str name)
 					   (reach[i - 1] && (c == '*' || name.p[i - 1] != '/'));
 			continue;
 		}
-		for (size_t i = name.n; i > 0; i--)
+		any = false;
+		for (size_t i = name.n; i > 0; i--) {
 			reach[i] = reach[i - 1] && byte_matches(c, name, i - 1);
+			any = any || reach[i];
+		}
 		reach[0] = false;
 	}
 	return reach[name.n];
