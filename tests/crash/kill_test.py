@@ -1,0 +1,62 @@
+"""Processes are killed with SIGKILL at random while messages come in at full speed; afterwards every acknowledged message is
+there once and unharmed. POSTERN_KILLS says how often (20 in `make test`, 200 in `make soak`); POSTERN_SEED which way."""
+import os
+import random
+import signal
+import threading
+import time
+import unittest
+
+import ledger
+from postern import Instance, wait_for
+
+KILLS = int(os.environ.get("POSTERN_KILLS", "20"))
+SEED = int(os.environ.get("POSTERN_SEED", "1"))
+USERS = {f"user{i}@example.test": f"secret{i}" for i in range(4)}
+
+
+class KillTest(unittest.TestCase):
+    def queue_is_empty(self, p):
+        listed = p.ctl("queue", "list", "--json", check=False)
+        return listed.returncode == 0 and listed.stdout.strip() == "[]"
+
+    def test_nothing_acknowledged_is_lost(self):
+        book = ledger.Ledger(SEED)
+        rng = random.Random(SEED)
+        killed = []
+        with Instance(users=USERS, settings=["queue.retry_first=1s", "server.log=warn"]) as p:
+            stop = threading.Event()
+            senders = [ledger.Sender(book, p.port("smtp"), list(USERS), stop) for _ in range(8)]
+            for s in senders:
+                s.start()
+            roles = ["office", "mx", "mda", "office", "login", "sign", "relay", "client"]
+            while len(killed) < KILLS:
+                time.sleep(rng.uniform(0.05, 0.6))
+                role = rng.choice(roles)
+                pids = p.pids(role)
+                # A process that is not back yet cannot be killed: wait for it, so that each kill counts.
+                if pids:
+                    os.kill(rng.choice(pids), signal.SIGKILL)
+                    killed.append(role)
+            stop.set()
+            for s in senders:
+                s.join(60)
+            # And the whole instance at once, the way power goes.
+            for pid in p.pids():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            p.process.wait(20)
+            p.start()
+            wait_for(lambda: self.queue_is_empty(p), timeout=120)
+            bad, found = ledger.check(book, p.port("imap"), USERS)
+            verified = p.ctl("verify", "--json", check=False)
+        print(f"    kills {len(killed) + 1}, acknowledged {len(book.acked)}, found {found}, seed {SEED}", flush=True)
+        self.assertEqual(bad, {})
+        self.assertGreater(len(book.acked), 50 * KILLS // 20)
+        self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
