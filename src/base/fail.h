@@ -83,6 +83,11 @@ str fail_chain(struct arena *a, const struct fail *f);
 	{                              \
 		(const u8 *)"4.3.0", 5 \
 	}
+#define FAIL_STORAGE_KIND FAIL_TEMP
+#define FAIL_STORAGE_CODE              \
+	{                              \
+		(const u8 *)"4.3.1", 5 \
+	}
 #define FAIL_DENIED_KIND FAIL_PERM
 #define FAIL_DENIED_CODE               \
 	{                              \

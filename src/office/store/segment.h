@@ -5,7 +5,7 @@
  * Writing (struct segments): the writer's thread only. Records gather in memory; segments_flush writes them,
  * segments_sync makes them durable. The end up to which records are acknowledged is kept in the database,
  * committed with them: what a segment holds beyond it was never acknowledged and is cut off at the start.
- * Reading: any thread; also of what is not yet flushed, by the writer's thread.
+ * Reading: any thread.
  */
 #ifndef OFFICE_STORE_SEGMENT_H
 #define OFFICE_STORE_SEGMENT_H
@@ -85,24 +85,28 @@ const struct fail *segments_append_fd(struct arena *a, struct segments *s, struc
 const struct fail *segments_sync(struct arena *a, struct segments *s, bool *synced);
 u64 segments_pending(const struct segments *s); /* bytes since the last sync */
 
-/* Header and small part of the record at p, checked by their CRCs. small lives in a. */
-const struct fail *segments_read(struct arena *a, struct segments *s, struct place p,
+/* Header and small part of the record at p, checked by their CRCs. small lives in a. own: the caller is the writer's
+ * thread, who also sees what is not yet written to the file. */
+const struct fail *segments_read(struct arena *a, struct segments *s, struct place p, bool own,
 				 struct record *r, str *small);
-/* Bytes [from, from + n) of the message; the CRC is checked when that is all of it. */
+/* Bytes [from, from + n) of the message; its CRC is checked when that is all of it. */
 const struct fail *segments_read_message(struct arena *a, struct segments *s, struct place p,
-					 const struct record *r, u64 from, size_t n, u8 *out);
+					 bool own, const struct record *r, u64 from, size_t n,
+					 u8 *out);
 
-/* For verify and salvage: walks a segment's records from *offset on. False: *fail (damage at *offset) or the end. */
+/* For verify and salvage: one segment's records, from the first to the last. */
 struct segment_walk {
-	int fd;
+	int fd;           /* the arena owns it */
 	u64 size, offset; /* offset: of the next record */
 };
 const struct fail *segment_walk_open(struct arena *a, int folder, u32 number,
 				     struct segment_walk *w);
+/* False at the end. damaged: the bytes at `at` are no good record; the walk goes on at the next that is one. */
 bool segment_walk_next(struct arena *a, struct segment_walk *w, struct record *r, u64 *at,
 		       str *small, bool *damaged);
-/* The message's CRC holds. */
-bool segment_walk_message_good(const struct segment_walk *w, const struct record *r, u64 at);
+/* The message's CRC holds. Reads all of it. */
+bool segment_walk_message_good(struct arena *a, const struct segment_walk *w,
+			       const struct record *r, u64 at);
 /* Numbers of the segments in the folder, ascending. */
 const struct fail *segments_list(struct arena *a, int folder, u32 **out, size_t *n);
 

@@ -79,6 +79,8 @@ str sql_borrow(
 void sql_skip(struct query *q); /* steps over a column */
 /* The caller found that a row makes no sense: sql_end will say CORRUPT. */
 void sql_bad(struct query *q);
+/* For those who leave a bad row out and go on: whether this row was bad, forgotten now. */
+bool sql_forgive(struct query *q);
 const struct fail *sql_end(struct arena *a, struct query *q) NODISCARD;
 
 /* Whole statement without rows. */
@@ -89,6 +91,9 @@ const struct fail *sql_run(struct arena *a, struct sql *db, const char *text,
 /* The first row's only column; *found false (and *out 0) when there is no row or it is NULL. */
 const struct fail *sql_one_u64(struct arena *a, struct query *q, u64 *out, bool *found) NODISCARD;
 u64 sql_changed(const struct sql *db); /* rows that the last INSERT, UPDATE or DELETE touched */
+
+/* False after an error that made SQLite undo the whole transaction by itself. */
+bool sql_in_transaction(const struct sql *db);
 
 /* Several statements of a constant text, without parameters: schema, pragmas. */
 const struct fail *sql_script(struct arena *a, struct sql *db, const char *text) NODISCARD;

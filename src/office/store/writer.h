@@ -27,13 +27,14 @@ struct write_job {
 	/* On the writer's thread. May run twice (a full disk), after its first run was undone: sets its results anew. */
 	const struct fail *(*run)(struct tx *t, struct write_job *job);
 	/* On the writer's thread, after the commit (f NULL) or when nothing of the job was kept. Must not block; may free
-	 * the job. Jobs are told in the order they were submitted. */
+	 * the job. Jobs are told in the order they were submitted; f lives until done returns. */
 	void (*done)(struct write_job *job, const struct fail *f);
 	struct arena *arena; /* the job's own: what run makes, and the fail that done is told */
 	bool frees;          /* its purpose is to free space: goes on when the disk is full */
 
 	struct write_job *next;    /* the writer's from here on */
 	const struct fail *failed; /* so far */
+	void *waiter;              /* writer_do's */
 };
 
 struct writer; /* part of struct store */

@@ -1,0 +1,459 @@
+#include "office/store/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "base/fd.h"
+#include "office/store/segment_int.h"
+
+enum { SEGMENTS_MAGIC = 0x53454753, SEGMENTS_ARENA = 1 << 20 };
+
+/* A segment open for reading. */
+struct reader {
+	u32 number, users;
+	int fd;
+	u64 used; /* when, by a counter: the one longest ago makes room */
+};
+
+struct segments {
+	u32 magic;
+	struct arena *arena; /* holds this struct too */
+	const struct env *env;
+	int folder;
+
+	/* The writer's thread only. The file holds [0, flushed), buffer what follows, synced is durable. */
+	int fd;
+	u32 number;
+	u64 flushed, synced;
+	struct buf buffer;
+	bool must_sync; /* something not lazy since the last sync */
+
+	pthread_mutex_t lock; /* of what follows */
+	struct reader readers[SEGMENT_OPEN];
+	u64 clock;
+};
+
+static u64 end_of(const struct segments *s)
+{
+	return s->flushed + s->buffer.n;
+}
+
+void segment_name(u32 number, char out[SEGMENT_NAME])
+{
+	snprintf(out, SEGMENT_NAME, "%08u.seg", number);
+}
+
+/* --- Files --- */
+
+static const struct fail *open_last(struct arena *a, struct segments *s)
+{
+	char name[SEGMENT_NAME];
+
+	segment_name(s->number, name);
+	s->fd = openat(s->folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->fd < 0)
+		return fail_errno(a, errno, "opening a mail segment");
+	if (env_fault(s->env, ENV_FAULT_FOLDER_SYNC) || fsync(s->folder) != 0)
+		return fail_new(a, FAIL_INTERNAL, "the mail folder could not be synced");
+	return NULL;
+}
+
+/* What lies beyond tail was never acknowledged; what is missing before it was. */
+static const struct fail *cut_tail(struct arena *a, struct segments *s, u64 tail)
+{
+	struct stat st;
+
+	if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return fail_new(a, FAIL_CORRUPT, "mail segment %u is not a file", s->number);
+	if ((u64)st.st_size < tail)
+		return fail_new(a, FAIL_CORRUPT,
+				"mail segment %u has %llu bytes, %llu were acknowledged", s->number,
+				(unsigned long long)st.st_size, (unsigned long long)tail);
+	if ((u64)st.st_size > tail && (ftruncate(s->fd, (off_t)tail) != 0 || fsync(s->fd) != 0))
+		return fail_errno(a, errno, "cutting a torn mail segment");
+	s->flushed = s->synced = tail;
+	return NULL;
+}
+
+/* A later segment than the database knows of, with records in it: the database is an old copy. */
+static const struct fail *refuse_newer(struct arena *a, int folder, u32 last)
+{
+	char name[SEGMENT_NAME];
+	struct stat st;
+	size_t n;
+	u32 *numbers;
+
+	TRY(segments_list(a, folder, &numbers, &n));
+	for (size_t i = 0; i < n; i++) {
+		segment_name(numbers[i], name);
+		if (numbers[i] > last && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_size > 0)
+			return fail_new(
+			    a, FAIL_CONFLICT,
+			    "segment %u is newer than the database; see postern salvage",
+			    numbers[i]);
+	}
+	return NULL;
+}
+
+const struct fail *segments_open(struct arena *a, int folder, const struct env *env,
+				 struct place tail, struct segments **out)
+{
+	struct arena *own = arena_new(SEGMENTS_ARENA);
+	struct segments *s = arena_new_of(own, struct segments);
+	const struct fail *f;
+
+	*s = (struct segments){
+		.magic = SEGMENTS_MAGIC, .arena = own, .env = env, .folder = folder, .fd = -1
+	};
+	s->number = tail.segment ? tail.segment : 1;
+	buf_init(&s->buffer, (size_t)SEGMENT_BUFFER + SEGMENT_NOTE_BYTES + 2 * SEGMENT_COPY);
+	CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
+	f = refuse_newer(a, folder, tail.segment);
+	if (f == NULL)
+		f = open_last(a, s);
+	if (f == NULL)
+		f = cut_tail(a, s, tail.offset);
+	if (f) {
+		segments_close(&s);
+		return f;
+	}
+	*out = s;
+	return NULL;
+}
+
+void segments_close(struct segments **at)
+{
+	struct segments *s = *at;
+	struct arena *own;
+
+	if (s == NULL)
+		return;
+	CHECK_MAGIC(s, SEGMENTS_MAGIC);
+	for (size_t i = 0; i < ARRAY_LEN(s->readers); i++)
+		if (s->readers[i].number)
+			fd_close(&s->readers[i].fd);
+	fd_close(&s->fd);
+	buf_free(&s->buffer);
+	pthread_mutex_destroy(&s->lock);
+	own = s->arena;
+	*at = NULL;
+	arena_free(&own);
+}
+
+/* --- Writing --- */
+
+struct place segments_end(const struct segments *s)
+{
+	return (struct place){ s->number, end_of(s) };
+}
+
+void segments_rewind(struct segments *s, struct place end)
+{
+	CHECK(end.segment == s->number && end.offset <= end_of(s));
+	s->buffer.full = false;
+	if (s->synced > end.offset)
+		s->synced = end.offset;
+	if (end.offset >= s->flushed) {
+		s->buffer.n = (size_t)(end.offset - s->flushed);
+		return;
+	}
+	s->flushed = end.offset;
+	s->buffer.n = 0;
+}
+
+u64 segments_pending(const struct segments *s)
+{
+	return end_of(s) - s->synced;
+}
+
+static const struct fail *write_at(struct arena *a, struct segments *s, str bytes, u64 at)
+{
+	int error = env_fault(s->env, ENV_FAULT_WRITE);
+
+	if (error == 0 && !fd_pwrite_all(s->fd, bytes, at))
+		error = errno;
+	return error ? fail_errno(a, error, "writing mail") : NULL;
+}
+
+static const struct fail *flush(struct arena *a, struct segments *s)
+{
+	if (s->buffer.n == 0)
+		return NULL;
+	TRY(write_at(a, s, buf_str(&s->buffer), s->flushed));
+	s->flushed += s->buffer.n;
+	buf_reset(&s->buffer);
+	return NULL;
+}
+
+static void pad(struct buf *b, const struct record *r)
+{
+	u64 bare = RECORD_HEADER + (u64)r->skeleton + r->summary + r->message;
+
+	for (u64 i = bare; i < record_length(r); i++)
+		buf_add_byte(b, 0);
+}
+
+const struct fail *segments_append(struct arena *a, struct segments *s, struct record *r, str small,
+				   str message, bool lazy, struct place *out)
+{
+	u8 header[RECORD_HEADER];
+
+	CHECK(small.n == (size_t)r->skeleton + r->summary && message.n == r->message);
+	CHECK(small.n <= (size_t)SEGMENT_NOTE_BYTES && message.n <= SEGMENT_COPY);
+	if (s->buffer.n >= SEGMENT_BUFFER)
+		TRY(flush(a, s));
+	*out = segments_end(s);
+	r->small_crc = crc32c(0, small);
+	r->message_crc = crc32c(0, message);
+	record_encode(r, header);
+	buf_add(&s->buffer, str_from(header, sizeof header));
+	buf_add(&s->buffer, small);
+	buf_add(&s->buffer, message);
+	pad(&s->buffer, r);
+	CHECK(!s->buffer.full);
+	if (!lazy)
+		s->must_sync = true;
+	return NULL;
+}
+
+static const struct fail *read_source(struct arena *a, int fd, u8 *out, size_t n, u64 at)
+{
+	errno = 0;
+	if (fd_pread_all(fd, out, n, at))
+		return NULL;
+	if (errno == 0)
+		return fail_new(a, FAIL_INVALID, "the message is shorter than was said");
+	return fail_errno(a, errno, "reading a message");
+}
+
+static const struct fail *append_small(struct arena *a, struct segments *s, struct record *r,
+				       str small, int fd, struct place *out)
+{
+	u8 *bytes = arena_alloc(a, (size_t)r->message);
+
+	TRY(read_source(a, fd, bytes, (size_t)r->message, 0));
+	return segments_append(a, s, r, small, str_from(bytes, (size_t)r->message), false, out);
+}
+
+/* The message goes straight to the file; its header, with the CRC, follows last. */
+static const struct fail *append_large(struct arena *a, struct segments *s, struct record *r,
+				       str small, int fd, u8 *piece)
+{
+	u8 header[RECORD_HEADER];
+	u64 base = s->flushed + RECORD_HEADER + small.n;
+
+	r->small_crc = crc32c(0, small);
+	r->message_crc = 0;
+	for (u64 at = 0; at < r->message; at += SEGMENT_COPY) {
+		u64 left = r->message - at;
+		size_t n = left < SEGMENT_COPY ? (size_t)left : SEGMENT_COPY;
+
+		TRY(read_source(a, fd, piece, n, at));
+		r->message_crc = crc32c(r->message_crc, str_from(piece, n));
+		TRY(write_at(a, s, str_from(piece, n), base + at));
+	}
+	record_encode(r, header);
+	TRY(write_at(a, s, small, s->flushed + RECORD_HEADER));
+	TRY(write_at(a, s, str_from(header, sizeof header), s->flushed));
+	s->flushed = base + r->message;
+	s->must_sync = true;
+	pad(&s->buffer, r);
+	return NULL;
+}
+
+const struct fail *segments_append_fd(struct arena *a, struct segments *s, struct record *r,
+				      str small, int fd, struct place *out)
+{
+	struct arena *piece;
+	const struct fail *f;
+
+	if (r->message > SEGMENT_MESSAGE_BYTES)
+		return fail_new(a, FAIL_TOO_LARGE, "message too large");
+	piece = arena_new(SEGMENT_COPY);
+	if (r->message <= SEGMENT_COPY) {
+		f = append_small(piece, s, r, small, fd, out);
+	} else {
+		f = flush(piece, s);
+		*out = segments_end(s);
+		if (f == NULL)
+			f = append_large(piece, s, r, small, fd, arena_alloc(piece, SEGMENT_COPY));
+	}
+	if (f)
+		f = fail_new(a, f->what, "%.*s", STR_ARG(f->text));
+	arena_free(&piece);
+	return f;
+}
+
+/* The next batch begins a new file. Nothing unsynced is left here. When the file cannot be made (a full disk), the
+ * old one goes on and the next batch tries again; when the folder cannot be synced, all is over. */
+static const struct fail *roll(struct arena *a, struct segments *s)
+{
+	int old = s->fd;
+	const struct fail *f;
+
+	s->number++;
+	f = open_last(a, s);
+	if (s->fd < 0) {
+		s->number--;
+		s->fd = old;
+		return NULL;
+	}
+	fd_close(&old);
+	s->flushed = s->synced = 0;
+	return f;
+}
+
+const struct fail *segments_sync(struct arena *a, struct segments *s, bool *synced)
+{
+	int error;
+
+	*synced = false;
+	TRY(flush(a, s));
+	if (!s->must_sync)
+		return NULL;
+	error = env_fault(s->env, ENV_FAULT_SYNC);
+	if (error == 0 && fdatasync(s->fd) != 0)
+		error = errno;
+	if (error) {
+		/* Never again: the kernel may have dropped the pages and forgotten the error (THREATS F09). */
+		if (ftruncate(s->fd, (off_t)s->synced) == 0)
+			s->flushed = s->synced;
+		return fail_new(a, FAIL_INTERNAL, "syncing mail: %s",
+				strerrordesc_np(error) ?: "unknown error");
+	}
+	s->synced = s->flushed;
+	s->must_sync = false;
+	*synced = true;
+	return s->flushed >= SEGMENT_BYTES ? roll(a, s) : NULL;
+}
+
+/* --- Reading --- */
+
+/* With the lock held: a place in the table that nobody uses, its old file closed; NULL when all are in use. */
+static struct reader *make_room(struct segments *s)
+{
+	struct reader *oldest = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(s->readers); i++) {
+		struct reader *r = &s->readers[i];
+		if (r->users == 0 && (oldest == NULL || r->used < oldest->used))
+			oldest = r;
+	}
+	if (oldest && oldest->number)
+		fd_close(&oldest->fd);
+	if (oldest)
+		*oldest = (struct reader){ .fd = -1 };
+	return oldest;
+}
+
+static struct reader *find_reader(struct segments *s, u32 number)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->readers); i++)
+		if (s->readers[i].number == number)
+			return &s->readers[i];
+	return NULL;
+}
+
+static const struct fail *reader_open(struct arena *a, struct segments *s, u32 number,
+				      struct reader **out)
+{
+	char name[SEGMENT_NAME];
+	struct reader *r = find_reader(s, number);
+
+	if (r == NULL) {
+		r = make_room(s);
+		if (r == NULL)
+			return fail_new(a, FAIL_LIMIT, "too many mail segments open");
+		segment_name(number, name);
+		r->fd = openat(s->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (r->fd < 0 && errno == ENOENT)
+			return fail_new(a, FAIL_CORRUPT, "mail segment %u is missing", number);
+		if (r->fd < 0)
+			return fail_errno(a, errno, "opening a mail segment");
+		r->number = number;
+	}
+	r->users++;
+	r->used = ++s->clock;
+	*out = r;
+	return NULL;
+}
+
+static const struct fail *read_file(struct arena *a, struct segments *s, struct place p, void *out,
+				    size_t n)
+{
+	struct reader *r = NULL;
+	const struct fail *f;
+
+	if (p.segment == 0)
+		return fail_new(a, FAIL_CORRUPT, "no such mail segment");
+	CHECK(pthread_mutex_lock(&s->lock) == 0);
+	f = reader_open(a, s, p.segment, &r);
+	CHECK(pthread_mutex_unlock(&s->lock) == 0);
+	if (f || r == NULL)
+		return f;
+	errno = 0;
+	if (!fd_pread_all(r->fd, out, n, p.offset))
+		f = errno ? fail_errno(a, errno, "reading mail")
+			  : fail_new(a, FAIL_CORRUPT, "mail segment %u ends early", p.segment);
+	CHECK(pthread_mutex_lock(&s->lock) == 0);
+	r->users--;
+	CHECK(pthread_mutex_unlock(&s->lock) == 0);
+	return f;
+}
+
+static const struct fail *read_at(struct arena *a, struct segments *s, struct place p, bool own,
+				  void *out, size_t n)
+{
+	str pending;
+
+	if (!own || p.segment != s->number || p.offset < s->flushed)
+		return read_file(a, s, p, out, n);
+	pending = buf_str(&s->buffer);
+	if (p.offset - s->flushed > pending.n || n > pending.n - (p.offset - s->flushed))
+		return fail_new(a, FAIL_CORRUPT, "mail segment %u ends early", p.segment);
+	if (n)
+		memcpy(out, pending.p + (p.offset - s->flushed), n);
+	return NULL;
+}
+
+const struct fail *segments_read(struct arena *a, struct segments *s, struct place p, bool own,
+				 struct record *r, str *small)
+{
+	static const struct fail bad = FAIL_STATIC(CORRUPT, "a damaged record in the mail store");
+	u8 header[RECORD_HEADER];
+	size_t n;
+	u8 *bytes;
+
+	TRY(read_at(a, s, p, own, header, sizeof header));
+	if (!record_decode(header, r))
+		return &bad;
+	n = (size_t)r->skeleton + r->summary;
+	bytes = arena_alloc(a, n);
+	p.offset += RECORD_HEADER;
+	TRY(read_at(a, s, p, own, bytes, n));
+	*small = str_from(bytes, n);
+	return crc32c(0, *small) == r->small_crc ? NULL : &bad;
+}
+
+const struct fail *segments_read_message(struct arena *a, struct segments *s, struct place p,
+					 bool own, const struct record *r, u64 from, size_t n,
+					 u8 *out)
+{
+	if (from > r->message || n > r->message - from)
+		return fail_new(a, FAIL_CORRUPT, "a message shorter than its row says");
+	p.offset += record_message_at(r) + from;
+	TRY(read_at(a, s, p, own, out, n));
+	if (n == r->message && crc32c(0, str_from(out, n)) != r->message_crc)
+		return fail_new(a, FAIL_CORRUPT, "a damaged message in the mail store");
+	return NULL;
+}

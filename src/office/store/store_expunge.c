@@ -1,0 +1,144 @@
+/* Rows that go: EXPUNGE, MOVE's source, POP3's DELE. */
+#include <string.h>
+
+#include "office/store/record.h"
+#include "office/store/store_int.h"
+
+/* --- Loading rows --- */
+
+static void read_state(struct query *q, struct buf *rows)
+{
+	struct state s = { .uid = sql_u32(q) };
+
+	s.flags = sql_u64(q);
+	s.modseq = sql_u64(q);
+	s.size = sql_u64(q);
+	if (s.uid == 0)
+		sql_bad(q);
+	buf_add(rows, str_from(&s, sizeof s));
+}
+
+const struct fail *states_load(struct tx *t, u64 account, u64 mailbox,
+			       const struct uid_range *ranges, size_t n, struct state **out,
+			       size_t *out_n)
+{
+	struct buf *rows = buf_new(t->arena, (size_t)STORE_MAILBOX_ROWS * sizeof(struct state));
+
+	for (size_t i = 0; i < n; i++) {
+		struct query *q = SQL_QUERY(
+		    t->db,
+		    "SELECT uid, flags, modseq, size FROM message_state"
+		    " WHERE account_id = ? AND mailbox_id = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+		    SQL_U64(account), SQL_U64(mailbox), SQL_U64(ranges[i].low),
+		    SQL_U64(ranges[i].high));
+
+		while (!rows->full && sql_row(q))
+			read_state(q, rows);
+		TRY(sql_end(t->arena, q));
+	}
+	if (rows->full)
+		return fail_new(t->arena, FAIL_LIMIT, "too many messages at once");
+	*out = (void *)rows->p; /* from malloc: aligned */
+	*out_n = rows->n / sizeof(struct state);
+	return NULL;
+}
+
+/* --- Removing them --- */
+
+static const struct fail *remove_row(struct tx *t, u64 account, u64 mailbox, u32 uid)
+{
+	u64 body;
+	bool found;
+
+	TRY(SQL_RUN(t->arena, t->db,
+		    "DELETE FROM message_state WHERE account_id = ? AND mailbox_id = ? AND uid = ?",
+		    SQL_U64(account), SQL_U64(mailbox), SQL_U64(uid)));
+	TRY(sql_one_u64(t->arena,
+			SQL_QUERY(t->db, "SELECT body_id FROM message_env WHERE key = ?",
+				  SQL_U64(env_key(mailbox, uid))),
+			&body, &found));
+	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM message_env WHERE key = ?",
+		    SQL_U64(env_key(mailbox, uid))));
+	return found ? store_body_release(t, body) : NULL;
+}
+
+static void count(struct delta *d, const struct state *s)
+{
+	d->messages--;
+	d->unseen -= !(s->flags & FLAG_SEEN);
+	d->size -= (i64)s->size;
+}
+
+static const struct fail *note_gone(struct tx *t, u64 account, const struct mailbox_row *m,
+				    const struct range_list *gone)
+{
+	struct expunged_note n = { .account = account,
+				   .mailbox = m->id,
+				   .uidvalidity = m->uidvalidity,
+				   .uids_n = gone->n };
+	struct uid_run *runs = arena_array_of(t->arena, gone->n, struct uid_run);
+
+	for (size_t i = 0; i < gone->n; i++)
+		runs[i] =
+		    (struct uid_run){ .low = gone->items[i].low, .high = gone->items[i].high };
+	n.uids = runs;
+	return note_expunged(t, &n);
+}
+
+/* One modseq for rows [0, n), at most STORE_MODSEQ_ROWS of them. */
+static const struct fail *remove_stretch(struct tx *t, u64 account, const struct mailbox_row *m,
+					 const struct state *rows, size_t n, u64 *modseq)
+{
+	struct range_list gone = { .arena = t->arena };
+	struct delta d = { .messages = 0 };
+
+	TRY(modseq_next(t, account, modseq, NULL));
+	for (size_t i = 0; i < n; i++) {
+		TRY(remove_row(t, account, m->id, rows[i].uid));
+		count(&d, &rows[i]);
+		range_list_add(&gone, rows[i].uid);
+	}
+	for (size_t i = 0; i < gone.n; i++)
+		TRY(change_add(t, account, m->id, *modseq, gone.items[i].low, gone.items[i].high,
+			       true));
+	TRY(note_gone(t, account, m, &gone));
+	return mailbox_touch(t, account, m->id, *modseq, &d);
+}
+
+const struct fail *states_remove(struct tx *t, u64 account, const struct mailbox_row *m,
+				 const struct state *rows, size_t n, u64 *modseq)
+{
+	*modseq = m->modseq;
+	for (size_t i = 0; i < n; i += STORE_MODSEQ_ROWS) {
+		size_t left = n - i;
+
+		TRY(remove_stretch(t, account, m, rows + i,
+				   left < STORE_MODSEQ_ROWS ? left : STORE_MODSEQ_ROWS, modseq));
+	}
+	return NULL;
+}
+
+const struct fail *store_message_expunge(struct tx *t, u64 account,
+					 const struct office_message_expunge_request *q,
+					 struct office_message_expunge_answer *r)
+{
+	struct mailbox_row m;
+	struct uid_range *ranges;
+	struct state *rows;
+	size_t ranges_n, n, kept = 0;
+	struct range_list gone = { .arena = t->arena };
+
+	TRY(mailbox_by_id(t, account, q->mailbox, &m));
+	TRY(ranges_normal(t->arena, q->uids, q->uids_n, &ranges, &ranges_n));
+	TRY(states_load(t, account, m.id, ranges, ranges_n, &rows, &n));
+	for (size_t i = 0; i < n; i++) {
+		if (q->only_deleted && !(rows[i].flags & FLAG_DELETED))
+			continue;
+		range_list_add(&gone, rows[i].uid);
+		rows[kept++] = rows[i];
+	}
+	TRY(states_remove(t, account, &m, rows, kept, &r->modseq));
+	r->expunged = gone.items;
+	r->expunged_n = gone.n;
+	return NULL;
+}

@@ -1,0 +1,235 @@
+/* Mailboxes and messages, one operation after the other. */
+#include "office/store/store_test_support.h"
+
+#include <sys/mman.h>
+
+#include "bus/view.h"
+
+struct named_call {
+	u64 account;
+	str name, to;
+	u32 special;
+	u64 id;
+	bool subscribed;
+};
+
+static const struct fail *create(struct tx *t, void *context)
+{
+	struct named_call *c = context;
+	return store_mailbox_create(t, c->account, c->name, c->special, &c->id);
+}
+
+static const struct fail *remove_it(struct tx *t, void *context)
+{
+	struct named_call *c = context;
+	return store_mailbox_delete(t, c->account, c->name);
+}
+
+static const struct fail *rename_it(struct tx *t, void *context)
+{
+	struct named_call *c = context;
+	return store_mailbox_rename(t, c->account, c->name, c->to);
+}
+
+static const struct fail *subscribe(struct tx *t, void *context)
+{
+	struct named_call *c = context;
+	return store_mailbox_subscribe(t, c->account, c->name, c->subscribed);
+}
+
+static const struct fail *named(struct world *w, const struct fail *(*call)(struct tx *, void *),
+				str name, str to)
+{
+	struct named_call c = { .account = w->account, .name = name, .to = to };
+	return world_write(w, false, call, &c);
+}
+
+/* All names, with commas; a '*' for each that is not subscribed. */
+static str list(struct world *w)
+{
+	struct office_mailbox_list_answer r = { .mailboxes_n = 0 };
+	struct buf *b = buf_new(w->arena, 1 << 20);
+	struct tx t;
+
+	must(store_read_begin(w->store, w->arena, &t));
+	must(store_mailbox_list(&t, w->account, &r));
+	store_read_end(&t);
+	for (size_t i = 0; i < r.mailboxes_n; i++)
+		buf_printf(b, "%s%.*s%s", i ? "," : "", STR_ARG(r.mailboxes[i].name),
+			   r.mailboxes[i].subscribed ? "" : "*");
+	for (size_t i = 0; i < r.subscribed_only_n; i++)
+		buf_printf(b, ";%.*s", STR_ARG(r.subscribed_only[i]));
+	return buf_str(b);
+}
+
+static void assert_list(struct world *w, const char *expected)
+{
+	str got = list(w);
+
+	if (!str_eq(got, str_cstr(expected)))
+		fail_msg("%.*s instead of %s", STR_ARG(got), expected);
+}
+
+static struct office_mailbox_open_answer open_box(struct world *w, str name, struct view_row **rows)
+{
+	struct office_mailbox_open_answer r = { .rows = 0 };
+	struct tx t;
+	u32 at = 0;
+
+	must(store_read_begin(w->store, w->arena, &t));
+	must(store_mailbox_open(&t, w->account, name, false, &r));
+	store_read_end(&t);
+	*rows = arena_array_of(w->arena, r.rows, struct view_row);
+	for (size_t i = 0; i < r.chunks_n; i++) {
+		u32 n = r.rows - at < VIEW_CHUNK_ROWS ? r.rows - at : VIEW_CHUNK_ROWS;
+		str bytes;
+
+		must(fd_map(w->arena, r.chunks[i], n * sizeof **rows, &bytes));
+		memcpy(*rows + at, bytes.p, bytes.n);
+		at += n;
+	}
+	assert_int_equal(at, r.rows);
+	assert_int_equal(r.modseq, r.info.modseq);
+	assert_int_equal(r.info.messages, r.rows);
+	return r;
+}
+
+static void test_mailboxes(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	assert_list(&w, "Archive,Drafts,INBOX,Junk,Sent,Trash");
+	must(named(&w, create, S("a/b/c/"), STR_NONE));
+	assert_list(&w, "Archive,Drafts,INBOX,Junk,Sent,Trash,a*,a/b*,a/b/c*");
+	must_fail(named(&w, create, S("a/b"), STR_NONE), FAIL_EXISTS);
+	must_fail(named(&w, create, S("inbox"), STR_NONE), FAIL_EXISTS);
+	must_fail(named(&w, create, S("a//b"), STR_NONE), FAIL_INVALID);
+	must_fail(named(&w, create, S("/a"), STR_NONE), FAIL_INVALID);
+	must_fail(named(&w, create, S("a\nb"), STR_NONE), FAIL_INVALID);
+	must_fail(named(&w, create, S("\xff"), STR_NONE), FAIL_INVALID);
+	must_fail(named(&w, create, S(""), STR_NONE), FAIL_INVALID);
+	must(named(&w, create, S("iNbOx/x"), STR_NONE));
+	must(named(&w, rename_it, S("a"), S("z/y")));
+	assert_list(&w, "Archive,Drafts,INBOX,INBOX/x*,Junk,Sent,Trash,z*,z/y*,z/y/b*,z/y/b/c*");
+	must_fail(named(&w, rename_it, S("z"), S("z/y/q")), FAIL_INVALID);
+	must_fail(named(&w, rename_it, S("none"), S("some")), FAIL_NOT_FOUND);
+	must_fail(named(&w, rename_it, S("z"), S("Sent")), FAIL_EXISTS);
+	must_fail(named(&w, remove_it, S("Inbox"), STR_NONE), FAIL_DENIED);
+	must(named(&w, remove_it, S("z/y"), STR_NONE));
+	must_fail(named(&w, remove_it, S("z/y"), STR_NONE), FAIL_NOT_FOUND);
+	must(named(&w, remove_it, S("Trash"), STR_NONE));
+	assert_list(&w, "Archive,Drafts,INBOX,INBOX/x*,Junk,Sent,z*,z/y/b*,z/y/b/c*;Trash");
+	must(named(&w, subscribe, S("Trash"), STR_NONE));
+	assert_list(&w, "Archive,Drafts,INBOX,INBOX/x*,Junk,Sent,z*,z/y/b*,z/y/b/c*");
+	world_reopen(&w);
+	assert_list(&w, "Archive,Drafts,INBOX,INBOX/x*,Junk,Sent,z*,z/y/b*,z/y/b/c*");
+	world_free(&w);
+}
+
+struct message_call {
+	u64 account;
+	struct office_message_flags_request flags;
+	struct office_message_flags_answer flagged;
+	struct office_message_expunge_request expunge;
+	struct office_message_expunge_answer expunged;
+	struct office_message_copy_request copy;
+	struct office_message_copy_answer copied;
+};
+
+static const struct fail *set_flags(struct tx *t, void *context)
+{
+	struct message_call *c = context;
+	return store_message_flags(t, c->account, &c->flags, &c->flagged);
+}
+
+static const struct fail *expunge(struct tx *t, void *context)
+{
+	struct message_call *c = context;
+	return store_message_expunge(t, c->account, &c->expunge, &c->expunged);
+}
+
+static const struct fail *copy(struct tx *t, void *context)
+{
+	struct message_call *c = context;
+	return store_message_copy(t, c->account, &c->copy, &c->copied);
+}
+
+static void test_messages(void **state)
+{
+	static const struct uid_range two = { .low = 2, .high = 2 };
+	static const struct uid_range all = { .low = 1, .high = UINT32_MAX };
+	static const str keyword = { (const u8 *)"$Junk", 5 };
+	struct message_call c = { .account = 7 };
+	struct office_mailbox_open_answer box;
+	struct view_row *rows;
+	struct world w;
+	u32 uid;
+
+	(void)state;
+	world_new(&w);
+	for (u32 i = 1; i <= 3; i++) {
+		must(world_append(&w, S("INBOX"), 1000 * i, i, i == 1 ? FLAG_SEEN : 0, &uid));
+		assert_int_equal(uid, i);
+	}
+	must_fail(world_append(&w, S("nowhere"), 10, 1, 0, &uid), FAIL_NOT_FOUND);
+	box = open_box(&w, S("INBOX"), &rows);
+	assert_int_equal(box.rows, 3);
+	assert_int_equal(box.info.unseen, 2);
+	assert_int_equal(box.info.recent, 3);
+	c.flags = (struct office_message_flags_request){ .mailbox = box.info.id,
+							 .uids = &two,
+							 .uids_n = 1,
+							 .mode = FLAGS_ADD,
+							 .flags = FLAG_SEEN | FLAG_DELETED,
+							 .keywords = &keyword,
+							 .keywords_n = 1 };
+	must(world_write(&w, false, set_flags, &c));
+	c.flags.has_unchanged_since = true;
+	c.flags.unchanged_since = box.modseq;
+	must(world_write(&w, false, set_flags, &c));
+	assert_int_equal(c.flagged.modified_n, 1);
+	box = open_box(&w, S("inbox"), &rows);
+	assert_int_equal(box.rows, 3);
+	assert_int_equal(rows[1].flags, FLAG_SEEN | FLAG_DELETED | 1 << FLAG_KEYWORD_FIRST);
+	assert_int_equal(box.keywords_n, 1);
+	c.copy = (struct office_message_copy_request){
+		.mailbox = box.info.id, .uids = &two, .uids_n = 1, .target = S("Junk")
+	};
+	must(world_write(&w, false, copy, &c));
+	assert_int_equal(c.copied.source_n, 1);
+	assert_int_equal(c.copied.target[0], 1);
+	c.expunge = (struct office_message_expunge_request){
+		.mailbox = box.info.id, .uids = &all, .uids_n = 1, .only_deleted = true
+	};
+	must(world_write(&w, true, expunge, &c));
+	assert_int_equal(c.expunged.expunged_n, 1);
+	assert_int_equal(c.expunged.expunged[0].low, 2);
+	box = open_box(&w, S("INBOX"), &rows);
+	assert_int_equal(box.rows, 2);
+	assert_int_equal(rows[1].uid, 3);
+	box = open_box(&w, S("Junk"), &rows);
+	assert_int_equal(box.rows, 1);
+	assert_int_equal(rows[0].flags, FLAG_SEEN | FLAG_DELETED | 1 << FLAG_KEYWORD_FIRST);
+	c.copy = (struct office_message_copy_request){
+		.mailbox = box.info.id, .uids = &all, .uids_n = 1, .target = S("Sent"), .move = true
+	};
+	must(world_write(&w, false, copy, &c));
+	assert_int_equal(open_box(&w, S("Junk"), &rows).rows, 0);
+	assert_int_equal(open_box(&w, S("Sent"), &rows).rows, 1);
+	must(named(&w, rename_it, S("INBOX"), S("old/mail")));
+	assert_int_equal(open_box(&w, S("INBOX"), &rows).rows, 0);
+	assert_int_equal(open_box(&w, S("old/mail"), &rows).rows, 2);
+	world_free(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mailboxes),
+		cmocka_unit_test(test_messages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
