@@ -1,0 +1,198 @@
+/* The gate alone: what it adds, what it refuses, and that the cut of the input changes nothing. */
+#include "base/unit.h"
+#include "edge/smtp/fake_test.h"
+#include "edge/gate/gate.h"
+
+static const struct gate_trace trace = { .helo = S("[192.0.2.7]"),
+					 .address = S("2001:db8::1"),
+					 .address_is_ipv6 = true,
+					 .by = S("mx.example.test"),
+					 .with = S("ESMTPS"),
+					 .tls = S("TLSv1.3 TLS_AES_256_GCM_SHA384"),
+					 .recipient = S("a@b.example") };
+
+/* What came out: the fail, or the bytes as they are stored. */
+struct outcome {
+	const struct fail *fail;
+	str bytes;
+	struct gate_message message;
+};
+
+static struct outcome pass(struct arena *a, struct fake *x, const struct gate_rules *rules,
+			   str input, size_t step)
+{
+	struct outcome o = { 0 };
+	struct gate *g;
+
+	o.fail = gate_new(a, x->process.office, rules, &g);
+	while (!o.fail && input.n > 0) {
+		o.fail = gate_sink(g)->write(gate_sink(g), a, str_slice(input, 0, step));
+		input = str_skip(input, step);
+	}
+	if (!o.fail)
+		o.fail = gate_finish(g, &o.message);
+	if (!o.fail)
+		assert_ok(fd_read(a, o.message.body, 0, (size_t)o.message.size, &o.bytes));
+	return o;
+}
+
+static str fill(struct arena *a, str before, size_t n, str after)
+{
+	struct buf *b = buf_new(a, n + 1024);
+
+	buf_add(b, before);
+	for (size_t i = 0; i < n; i++)
+		buf_add_byte(b, 'x');
+	buf_add(b, after);
+	return buf_str(b);
+}
+
+struct row {
+	str in;
+	str code;  /* empty: taken */
+	str store; /* "%" stands for the fields that were added */
+};
+
+static const struct row rows[] = {
+	{ S(""), S(""), S("%") },
+	{ S("\r\n"), S(""), S("%\r\n") },
+	{ S("A: b"), S(""), S("A: b\r\n%") },
+	{ S("A: b\r\n"), S(""), S("A: b\r\n%") },
+	{ S("A: b\r\n\r\n"), S(""), S("A: b\r\n%\r\n") },
+	{ S("A: b\r\n\r\nc\r\n\r\nd"), S(""), S("A: b\r\n%\r\nc\r\n\r\nd") },
+	{ S("A: b\r\n c\r\n \r\n\r\nc"), S(""), S("A: b\r\n c\r\n \r\n%\r\nc") },
+	{ S("DATE : x\r\nmessage-id:y\r\n\r\nc"), S(""), S("DATE : x\r\nmessage-id:y\r\n\r\nc") },
+	{ S("A: b\r\n\r\n\0c"), S(""), S("A: b\r\n%\r\n\0c") },
+	{ S("A: \0b\r\n\r\nc"), S("5.6.0"), S("") },
+	{ S("A: b\n\r\nc"), S("5.6.0"), S("") },
+	{ S("A: b\r\r\n\r\nc"), S("5.6.0"), S("") },
+	{ S("A: b\r\n\r\nc\r"), S("5.6.0"), S("") },
+	{ S("A: b\r\n\r\n\n"), S("5.6.0"), S("") },
+	{ S("A: b\r\n\r\n\rx"), S("5.6.0"), S("") },
+	{ S("\r\n\r"), S("5.6.0"), S("") },
+};
+
+/* The stored bytes are the expected ones around two fields of a known shape. */
+static void check_stored(str stored, str expected)
+{
+	size_t at = str_find(expected, '%');
+
+	if (at == SIZE_MAX) {
+		assert_str(stored, expected);
+		return;
+	}
+	str after = str_skip(expected, at + 1);
+	assert_str(str_slice(stored, 0, at), str_slice(expected, 0, at));
+	assert_true(str_starts(str_skip(stored, at), S("Date: ")));
+	assert_str(str_skip(stored, stored.n - after.n), after);
+	assert_true(str_find_str(stored, S("@mx.example.test>\r\n")) != SIZE_MAX);
+}
+
+static void test_rows(void **state)
+{
+	struct gate_rules rules = { .size_max = 1000,
+				    .complete = true,
+				    .domain = S("mx.example.test") };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t step = 1; step <= rows[i].in.n + 1; step++) {
+			struct arena *a = arena_new(1 << 24);
+			struct outcome o = pass(a, *state, &rules, rows[i].in, step);
+			if (rows[i].code.n > 0) {
+				assert_non_null(o.fail);
+				assert_str(o.fail->code, rows[i].code);
+			} else {
+				assert_ok(o.fail);
+				check_stored(o.bytes, rows[i].store);
+				assert_int_equal(o.message.skeleton->size, o.message.size);
+			}
+			arena_free(&a);
+		}
+	}
+}
+
+static void test_trace(void **state)
+{
+	struct arena *a = arena_new(1 << 24);
+	struct gate_rules rules = { .size_max = 1000, .trace = &trace, .hops = 1 };
+	struct outcome o = pass(a, *state, &rules, S("A: b\r\n\r\nc\r\n"), 3);
+
+	assert_ok(o.fail);
+	assert_true(str_starts(o.bytes, S("Received: from [192.0.2.7] ([IPv6:2001:db8::1])")));
+	assert_true(str_find_str(o.bytes, S("(TLSv1.3 TLS_AES_256_GCM_SHA384)")) != SIZE_MAX);
+	assert_true(str_ends_nocase(o.bytes, S("\r\nA: b\r\n\r\nc\r\n")));
+	assert_int_equal(o.message.skeleton->received, 1);
+	assert_ok(pass(a, *state, &rules, S("Received: x\r\n\r\n"), 100).fail);
+	o = pass(a, *state, &rules, S("Received: x\r\nReceived: y\r\n\r\n"), 100);
+	assert_str(o.fail->code, S("5.4.6"));
+	o = pass(a, *state, &rules, S("\tA: b\r\n\r\n"), 100);
+	assert_str(o.fail->code, S("5.6.0"));
+	arena_free(&a);
+}
+
+/* At, above and far above. */
+static void test_limits(void **state)
+{
+	struct arena *a = arena_new(1 << 26);
+	struct gate_rules rules = { .size_max = 10 << 20 };
+	struct outcome o;
+
+	assert_ok(pass(a, *state, &rules, fill(a, S("\r\n"), GATE_LINE, S("\r\n")), 4096).fail);
+	o = pass(a, *state, &rules, fill(a, S("\r\n"), GATE_LINE + 1, S("\r\n")), 4096);
+	assert_str(o.fail->code, S("5.6.0"));
+	o = pass(a, *state, &rules, fill(a, S("\r\n"), 20 * GATE_LINE, S("\r\n")), 4096);
+	assert_str(o.fail->code, S("5.6.0"));
+	rules.size_max = 100;
+	assert_ok(pass(a, *state, &rules, fill(a, S("\r\n"), 98, S("")), 7).fail);
+	assert_fail(pass(a, *state, &rules, fill(a, S("\r\n"), 99, S("")), 7).fail, FAIL_TOO_LARGE);
+	assert_fail(pass(a, *state, &rules, fill(a, S("\r\n"), 9999, S("")), 7).fail,
+		    FAIL_TOO_LARGE);
+	arena_free(&a);
+}
+
+static void test_large(void **state)
+{
+	struct arena *a = arena_new((size_t)1 << 28);
+	struct gate_rules rules = { .size_max = 10 << 20 };
+	struct buf *text = buf_new(a, 4 << 20);
+	struct outcome o;
+
+	buf_add(text, S("A: b\r\n\r\n"));
+	while (text->n < OFFICE_LARGE + 5000)
+		buf_add(text, S("0123456789012345678901234567890123456789\r\n"));
+	o = pass(a, *state, &rules, buf_str(text),
+		 16000); /* nothing announced: moves from memory to a file */
+	assert_ok(o.fail);
+	assert_str(o.bytes, buf_str(text));
+	assert_false(fd_is_sealed(o.message.body, o.message.size + o.message.skeleton_bytes));
+	rules.size_hint = text->n;
+	o = pass(a, *state, &rules, buf_str(text), 16000);
+	assert_ok(o.fail);
+	assert_str(o.bytes, buf_str(text));
+	o = pass(a, *state, &rules, S("A: b\r\n\r\n"), 16000); /* SIZE= lied */
+	assert_ok(o.fail);
+	arena_free(&a);
+}
+
+static int setup(void **state)
+{
+	*state = fake_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fake *x = *state;
+
+	fake_free(&x);
+	return 0;
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = { T(test_rows), T(test_trace), T(test_limits),
+					    T(test_large) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
