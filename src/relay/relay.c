@@ -12,7 +12,6 @@
 
 #include "base/arena.h"
 #include "base/check.h"
-#include "bus/server.h"
 #include "relay/dns/service.h"
 #include "relay/mta/mta.h"
 #include "serve/process.h"

@@ -5,7 +5,7 @@
 #ifndef RELAY_DNS_SERVICE_H
 #define RELAY_DNS_SERVICE_H
 
-#include "bus/server.h"
+#include "bus/bus.h"
 #include "relay/dns/resolver.h"
 
 struct bus_server *dns_service_new(struct resolver *r);

@@ -16,6 +16,7 @@
 #define RELAY_MTA_FAKE_TEST_H
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -192,11 +193,13 @@ static inline str fake_next_step(const char **script)
 static inline void fake_connection(struct fake *f, const char **script)
 {
 	struct timeval limit = { 5, 0 };
+	const int on = 1;
 	bool go = true;
 	str step;
 
 	setsockopt(f->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	setsockopt(f->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	setsockopt(f->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	f->connections++;
 	while (**script && !str_eq(step = fake_next_step(script), S("--"))) {
 		if (go)
