@@ -52,6 +52,7 @@ struct link {
 
 struct bus {
 	u32 magic;
+	struct arena *arena; /* kept for leak checkers only: a bus is never freed */
 	pthread_mutex_t lock;
 	struct link *link; /* NULL: no server now */
 	u64 lost;          /* monotonic time when the link died; 0: it lives */
@@ -355,6 +356,7 @@ struct bus *bus_new(int fd)
 	struct bus *b = arena_new_of(a, struct bus);
 
 	b->magic = BUS_MAGIC;
+	b->arena = a;
 	pthread_mutex_init(&b->lock, NULL);
 	bus_replace(b, fd);
 	return b;

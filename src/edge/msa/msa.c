@@ -3,14 +3,14 @@
  * of the account: its own, an alias, a sub-address (sender_check). One From only: who sends for several is not known to us.
  * The null sender is good too: read receipts have it (RFC 8098 3). Bcc is the mail program's affair (RFC 5322 3.6.3): left as it is.
  */
-#include "base/arena.h"
-#include "edge/smtp/smtp_int.h"
+#include "edge/smtp/policy.h"
 
 static const struct fail *check_own(struct smtp *s, struct arena *a, str address, const char *what)
 {
-	struct office_sender_check_request q = { .ticket = s->login->ticket, .address = address };
+	struct office_sender_check_request q = { .ticket = smtp_login(s)->ticket,
+						 .address = address };
 	struct office_sender_check_answer r;
-	const struct fail *f = office_sender_check(a, session_process(s->session)->office, &q, &r);
+	const struct fail *f = office_sender_check(a, smtp_office(s), &q, &r);
 
 	if (!f || f->what != FAIL_DENIED)
 		return f;

@@ -3,8 +3,7 @@
  * Never a relay (THREATS S17): the office says which addresses are ours, and local parts mean nothing to us.
  * All refusals happen here, before we have taken the message: nobody gets a report for mail he did not send (THREATS Q03).
  */
-#include "base/arena.h"
-#include "edge/smtp/smtp_int.h"
+#include "edge/smtp/policy.h"
 
 /* Any sender, the null one too (RFC 5321 4.5.5); who may send as whom is for SPF, DKIM and DMARC. */
 static const struct fail *mx_sender(struct smtp *s, struct transaction *t)

@@ -227,18 +227,23 @@ static void *fake_run(void *server)
 	return NULL;
 }
 
-static struct bus *fake_bus(struct bus_server *server, pthread_t *thread)
+/* A bus lives as long as the process, so the two are used again by the next fake. */
+static struct bus *fake_bus(struct bus **bus, struct bus_server *server, pthread_t *thread)
 {
 	int pair[2];
 
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
 	bus_server_add(server, pair[0], CALLER_CLIENT, 0);
 	CHECK(pthread_create(thread, NULL, fake_run, server) == 0);
-	return bus_new(pair[1]);
+	if (!*bus)
+		*bus = bus_new(-1);
+	bus_replace(*bus, pair[1]);
+	return *bus;
 }
 
 static struct fake *fake_new(void)
 {
+	static struct bus *office, *login;
 	struct arena *a = arena_new((size_t)1 << 30);
 	struct fake *x = arena_new_of(a, struct fake);
 
@@ -251,8 +256,8 @@ static struct fake *fake_new(void)
 	x->process = (struct process){ .role = ROLE_CLIENT,
 				       .arena = a,
 				       .config = x->config,
-				       .office = fake_bus(x->office, &x->office_thread),
-				       .login = fake_bus(x->login, &x->login_thread),
+				       .office = fake_bus(&office, x->office, &x->office_thread),
+				       .login = fake_bus(&login, x->login, &x->login_thread),
 				       .notices = -1 };
 	return x;
 }
@@ -261,6 +266,8 @@ static inline void fake_free(struct fake **x)
 {
 	struct arena *a = (*x)->arena;
 
+	bus_replace((*x)->process.office, -1);
+	bus_replace((*x)->process.login, -1);
 	bus_server_stop((*x)->office);
 	bus_server_stop((*x)->login);
 	pthread_join((*x)->office_thread, NULL);

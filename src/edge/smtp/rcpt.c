@@ -41,7 +41,7 @@ const struct fail *smtp_recipient_check(struct smtp *s, struct transaction *t, s
 	struct office_recipient_check_request q = { .address = address, .size = t->mail.size };
 	struct office_recipient_check_answer r;
 
-	TRY(office_recipient_check(t->arena, session_process(s->session)->office, &q, &r));
+	TRY(office_recipient_check(t->arena, smtp_office(s), &q, &r));
 	*out = r.canonical.n > 0 ? r.canonical : address;
 	return verdict(t->arena, r.result, relays);
 }

@@ -51,5 +51,5 @@ void smtp_record_flush(struct smtp *s)
 	struct client_info client = session_client(s->session);
 
 	client.helo = smtp_helo(s);
-	event_batch_flush(&s->events, session_process(s->session)->office, &client);
+	event_batch_flush(&s->events, smtp_office(s), &client);
 }

@@ -19,6 +19,16 @@ struct arena *smtp_turn_arena(struct smtp *s)
 	return session_turn_arena(s->session);
 }
 
+struct bus *smtp_office(struct smtp *s)
+{
+	return session_process(s->session)->office;
+}
+
+const struct sasl_login *smtp_login(struct smtp *s)
+{
+	return s->login;
+}
+
 str smtp_helo(const struct smtp *s)
 {
 	return str_from(s->helo, s->helo_n);

@@ -8,6 +8,7 @@
 #include "edge/event.h"
 #include "edge/gate/gate.h"
 #include "edge/sasl.h"
+#include "edge/smtp/policy.h"
 #include "edge/smtp/reply.h"
 #include "serve/serve.h"
 #include "text/smtp_command.h"
@@ -70,21 +71,6 @@ enum smtp_input {
 	INPUT_DISCARD, /* a chunk that was refused; `later` is said after it */
 };
 
-/*
- * One mail transaction: from MAIL to the answer to its last byte. Everything that hangs on it is in its arena, policy's state included,
- * and whatever ends it destroys it whole (THREATS S05-S07).
- */
-struct transaction {
-	struct arena *arena;
-	struct smtp_mail mail;
-	str sender;                   /* canonical; empty: the null reverse-path */
-	struct recipient *recipients; /* canonical, as they were accepted, duplicates too */
-	size_t recipients_n, recipients_cap;
-	struct gate *gate; /* from DATA or the first BDAT on */
-	bool chunked;
-	u32 tiny_chunks;
-};
-
 struct smtp {
 	u32 magic;
 	struct session *session;
@@ -108,19 +94,6 @@ struct smtp {
 	u32 junk, messages;
 	struct event_batch events;
 };
-
-/* What a service decides. A fail refuses; for sender and message it ends the transaction. */
-struct smtp_policy {
-	const char *stage; /* of its events */
-	bool completes;    /* adds what is missing in the header (RFC 6409 8) */
-	const struct fail *(*sender)(struct smtp *s, struct transaction *t);
-	/* address: canonical. *out: as it is to be stored; lives as long as the transaction. */
-	const struct fail *(*recipient)(struct smtp *s, struct transaction *t, str address,
-					str *out);
-	const struct fail *(*message)(struct smtp *s, struct transaction *t,
-				      const struct gate_message *m);
-};
-extern const struct smtp_policy mx_policy, msa_policy; /* edge/mx, edge/msa */
 
 /* --- The session (session.c) ------------------------------------------------------------------------------------------------ */
 
@@ -164,10 +137,6 @@ struct reply transaction_refuse(struct smtp *s, const struct fail *f);
 const struct fail *transaction_open(struct smtp *s);
 /* All bytes have come (f: what went wrong with them, or NULL): hands it to the office; ends the transaction either way. */
 struct reply transaction_finish(struct smtp *s, const struct fail *f);
-
-/* Asks the office. relays: addresses elsewhere are good too. *out: see struct smtp_policy. */
-const struct fail *smtp_recipient_check(struct smtp *s, struct transaction *t, str address,
-					bool relays, str *out);
 
 /* --- Parts of verbs that go on after their line ------------------------------------------------------------------------------- */
 

@@ -94,7 +94,7 @@ const struct fail *transaction_open(struct smtp *s)
 				      .tls = client.tls };
 	if (t->recipients_n == 1)
 		trace->recipient = t->recipients[0].address;
-	return gate_new(t->arena, session_process(s->session)->office, &rules, &t->gate);
+	return gate_new(t->arena, smtp_office(s), &rules, &t->gate);
 }
 
 static int by_address(const void *a, const void *b)
@@ -146,7 +146,7 @@ static const struct fail *commit(struct smtp *s, struct transaction *t,
 	q.client.helo = smtp_helo(s);
 	if (s->login)
 		q.ticket = s->login->ticket;
-	return office_message_commit(t->arena, session_process(s->session)->office, &q, &r);
+	return office_message_commit(t->arena, smtp_office(s), &q, &r);
 }
 
 static const struct fail *hand_over(struct smtp *s, struct transaction *t)
