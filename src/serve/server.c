@@ -186,9 +186,9 @@ struct server *server_new(struct process *p, const struct protocol *const protoc
 	listeners_init(v, p);
 	f = waiter_new(p->arena, &calls, &v->waiter);
 	if (f == NULL && p->address_table >= 0)
-		f = address_table_open(
-		    p->arena, p->address_table,
-		    address_table_column(p->instance, p->role == ROLE_CLIENT), &v->addresses);
+		f = address_table_open(p->arena, p->address_table,
+				       address_table_column(p->instance, p->role == ROLE_CLIENT),
+				       &v->addresses);
 	if (f)
 		LOG(ERROR, "serve.new", LOG_FAIL("why", f));
 	CHECK(f == NULL);

@@ -94,6 +94,7 @@ static void phase_enter(struct session *s, enum session_phase phase, u64 ms)
 
 void session_begin_tls(struct session *s)
 {
+	s->tls_awaited = false;
 	phase_enter(s, PHASE_TO_TLS, SESSION_HANDSHAKE_MS);
 }
 
@@ -143,7 +144,7 @@ static bool last_turn(enum wake why)
 /* RFC 3207 4.2: what was sent before the handshake must not be taken as sent within it. */
 static void begin_tls(struct session *s)
 {
-	if (s->begin_tls == NULL || session_has_input(s)) {
+	if (s->begin_tls == NULL || session_is_tls(s) || session_has_input(s)) {
 		LOG(INFO, "serve.starttls_refused", LOG_STR("peer", session_address_text(s)));
 		output_free(&s->out);
 		s->sour = true;
@@ -460,10 +461,20 @@ static bool to_tls_step(struct session *s, enum session_stop *stop)
 {
 	bool done;
 
+	if (over(s->phase_end, session_now(s)) || take_wake(s, WAKE_BIT_SHUTDOWN)) {
+		end(s);
+		return true;
+	}
 	if (!drain(s, &done, stop))
 		return false;
 	if (!done)
 		return true;
+	if (!s->tls_awaited && !s->stream.ops->pending(&s->stream)) {
+		s->tls_awaited = true; /* TLS takes much memory: not for a peer that says nothing */
+		s->want = EPOLLIN;
+		*stop = SESSION_PARK;
+		return false;
+	}
 	if (s->begin_tls(s)) {
 		reader_init(&s->reader, s->reader.line_max);
 		s->phase = PHASE_HANDSHAKE; /* the time of the phase goes on */

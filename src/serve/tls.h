@@ -17,4 +17,8 @@ const struct fail *tls_server_new(struct process *p, struct tls_server **out);
 const struct fail *tls_server_start(struct tls_server *t);
 void tls_server_ticket_key(struct tls_server *t, const u8 key[80]); /* the one before stays good */
 
+/* For tests: one chain, and its key in this process. No thread, no bus. */
+const struct fail *tls_server_new_local(struct process *p, str chain_pem, str key_pem,
+					struct tls_server **out);
+
 #endif

@@ -20,6 +20,8 @@ struct workers {
 	u64 first_since; /* when the queue's head became its head */
 	u64 n, idle;
 	bool stopping;
+	bool any_left;  /* `left` is one */
+	pthread_t left; /* the worker that ended last, to be joined by the next that ends */
 	_Atomic u64 queued;
 	_Atomic bool full; /* n == most */
 };
@@ -99,6 +101,8 @@ static void *work(void *arg)
 {
 	struct workers *w = arg;
 	struct session *s;
+	pthread_t before;
+	bool join;
 
 	pthread_mutex_lock(&w->lock);
 	while ((s = take(w)) != NULL) {
@@ -108,8 +112,14 @@ static void *work(void *arg)
 	}
 	w->n--;
 	w->full = false;
+	before = w->left;
+	join = w->any_left;
+	w->left = pthread_self();
+	w->any_left = true;
 	pthread_cond_broadcast(&w->ended);
 	pthread_mutex_unlock(&w->lock);
+	if (join)
+		pthread_join(before, NULL);
 	return NULL;
 }
 
@@ -123,7 +133,6 @@ static void grow(struct workers *w)
 	if (w->n >= w->most || w->stopping)
 		return;
 	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, WORKERS_STACK);
 	error = pthread_create(&thread, &attr, work, w);
 	pthread_attr_destroy(&attr);
@@ -195,5 +204,7 @@ bool workers_stop(struct workers *w, u64 ms)
 		late = pthread_cond_timedwait(&w->ended, &w->lock, &until);
 	all = w->n == 0;
 	pthread_mutex_unlock(&w->lock);
+	if (all && w->any_left)
+		pthread_join(w->left, NULL); /* who has joined all before it */
 	return all;
 }
