@@ -215,10 +215,24 @@ void directory_add_alias(struct directory *d, str address, const str *targets, s
 	unlock(d);
 }
 
+static str any_domain(const struct directory *d)
+{
+	for (size_t i = 0; i < d->names.slots_n; i++) {
+		for (struct table_node *node = d->names.slots[i]; node; node = node->next) {
+			const struct name *name = table_object(node, struct name, by_name);
+			if (name->kind == NAME_DOMAIN)
+				return name->key;
+		}
+	}
+	return STR_NONE;
+}
+
 void directory_remove_domain(struct directory *d, str text)
 {
 	lock_write(d);
 	name_remove(d, NAME_DOMAIN, text);
+	if (str_eq_nocase(d->first_domain, text))
+		d->first_domain = any_domain(d);
 	unlock(d);
 }
 
@@ -244,14 +258,29 @@ void directory_remove_alias(struct directory *d, str address)
 
 /* --- Questions --------------------------------------------------------------------------------------------- */
 
-bool directory_has_domain(struct directory *d, str text)
+static bool has(struct directory *d, enum name_kind kind, str text)
 {
-	bool has;
+	bool found;
 
 	lock_read(d);
-	has = name_find(d, NAME_DOMAIN, text, STR_NONE) != NULL;
+	found = name_find(d, kind, text, STR_NONE) != NULL;
 	unlock(d);
-	return has;
+	return found;
+}
+
+bool directory_has_domain(struct directory *d, str name)
+{
+	return has(d, NAME_DOMAIN, name);
+}
+
+bool directory_has_account(struct directory *d, str address)
+{
+	return has(d, NAME_ACCOUNT, address);
+}
+
+bool directory_has_alias(struct directory *d, str address)
+{
+	return has(d, NAME_ALIAS, address);
 }
 
 static bool account_copy(struct arena *a, const struct name *name, struct directory_account *out)

@@ -56,6 +56,8 @@ void directory_remove_account(struct directory *d, str address);
 void directory_remove_alias(struct directory *d, str address);
 
 bool directory_has_domain(struct directory *d, str name);
+bool directory_has_account(struct directory *d, str address);
+bool directory_has_alias(struct directory *d, str address);
 bool directory_account_by_id(struct directory *d, struct arena *a, u64 id,
 			     struct directory_account *out);
 bool directory_account_by_address(struct directory *d, struct arena *a, str address,

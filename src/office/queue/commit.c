@@ -203,7 +203,7 @@ static const struct fail *target_enqueue(struct enqueuing *x, const struct direc
 
 /* --- The transaction --------------------------------------------------------------------------------------- */
 
-static str client_text(struct arena *a, const struct client_info *client)
+str queue_client_text(struct arena *a, const struct client_info *client)
 {
 	char text[INET6_ADDRSTRLEN];
 	int family = client->address.n == 4 ? AF_INET : AF_INET6;
@@ -282,7 +282,7 @@ const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct que
 	const struct envelope *e = m->envelope;
 	struct enqueuing x = { .t = t, .queue = q, .arrival = m, .changes = c };
 	const struct directory_target *targets;
-	str client = client_text(t->arena, m->client);
+	str client = queue_client_text(t->arena, m->client);
 	size_t n;
 
 	x.message = (struct queue_message){ .id = m->id,

@@ -286,11 +286,16 @@ const struct fail *queue_settle(struct queue *q, struct arena *a, u64 job, u64 p
 void queue_give_back(struct queue *q, u64 id)
 {
 	struct schedule_job job;
-	u64 due = env_now(q->env) + QUEUE_BUSY_MS + env_random_below(q->env, QUEUE_BUSY_MS);
+	u64 wait;
 
 	lock(q);
-	if (schedule_find(q->schedule, id, &job))
-		schedule_again(q->schedule, id, due, job.attempts);
+	if (schedule_find(q->schedule, id, &job)) {
+		u32 more =
+		    job.kind == JOB_RELAY ? 0 : 1; /* a relay's attempts are those of its rows */
+		wait = (u64)QUEUE_BUSY_MS << (job.attempts < 10 && more ? job.attempts : 0);
+		wait += env_random_below(q->env, wait);
+		schedule_again(q->schedule, id, env_now(q->env) + wait, job.attempts + more);
+	}
 	CHECK(pthread_cond_signal(&q->wake) == 0);
 	unlock_queue(q);
 }

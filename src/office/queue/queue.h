@@ -81,6 +81,9 @@ const struct fail *queue_check(struct queue *q, struct arena *a, const struct qu
 const struct fail *queue_commit(struct tx *t, struct queue *q, const struct queue_arrival *m,
 				struct queue_changes *c);
 
+/* "192.0.2.1"; empty when there is none. */
+str queue_client_text(struct arena *a, const struct client_info *client);
+
 /* --- Jobs out ------------------------------------------------------------------------------------------------ */
 
 /* A puller that waits. give is called once, with the queue locked (so it must not call back), when there are jobs; n 0: the peer is
@@ -102,7 +105,7 @@ const struct fail *queue_job_message(struct queue *q, struct arena *a, u64 job, 
 
 /* The peer said how it went: from now on its death is no matter. DENIED when it does not hold the job. */
 const struct fail *queue_settle(struct queue *q, struct arena *a, u64 job, u64 peer);
-/* What was settled could not be committed: due again soon. */
+/* What was settled could not be committed: due again soon; in the mda's lane later each time. */
 void queue_give_back(struct queue *q, u64 job);
 /* The peer's connection ended: its jobs are due again (or held: poison), its waiters go. */
 void queue_peer_gone(struct queue *q, u64 peer);

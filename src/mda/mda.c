@@ -1,0 +1,133 @@
+/*
+ * The mda process. Two threads pull; a pull brings up to MDA_BATCH jobs, and all plain deliveries of a batch go back in one
+ * call, which the office commits at once.
+ */
+#include "mda/mda.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "serve/process.h"
+
+struct mda {
+	struct process *process;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool stopping;
+	_Atomic(const struct config *) config;
+};
+
+struct delivery mda_decide(const struct job *job)
+{
+	return (struct delivery){ .job = job->id,
+				  .special = job->junk ? SPECIAL_JUNK : SPECIAL_INBOX };
+}
+
+static const struct fail *deliver_all(struct arena *a, struct bus *office, const struct job *jobs,
+				      size_t n)
+{
+	struct delivery *deliveries = arena_array_of(a, n, struct delivery);
+	struct office_deliver_request q = { .deliveries = deliveries };
+	struct office_deliver_answer r;
+
+	for (size_t i = 0; i < n; i++) {
+		if (jobs[i].kind == JOB_DELIVER)
+			deliveries[q.deliveries_n++] = mda_decide(&jobs[i]);
+	}
+	return q.deliveries_n ? office_deliver(a, office, &q, &r) : NULL;
+}
+
+static const struct fail *reports_all(struct mda *m, const struct job *jobs, size_t n)
+{
+	const struct fail *f = NULL;
+
+	for (size_t i = 0; i < n && f == NULL; i++) {
+		struct arena *a;
+		if (jobs[i].kind != JOB_DSN_FAILURE && jobs[i].kind != JOB_DSN_DELAY)
+			continue;
+		a = arena_new(MDA_ARENA);
+		f = mda_report(a, m->process->office, atomic_load(&m->config), &jobs[i]);
+		if (f)
+			LOG(WARN, "mda.report_failed", LOG_ID("message", jobs[i].message),
+			    LOG_FAIL("why", f));
+		arena_free(&a);
+	}
+	return NULL; /* said; the job comes again when this process or its connection ends */
+}
+
+static const struct fail *batch(struct mda *m, struct arena *a)
+{
+	struct office_next_job_request q = { .max = MDA_BATCH };
+	struct office_next_job_answer r;
+
+	TRY(office_next_job(a, m->process->office, &q, &r));
+	TRY(deliver_all(a, m->process->office, r.jobs, r.jobs_n));
+	return reports_all(m, r.jobs, r.jobs_n);
+}
+
+/* Holds a job only while the call for it is under way, so it may end at any point. */
+static void *pull(void *context)
+{
+	struct mda *m = context;
+	struct arena *a = arena_new(MDA_ARENA);
+
+	while (!m->process->stopping) {
+		const struct fail *f = batch(m, a);
+		if (f) {
+			LOG(INFO, "mda.office_away", LOG_FAIL("why", f));
+			usleep(MDA_PAUSE_MS * 1000);
+		}
+		arena_reset(a);
+	}
+	arena_free(&a);
+	return NULL;
+}
+
+static void reload(struct process *p, const struct config *config)
+{
+	atomic_store(&((struct mda *)p->state)->config, config);
+}
+
+static void stop(struct process *p)
+{
+	struct mda *m = p->state;
+
+	pthread_mutex_lock(&m->lock);
+	m->stopping = true;
+	pthread_cond_signal(&m->changed);
+	pthread_mutex_unlock(&m->lock);
+}
+
+const struct fail *mda_before_jail(struct process *p)
+{
+	struct mda *m = arena_new_of(p->arena, struct mda);
+
+	m->process = p;
+	atomic_store(&m->config, p->config);
+	CHECK(pthread_mutex_init(&m->lock, NULL) == 0 && pthread_cond_init(&m->changed, NULL) == 0);
+	p->state = m;
+	return NULL;
+}
+
+const struct fail *mda_after_jail(struct process *p)
+{
+	struct mda *m = p->state;
+
+	p->reload = reload;
+	p->stop = stop;
+	for (size_t i = 0; i < MDA_THREADS; i++) {
+		pthread_t thread;
+		if (pthread_create(&thread, NULL, pull, m) != 0)
+			return fail_new(p->arena, FAIL_LIMIT, "mda: no thread could be started");
+		pthread_detach(thread);
+	}
+	process_ready(p);
+	pthread_mutex_lock(&m->lock);
+	while (!m->stopping)
+		pthread_cond_wait(&m->changed, &m->lock);
+	pthread_mutex_unlock(&m->lock);
+	return NULL; /* the threads end with the process: what they hold, the office hands out again */
+}

@@ -1,0 +1,32 @@
+/*
+ * What the mda's files share. The mda judges mail for local people: it pulls jobs from the office, decides where each message
+ * goes, and writes the reports (DSN) that are due. It keeps nothing: a death loses nothing, the office hands the jobs out again.
+ */
+#ifndef MDA_MDA_H
+#define MDA_MDA_H
+
+#include "bus/office.h"
+#include "config/config.h"
+
+enum mda_limit {
+	MDA_THREADS = 2,              /* that pull */
+	MDA_BATCH = OFFICE_JOBS_MAX,  /* jobs of one pull */
+	MDA_ARENA = 64 * 1024 * 1024, /* of one batch */
+	MDA_PAUSE_MS = 200,           /* after the office could not be asked */
+	MDA_RETURN_BYTES =
+	    1024 * 1024, /* a longer message goes back as its header only, whatever RET says */
+};
+
+/* Where a message goes. The one place where filter and Sieve will come (ARCHITECTURE 9: they file, they never refuse). */
+struct delivery mda_decide(const struct job *job);
+
+/* Renders the DSN that is due and hands it to the office; when none can be made it says so, and the report is dropped there
+ * with an event. A fail means that the office could not be asked: the job comes again. */
+const struct fail *mda_report(struct arena *a, struct bus *office, const struct config *c,
+			      const struct job *job);
+
+/* The DSN of a job (JOB_DSN_FAILURE, JOB_DSN_DELAY) as a message. original: the message it is about. now: ms since 1970. */
+const struct fail *mda_report_render(struct arena *a, const struct config *c, const struct job *job,
+				     str original, u64 now, str *out);
+
+#endif

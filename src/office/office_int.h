@@ -1,0 +1,106 @@
+/* What the office's own files share. Only src/office/office*.c includes this. */
+#ifndef OFFICE_OFFICE_INT_H
+#define OFFICE_OFFICE_INT_H
+
+#include <pthread.h>
+
+#include "bus/office.h"
+#include "bus/server.h"
+#include "office/budget.h"
+#include "office/directory/directory.h"
+#include "office/maildrop.h"
+#include "office/notice/notice.h"
+#include "office/queue/queue.h"
+#include "office/store/store_directory.h"
+#include "office/store/store_event.h"
+#include "office/store/store_queue.h"
+#include "serve/process.h"
+
+#define SERVE_PROTOTYPES
+#include "bus/server.h"
+#include "bus/office.tbl"
+#include "bus/server_end.h"
+
+enum office_pool {
+	OFFICE_THREADS = 4, /* that answer reads and prepare writes */
+	OFFICE_TICK_MS = 1000,
+	OFFICE_EXPIRE_MS = 10 * 60 * 1000, /* between two looks for old events */
+};
+
+struct office {
+	struct process *process;
+	const struct env *env;
+	struct store *store;
+	struct directory *directory;
+	struct queue *queue;
+	struct notice *notice;
+	struct budget *budget;
+	struct maildrop *maildrop;
+	struct bus_server *server;
+	pthread_t threads[OFFICE_THREADS], clock, tick;
+	_Atomic(const struct config *) config;
+
+	pthread_mutex_t lock; /* the calls that wait for a thread */
+	pthread_cond_t wake;
+	struct bus_call *first, **last;
+	bool stopping;
+};
+
+/* What hangs on a call's context. */
+struct office_call {
+	struct office *office;
+	void *parked; /* next_job: what the queue gave it */
+};
+
+static inline struct office_call *office_call_of(const struct bus_call *call)
+{
+	return call->context;
+}
+
+static inline struct office *office_of(const struct bus_call *call)
+{
+	return office_call_of(call)->office;
+}
+
+/* The account of a call whose ticket was checked (dispatch does it before any TICKET call). */
+static inline u64 office_account(const struct bus_call *call)
+{
+	return ((const struct ticket *)call->request)->account;
+}
+const struct fail *office_ticket_check(struct bus_call *call, const struct ticket *ticket);
+
+/* A call for the threads. */
+void office_pool_add(struct office *o, struct bus_call *call);
+
+/* A reading transaction around one function of the store. */
+#define OFFICE_READ(call, t, statement)                                          \
+	do {                                                                     \
+		struct tx t##_;                                                  \
+		struct tx *t = &t##_;                                            \
+		const struct fail *read_;                                        \
+		TRY(store_read_begin(office_of(call)->store, (call)->arena, t)); \
+		read_ = (statement);                                             \
+		store_read_end(t);                                               \
+		if (read_)                                                       \
+			return read_;                                            \
+	} while (0)
+
+/* A writing call under way; lies in its call's arena. */
+struct office_write {
+	struct write_job job;
+	struct office *office;
+	struct bus_call *call;
+	struct queue_changes changes;
+	const struct fail *(*run)(struct tx *t, struct office_write *w);
+	void (*after)(struct office_write *w,
+		      const struct fail *f); /* before the answer; may be NULL */
+	void *context;                       /* of run and after */
+};
+typedef const struct fail *office_write_run(struct tx *t, struct office_write *w);
+
+/* Submits; run's transaction, then after(), then the answer. Returns BUS_LATER. frees: goes on when the disk is full. */
+const struct fail *office_write(struct bus_call *call, office_write_run *run,
+				void (*after)(struct office_write *, const struct fail *),
+				void *context, bool frees);
+
+#endif

@@ -1,0 +1,226 @@
+/* Calls 60-64: mda and relay pull their work and say how it went. */
+#include "base/log.h"
+#include "office/office_int.h"
+
+/* --- next_job ---------------------------------------------------------------------------------------------- */
+
+/* Parked with the queue; when jobs come it goes to a thread, which reads what the peer is to know of them. */
+struct next_job {
+	struct queue_waiter waiter;
+	struct bus_call *call;
+	struct schedule_job jobs[OFFICE_JOBS_MAX];
+	size_t n;
+};
+
+static void next_job_give(struct queue_waiter *w, const struct schedule_job *jobs, size_t n)
+{
+	struct next_job *next = (struct next_job *)(void *)w;
+
+	for (size_t i = 0; i < n; i++)
+		next->jobs[i] = jobs[i];
+	next->n = n;
+	office_call_of(next->call)->parked = next;
+	office_pool_add(office_of(next->call), next->call);
+}
+
+static const struct fail *jobs_read(struct tx *t, struct office *o, const struct next_job *next,
+				    struct office_next_job_answer *r)
+{
+	struct job *jobs = arena_array_of(t->arena, next->n, struct job);
+
+	for (size_t i = 0; i < next->n; i++) {
+		const struct fail *f =
+		    queue_job_read(t, o->queue, &next->jobs[i], &jobs[r->jobs_n]);
+		if (f == NULL)
+			r->jobs_n++;
+		else if (f->what != FAIL_NOT_FOUND)
+			return f;
+	}
+	r->jobs = jobs;
+	return NULL;
+}
+
+/* The jobs that cannot be read now are not the peer's fault: due again soon. */
+static const struct fail *next_job_answer(struct bus_call *call, struct next_job *next,
+					  struct office_next_job_answer *r)
+{
+	struct office *o = office_of(call);
+	const struct fail *f;
+	struct tx t;
+
+	f = store_read_begin(o->store, call->arena, &t);
+	if (f == NULL) {
+		f = jobs_read(&t, o, next, r);
+		store_read_end(&t);
+	}
+	for (size_t i = 0; f && i < next->n; i++) {
+		if (queue_settle(o->queue, call->arena, next->jobs[i].id, call->peer.number) ==
+		    NULL)
+			queue_give_back(o->queue, next->jobs[i].id);
+	}
+	return f;
+}
+
+/* Comes twice: from the bus, to park; from the queue, with jobs. An answer without jobs, after one was dropped or when the office
+ * stops, makes the peer ask again. */
+const struct fail *office_serve_next_job(struct bus_call *call,
+					 const struct office_next_job_request *q,
+					 struct office_next_job_answer *r)
+{
+	struct next_job *next = office_call_of(call)->parked;
+
+	if (next)
+		return next_job_answer(call, next, r);
+	next = arena_new_of(call->arena, struct next_job);
+	next->call = call;
+	next->waiter.lane = call->peer.role == CALLER_RELAY ? LANE_RELAY : LANE_MDA;
+	next->waiter.peer = call->peer.number;
+	next->waiter.max = q->max;
+	next->waiter.give = next_job_give;
+	queue_wait(office_of(call)->queue, &next->waiter);
+	return BUS_LATER;
+}
+
+const struct fail *office_serve_job_message(struct bus_call *call,
+					    const struct office_job_message_request *q,
+					    struct office_job_message_answer *r)
+{
+	struct office *o = office_of(call);
+	u64 message;
+
+	r->body = -1;
+	TRY(queue_job_message(o->queue, call->arena, q->job, call->peer.number, &message));
+	OFFICE_READ(call, t, store_body_get(t, message, &r->body, &r->size, &r->skeleton));
+	return NULL;
+}
+
+/* --- deliver ----------------------------------------------------------------------------------------------- */
+
+/* Each delivery is a write of its own in the same group commit: one that fails takes no other with it. */
+struct delivering {
+	struct write_job job;
+	struct bus_call *call;
+	const struct delivery *delivery;
+	struct queue_changes changes;
+	bool last;
+};
+
+static const struct fail *deliver_run(struct tx *t, struct write_job *job)
+{
+	struct delivering *d = (struct delivering *)(void *)job;
+
+	queue_changes_init(&d->changes, d->call->arena);
+	return queue_deliver(t, office_of(d->call)->queue, d->delivery, &d->changes);
+}
+
+/* Told in the order of submission, so the last one's end is the end of all. */
+static void deliver_done(struct write_job *job, const struct fail *f)
+{
+	struct delivering *d = (struct delivering *)(void *)job;
+	struct queue *queue = office_of(d->call)->queue;
+	struct bus_call *call = d->call;
+
+	if (f) {
+		LOG(WARN, "office.deliver_failed", LOG_ID("job", d->delivery->job),
+		    LOG_FAIL("why", f));
+		queue_give_back(queue, d->delivery->job);
+	} else {
+		queue_apply(queue, &d->changes);
+	}
+	if (d->last)
+		bus_answer(&call, NULL);
+}
+
+static void deliver_submit(struct bus_call *call, const struct office_deliver_request *q)
+{
+	struct delivering *all = arena_array_of(call->arena, q->deliveries_n, struct delivering);
+	struct store *store = office_of(call)->store;
+	size_t n = q->deliveries_n;
+
+	for (size_t i = 0; i < n; i++) {
+		all[i].job = (struct write_job){ .run = deliver_run,
+						 .done = deliver_done,
+						 .arena = call->arena };
+		all[i].call = call;
+		all[i].delivery = &q->deliveries[i];
+		all[i].last = i + 1 == n;
+	}
+	for (size_t i = 0; i < n;
+	     i++) /* the call may end with the last: nothing of it is touched after */
+		writer_submit(store, &all[i].job);
+}
+
+const struct fail *office_serve_deliver(struct bus_call *call,
+					const struct office_deliver_request *q,
+					struct office_deliver_answer *r)
+{
+	struct office *o = office_of(call);
+	const struct fail *f = NULL;
+	size_t settled = 0;
+
+	(void)r;
+	for (; settled < q->deliveries_n && f == NULL; settled += f == NULL)
+		f = queue_settle(o->queue, call->arena, q->deliveries[settled].job,
+				 call->peer.number);
+	for (size_t i = 0; f && i < settled; i++)
+		queue_give_back(o->queue, q->deliveries[i].job);
+	if (f || q->deliveries_n == 0)
+		return f;
+	deliver_submit(call, q);
+	return BUS_LATER;
+}
+
+/* --- attempt_done, dsn_commit ------------------------------------------------------------------------------- */
+
+static const struct fail *attempt_run(struct tx *t, struct office_write *w)
+{
+	return queue_attempt(t, w->office->queue, w->call->request, &w->changes);
+}
+
+static void attempt_after(struct office_write *w, const struct fail *f)
+{
+	const struct office_attempt_done_request *q = w->call->request;
+
+	if (f)
+		queue_give_back(w->office->queue, q->job);
+}
+
+const struct fail *office_serve_attempt_done(struct bus_call *call,
+					     const struct office_attempt_done_request *q,
+					     struct office_attempt_done_answer *r)
+{
+	(void)r;
+	TRY(queue_settle(office_of(call)->queue, call->arena, q->job, call->peer.number));
+	return office_write(call, attempt_run, attempt_after, NULL, true);
+}
+
+static const struct fail *dsn_run(struct tx *t, struct office_write *w)
+{
+	const struct office_dsn_commit_request *q = w->call->request;
+
+	return queue_dsn(t, w->office->queue, q->job, w->context, &w->changes);
+}
+
+static void dsn_after(struct office_write *w, const struct fail *f)
+{
+	const struct office_dsn_commit_request *q = w->call->request;
+
+	if (f)
+		queue_give_back(w->office->queue, q->job);
+}
+
+const struct fail *office_serve_dsn_commit(struct bus_call *call,
+					   const struct office_dsn_commit_request *q,
+					   struct office_dsn_commit_answer *r)
+{
+	struct body_draft *body = NULL;
+
+	(void)r;
+	if (q->size) {
+		body = arena_new_of(call->arena, struct body_draft);
+		TRY(store_body_check(call->arena, office_of(call)->store, q->body, q->size,
+				     q->skeleton, body));
+	}
+	TRY(queue_settle(office_of(call)->queue, call->arena, q->job, call->peer.number));
+	return office_write(call, dsn_run, dsn_after, body, false);
+}
