@@ -1,8 +1,9 @@
 /*
  * Address lists of header fields, RFC 5322 3.4 with the obsolete forms of 4.4.
  *
- * One loop over tokens. Words are gathered twice: with blanks between them (should they turn out to be
- * a name) and without (should they be a local part); the next special byte decides which they were.
+ * One loop over tokens. Words are gathered twice: with blanks between them (should they turn out to
+ * be a name) and without (should they be a local part); the next special byte decides which they
+ * were.
  */
 #include "text/address.h"
 

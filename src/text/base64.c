@@ -33,12 +33,14 @@ void base64_encode(struct buf *out, str bytes)
 	size_t groups = bytes.n / 3 + (bytes.n % 3 != 0);
 	u8 *p;
 
+	if (groups == 0)
+		return;
 	if (groups > out->max / 4) {
 		out->full = true;
 		return;
 	}
 	p = buf_room(out, groups * 4);
-	if (p == NULL || groups == 0)
+	if (p == NULL)
 		return;
 	for (size_t i = 0; i < groups; i++) {
 		size_t left = bytes.n - i * 3;

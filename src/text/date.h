@@ -1,7 +1,7 @@
 /*
- * Dates of mail. Times are i64 milliseconds since 1970-01-01 UTC, leap seconds not counted; zones are
- * minutes east of UTC. No locale, no time zone of the machine. Years 1900 to 9999.
- * Source: RFC 5322 3.3 and 4.3, RFC 3501 9 (date-time, date).
+ * Dates of mail. Times are i64 milliseconds since 1970-01-01 UTC, leap seconds not counted; zones
+ * are minutes east of UTC. No locale, no time zone of the machine. Years 1900 to 9999. Source: RFC
+ * 5322 3.3 and 4.3, RFC 3501 9 (date-time, date).
  */
 #ifndef TEXT_DATE_H
 #define TEXT_DATE_H
@@ -18,11 +18,12 @@ struct date {
 
 /* The civil date of ms in a zone; ms is cut to the years 1900 to 9999. */
 struct date date_split(i64 ms, int zone);
-/* False when a field is out of range (a second may be 60: RFC 5322 3.3) or the day is not in the calendar. */
+/* False when a field is out of range (a second may be 60: RFC 5322 3.3) or the day is not in the
+ * calendar. */
 bool date_join(const struct date *d, int zone, i64 *ms) NODISCARD;
 
-/* With comments, folding, two-digit years and named zones; a day of the week is not compared. zone may be
- * NULL. "-0000" and unknown zones count as UTC. */
+/* With comments, folding, two-digit years and named zones; a day of the week is not compared.
+ * zone may be NULL. "-0000" and unknown zones count as UTC. */
 bool date_parse(str text, i64 *ms, int *zone) NODISCARD;
 /* "Sat, 21 Nov 2026 19:25:07 +0000" */
 str date_print(struct arena *a, i64 ms, int zone);

@@ -18,7 +18,7 @@ struct printer {
 	const struct dsn *d;
 	struct header_builder h;
 	struct buf *out;
-	str boundary, original;
+	str boundary, original, text;
 	bool full; /* the whole original goes back */
 };
 
@@ -96,7 +96,7 @@ static const struct fail *choose_boundary(struct printer *p)
 		p->boundary =
 		    str_format(p->a, "=_report_%llx_%u", (unsigned long long)p->d->date, i);
 		if (str_find_str(p->original, p->boundary) == SIZE_MAX &&
-		    str_find_str(p->d->text, p->boundary) == SIZE_MAX)
+		    str_find_str(p->text, p->boundary) == SIZE_MAX)
 			return NULL;
 	}
 	return fail_new(p->a, FAIL_INVALID, "no boundary is free");
@@ -161,8 +161,7 @@ static str canonical_text(struct arena *a, str text)
 
 static void put_text(struct printer *p)
 {
-	str text = canonical_text(p->a, p->d->text);
-	bool encode = !str_is_ascii(text) || line_too_long(text);
+	bool encode = !str_is_ascii(p->text) || line_too_long(p->text);
 
 	put_boundary(p, STR_NONE);
 	header_start(&p->h, S("Content-Type"));
@@ -175,9 +174,9 @@ static void put_text(struct printer *p)
 		   encode ? S("quoted-printable") : S("7bit"));
 	buf_add(p->out, S("\r\n"));
 	if (encode)
-		qp_encode(p->out, text);
+		qp_encode(p->out, p->text);
 	else
-		buf_add(p->out, text);
+		buf_add(p->out, p->text);
 }
 
 /* "\x{E9}" for what is not ASCII, RFC 6533 3 (utf-8-addr-xtext). */
@@ -315,6 +314,7 @@ const struct fail *dsn_print(struct arena *a, const struct dsn *d, struct buf *o
 
 	TRY(check(a, d));
 	p.original = choose_original(d, full);
+	p.text = canonical_text(a, d->text);
 	TRY(choose_boundary(&p));
 	header_builder_init(&p.h, out);
 	p.h.utf8 = d->utf8;

@@ -1,10 +1,11 @@
 /*
- * Delivery status notifications: a whole message, header included, from a plain struct.
- * Source: RFC 3464 (fields), RFC 6522 (multipart/report), RFC 3461 5.2 and 6 (what to return), RFC 6533
+ * Delivery status notifications: a whole message, header included, from a plain struct. Source: RFC
+ * 3464 (fields), RFC 6522 (multipart/report), RFC 3461 5.2 and 6 (what to return), RFC 6533
  * (UTF-8), RFC 3834 (Auto-Submitted).
  *
- * Nothing that a peer said can add a line or a field: every value goes through the header builder. The
- * original message is returned as bytes in a part of its own, with a boundary that does not occur in it.
+ * Nothing that a peer said can add a line or a field: every value goes through the header builder.
+ * The original message is returned as bytes in a part of its own, with a boundary that does not
+ * occur in it.
  */
 #ifndef TEXT_DSN_H
 #define TEXT_DSN_H
@@ -27,7 +28,8 @@ struct dsn_recipient {
 	enum dsn_action action;
 	str status;     /* "5.1.1"; refused when it is none */
 	str remote_mta; /* name of the host that said so; empty: we said it */
-	str diagnostic; /* "550 5.1.1 no such user"; empty: none; only with remote_mta is it of type smtp */
+	/* "550 5.1.1 no such user"; empty: none; only with remote_mta is it of type smtp */
+	str diagnostic;
 	i64 last_attempt;     /* ms since 1970; 0: none */
 	i64 will_retry_until; /* the same; only with DSN_DELAYED */
 };
@@ -47,13 +49,14 @@ struct dsn {
 	const struct dsn_recipient *recipients;
 	size_t recipients_n; /* 1 to DSN_RECIPIENTS */
 	str original;        /* the message; only its header when return_full is false */
-	bool
-	    return_full; /* RFC 3461 6.2: RET=FULL and a failure. Ignored when no recipient failed */
-	bool
-	    utf8; /* the original sender used SMTPUTF8: raw UTF-8 in fields, message/global (RFC 6533) */
+	/* RFC 3461 6.2: RET=FULL and a failure. Ignored when no recipient failed */
+	bool return_full;
+	/* the original sender used SMTPUTF8: raw UTF-8 in fields, message/global (RFC 6533) */
+	bool utf8;
 };
 
-/* Appends to out (out->full: it did not fit; try without return_full). INVALID on values that no DSN may have. */
+/* Appends to out (out->full: it did not fit; try without return_full). INVALID on values that no
+ * DSN may have. */
 const struct fail *dsn_print(struct arena *a, const struct dsn *d, struct buf *out);
 
 #endif

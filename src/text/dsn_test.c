@@ -200,6 +200,8 @@ static void boundary_is_free(void **state)
 			boundary = s->parts[0].params[i].value;
 	d.original = str_format(arena, "A: b\r\n\r\n--%.*s\r\n\r\nevil\r\n", STR_ARG(boundary));
 	d.return_full = true;
+	/* Controls are taken out of the text: that must not make one. */
+	d.text = str_format(arena, "--\x01%.*s\n", STR_ARG(boundary));
 	s = parse(print(&d));
 	assert_int_equal(s->parts_n, 5); /* the message and its own part */
 }

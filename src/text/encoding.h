@@ -1,7 +1,8 @@
 /*
  * Transfer encodings and the encodings of header values. Encoders append to a buf (its `full` tells
- * whether it fitted). Strict decoders refuse (false, and nothing usable in out); lenient ones take anything.
- * Source: RFC 4648, RFC 2045 6.7 and 6.8, RFC 2047, RFC 2231, RFC 5987, RFC 3461 4, RFC 3501 5.1.3.
+ * whether it fitted). Strict decoders refuse (false, and nothing usable in out); lenient ones take
+ * anything. Source: RFC 4648, RFC 2045 6.7 and 6.8, RFC 2047, RFC 2231, RFC 5987, RFC 3461 4, RFC
+ * 3501 5.1.3.
  */
 #ifndef TEXT_ENCODING_H
 #define TEXT_ENCODING_H
@@ -22,8 +23,9 @@ void base64_encode_lines(struct buf *out, str bytes); /* lines of 76, each with 
 /* RFC 4648 4 exactly: padded, no other byte, unused bits zero. */
 bool base64_decode(struct buf *out, str text) NODISCARD;
 
-/* Streaming, lenient as RFC 2045 6.8 says: other bytes are skipped. After padding that completes a group
- * more data goes on (THREATS M04: concatenated pieces are shown, not hidden). Zero it to start. */
+/* Streaming, lenient as RFC 2045 6.8 says: other bytes are skipped. After padding that completes
+ * a group more data goes on (THREATS M04: concatenated pieces are shown, not hidden). Zero it to
+ * start. */
 struct base64_reader {
 	u32 bits;
 	u8 count; /* sextets held, 0 to 3 */
@@ -33,7 +35,8 @@ void base64_read(struct base64_reader *r, str text, struct buf *out);
 void base64_finish(struct base64_reader *r, struct buf *out);
 
 /* --- quoted-printable --- */
-/* Streaming, lenient: a '=' that is no escape stays; blanks at a line's end go. Zero it to start. */
+/* Streaming, lenient: a '=' that is no escape stays; blanks at a line's end go. Zero it to
+ * start. */
 struct qp_reader {
 	u8 held[3]; /* "=", "=4", "=\r" not yet decided */
 	u8 held_n;
@@ -51,24 +54,27 @@ bool hex_decode(struct buf *out, str text) NODISCARD;
 
 /* --- xtext, RFC 3461 4 --- */
 void xtext_encode(struct buf *out, str text);
-/* Refuses what is no xtext and, after decoding, every control byte (THREATS S18) and what is not UTF-8. */
+/* Refuses what is no xtext and, after decoding, every control byte (THREATS S18) and what is not
+ * UTF-8. */
 bool xtext_decode(struct buf *out, str text) NODISCARD;
 
 /* --- modified UTF-7, RFC 3501 5.1.3 --- */
 /* utf8 must be valid, or false. */
 bool utf7_encode(struct buf *out, str utf8) NODISCARD;
-/* Strict: refuses 8-bit bytes, controls, "&" not ended, superfluous shifts, encoded ASCII, lone surrogates, bits
- * that are not zero. Exactly one text decodes to a name. */
+/* Strict: refuses 8-bit bytes, controls, "&" not ended, superfluous shifts, encoded ASCII, lone
+ * surrogates, bits that are not zero. Exactly one text decodes to a name. */
 bool utf7_decode(struct buf *out, str text) NODISCARD;
 
 /* --- encoded words, RFC 2047 --- */
-/* Of an unfolded value. Gives UTF-8: words decoded by charset, blanks between words dropped, bytes split over words
- * of one charset joined, bad bytes U+FFFD, controls SP. What comes out is for people: never parse it as syntax
- * (THREATS H07). */
+/* Of an unfolded value. Gives UTF-8: words decoded by charset, blanks between words dropped,
+ * bytes split over words of one charset joined, bad bytes U+FFFD, controls SP. What comes out is
+ * for people: never parse it as syntax (THREATS H07). */
 str words_decode(struct arena *a, str value);
-/* utf8 as encoded words of at most 75 bytes, whole characters each, separated by `between` (CRLF SP, or SP). */
+/* utf8 as encoded words of at most 75 bytes, whole characters each, separated by `between` (CRLF
+ * SP, or SP). */
 void words_encode(struct buf *out, str utf8, str between);
-/* One encoded word of at most max bytes (24 or more) from the start of utf8; how many bytes of it that took. */
+/* One encoded word of at most max bytes (24 or more) from the start of utf8; how many bytes of
+ * it that took. */
 size_t words_encode_one(struct buf *out, str utf8, size_t max);
 
 /* CR, LF, NUL and the other controls become SP, in place: for text that goes into one line. */
@@ -85,13 +91,14 @@ struct param_list {
 	bool broken; /* unreadable bytes were skipped */
 	bool cut;    /* more than max */
 };
-/* The field's value up to the first ';' (comments out, blanks at the ends gone) in *head, then its parameters. */
+/* The field's value up to the first ';' (comments out, blanks at the ends gone) in *head, then
+ * its parameters. */
 void param_list_parse(struct arena *a, str value, size_t max, str *head, struct param_list *out);
 /* The first of this exact name, nothing decoded. */
 bool param_find(const struct param_list *l, str name, str *value);
-/* By RFC 2231 3 and 4 where there is name* or name*0, otherwise by encoded words (RFC 2047, wrong but common), as
- * UTF-8. The plain name loses against the extended one. Sections count from 0 without a gap and, when one stands
- * twice, the first counts; at most ENCODING_SECTIONS. */
+/* By RFC 2231 3 and 4 where there is name* or name*0, otherwise by encoded words (RFC 2047,
+ * wrong but common), as UTF-8. The plain name loses against the extended one. Sections count
+ * from 0 without a gap and, when one stands twice, the first counts; at most ENCODING_SECTIONS. */
 bool param_text(struct arena *a, const struct param_list *l, str name, str *out);
 
 #endif

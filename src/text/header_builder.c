@@ -140,7 +140,8 @@ static void add_plain(struct header_builder *h, str text)
 		header_add(h, word);
 }
 
-/* From the first word that needs it to the last one everything is encoded, with the blanks between. */
+/* From the first word that needs it to the last one everything is encoded, with the blanks
+ * between. */
 void header_add_text(struct header_builder *h, str text)
 {
 	size_t from = SIZE_MAX, to = 0;
@@ -266,6 +267,8 @@ void header_add_param(struct header_builder *h, str name, str value)
 
 	if (is_bad(value) || name.n == 0 || name.n > HEADER_LINE || !is_made_of(name, CHAR_TOKEN))
 		h->field_bad = true;
+	if (h->field_bad)
+		return;
 	header_add_close(h, S(";"));
 	if (!str_is_ascii(value) || value.n > BUILDER_QUOTED) {
 		add_extended(h, name, value);

@@ -28,7 +28,8 @@ static str take_until(struct arena *a, struct scan *s, str stops, struct buf *sc
 	return str_trim(token_clean(a, buf_str(scratch)));
 }
 
-/* The value behind '=': when quoted, its blanks are its own. What stands between it and ';' is no part of it. */
+/* The value behind '=': when quoted, its blanks are its own. What stands between it and ';' is
+ * no part of it. */
 static str take_value(struct arena *a, struct scan *s, struct buf *scratch, bool *broken)
 {
 	str value, rest;

@@ -2,9 +2,10 @@
  * The skeleton of a message (fields in skeleton.tbl) and the one parser that makes it.
  *
  * The parser is fed the message as it is spooled, in pieces of any size; it keeps only what the
- * skeleton needs. One pass, time linear in the bytes, no recursion; beyond a limit it records a flag
- * and goes on (the message is kept byte for byte either way) or says that the message must be refused.
- * The same header splitter (text/header.h) serves everyone: what was checked is what is shown.
+ * skeleton needs. One pass, time linear in the bytes, no recursion; beyond a limit it records a
+ * flag and goes on (the message is kept byte for byte either way) or says that the message must be
+ * refused. The same header splitter (text/header.h) serves everyone: what was checked is what is
+ * shown.
  */
 #ifndef TEXT_SKELETON_H
 #define TEXT_SKELETON_H
@@ -54,14 +55,15 @@ enum skeleton_flag {
 
 /*
  * What readers may rely on (skeleton_decode checks it): a multipart has at least one child, a
- * message/rfc822 exactly one. What could not keep that is called by another name: a multipart without
- * a part in it is TEXT PLAIN (RFC 2045 5.2), a message/rfc822 beyond a limit APPLICATION OCTET-STREAM.
+ * message/rfc822 exactly one. What could not keep that is called by another name: a multipart
+ * without a part in it is TEXT PLAIN (RFC 2045 5.2), a message/rfc822 beyond a limit APPLICATION
+ * OCTET-STREAM.
  *
  * Where a field stands twice the first counts. A boundary line is "--", the whole boundary, perhaps
- * "--", blanks; the innermost open multipart that it fits has it, and what is open inside ends there.
- * not: RFC 2046 5.1.1 lets a longer line match too; that makes "a" match the boundary "ab".
- * sender and reply_to are empty when they do not stand in the message; an address without a host has
- * "MISSING_DOMAIN" there, one without a local part "MISSING_MAILBOX".
+ * "--", blanks; the innermost open multipart that it fits has it, and what is open inside ends
+ * there. not: RFC 2046 5.1.1 lets a longer line match too; that makes "a" match the boundary "ab".
+ * sender and reply_to are empty when they do not stand in the message; an address without a host
+ * has "MISSING_DOMAIN" there, one without a local part "MISSING_MAILBOX".
  */
 struct skeleton_parser;
 

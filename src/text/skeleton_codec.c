@@ -60,7 +60,8 @@ struct inside {
 	u32 children;
 };
 
-/* Parts in the order of their first byte, each inside its parent's body and behind its sibling (THREATS M02). */
+/* Parts in the order of their first byte, each inside its parent's body and behind its sibling
+ * (THREATS M02). */
 static bool part_nests(const struct skeleton *s, size_t i, struct inside *inside)
 {
 	const struct skeleton_part *p = &s->parts[i], *parent;

@@ -1,4 +1,5 @@
-/* What the header of a message or of a part says (RFC 5322 3.6, RFC 2045, 2183, 3282, 2557, 1864). */
+/* What the header of a message or of a part says (RFC 5322 3.6, RFC 2045, 2183, 3282, 2557,
+ * 1864). */
 #include "text/skeleton_int.h"
 
 #include "base/arena.h"

@@ -1,6 +1,7 @@
 /*
- * Inside the skeleton parser: one struct, filled by skeleton.c (bytes to lines), skeleton_part.c (which parts
- * are open), skeleton_field.c (what a header says), skeleton_preview.c (text of the first text/plain).
+ * Inside the skeleton parser: one struct, filled by skeleton.c (bytes to lines), skeleton_part.c
+ * (which parts are open), skeleton_field.c (what a header says), skeleton_preview.c (text of the
+ * first text/plain).
  */
 #ifndef TEXT_SKELETON_INT_H
 #define TEXT_SKELETON_INT_H

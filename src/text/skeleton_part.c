@@ -1,6 +1,6 @@
 /*
- * Which parts are open. The stack open[] is the path from the message to the innermost part; intervals
- * nest because a part is closed only together with everything inside it (THREATS M02).
+ * Which parts are open. The stack open[] is the path from the message to the innermost part;
+ * intervals nest because a part is closed only together with everything inside it (THREATS M02).
  */
 #include "text/skeleton_int.h"
 
@@ -151,9 +151,9 @@ void skeleton_header_ended(struct skeleton_parser *p, u64 body_at)
 }
 
 /*
- * Closes all open parts above `level`. The line at p->line_at is a boundary, whose CRLF before it is its own
- * (RFC 2046 5.1.1), or the end of the bytes. A part that began at this very line is empty, and those around it
- * reach to it.
+ * Closes all open parts above `level`. The line at p->line_at is a boundary, whose CRLF before it
+ * is its own (RFC 2046 5.1.1), or the end of the bytes. A part that began at this very line is
+ * empty, and those around it reach to it.
  */
 static void close_above(struct skeleton_parser *p, size_t level, u64 line_at, u64 end, u64 lines)
 {
@@ -214,7 +214,8 @@ bool skeleton_boundary(struct skeleton_parser *p, str line)
 		p->deaf = true;
 		return false;
 	}
-	/* A part that began before this line has a CRLF before it. p->lines counts this line's own CRLF too. */
+	/* A part that began before this line has a CRLF before it. p->lines counts this line's
+	 * own CRLF too. */
 	p->lines -= str_ends_nocase(line, S("\r\n"));
 	close_above(p, level + 1, p->line_at, p->line_at - 2, p->lines - 1);
 	p->lines += str_ends_nocase(line, S("\r\n"));

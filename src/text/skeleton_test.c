@@ -452,7 +452,8 @@ static void address_limit_holds(void **state)
 	assert_true(parse(repeat(S("Cc: x@y\r\nTo: "), S("a@b,"), 2000))->flags & SKELETON_CUT);
 }
 
-/* What an evil edge could send: every byte changed in turn. It is refused or good, and reads nothing outside. */
+/* What an evil edge could send: every byte changed in turn. It is refused or good, and reads
+ * nothing outside. */
 static void bad_skeletons_are_refused(void **state)
 {
 	str good = skeleton_encode(arena, parse(structures[7].message));

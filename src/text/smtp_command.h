@@ -1,14 +1,14 @@
 /*
- * The grammar of SMTP commands: a line to typed values. Knows no session: order, policy and replies are
- * edge/smtp's. Strings live as long as the arena, or borrow the line where no arena is taken.
+ * The grammar of SMTP commands: a line to typed values. Knows no session: order, policy and replies
+ * are edge/smtp's. Strings live as long as the arena, or borrow the line where no arena is taken.
  *
- * A fail carries the RFC 3463 code for the reply; its class tells the reply code:
- *   SYNTAX    501  wrong form
- *   INVALID   555  a parameter that we do not know or did not offer, or 553 when its code is 5.6.7
+ * A fail carries the RFC 3463 code for the reply; its class tells the reply code: SYNTAX    501
+ * wrong form INVALID   555  a parameter that we do not know or did not offer, or 553 when its code
+ * is 5.6.7
  *                  (non-ASCII address without SMTPUTF8, RFC 6531 3.5)
  *   TOO_LARGE 552  a size that cannot be
- * Source: RFC 5321, 1870 (SIZE), 6152 (8BITMIME), 3030 (BINARYMIME, BDAT), 6531 (SMTPUTF8), 3461 (DSN),
- * 4954 (AUTH).
+ * Source: RFC 5321, 1870 (SIZE), 6152 (8BITMIME), 3030 (BINARYMIME, BDAT), 6531 (SMTPUTF8),
+ * 3461 (DSN), 4954 (AUTH).
  */
 #ifndef TEXT_SMTP_COMMAND_H
 #define TEXT_SMTP_COMMAND_H
@@ -82,18 +82,20 @@ struct smtp_rcpt {
 	str orcpt;       /* decoded, UTF-8 without controls */
 };
 
-/* argument as smtp_command_parse gave it: "FROM:<a@b> SIZE=5". A blank after the colon is let through (common,
- * not: RFC 5321 3.3 forbids it, but nothing hangs on it). Bad sender: 5.1.7; bad parameter: 5.5.4. */
+/* argument as smtp_command_parse gave it: "FROM:<a@b> SIZE=5". A blank after the colon is let
+ * through (common, not: RFC 5321 3.3 forbids it, but nothing hangs on it). Bad sender: 5.1.7;
+ * bad parameter: 5.5.4. */
 const struct fail *smtp_mail_parse(struct arena *a, str argument, unsigned extensions,
 				   struct smtp_mail *out);
 /* smtputf8: MAIL said it. Bad recipient: 5.1.3. */
 const struct fail *smtp_rcpt_parse(struct arena *a, str argument, unsigned extensions,
 				   bool smtputf8, struct smtp_rcpt *out);
 const struct fail *smtp_bdat_parse(struct arena *a, str argument, u64 *size, bool *last);
-/* A domain (with '_', seen often; with U-labels, RFC 6531 3.7.1) or an address literal; so it can stand in a
- * Received field (THREATS S25). */
+/* A domain (with '_', seen often; with U-labels, RFC 6531 3.7.1) or an address literal; so it
+ * can stand in a Received field (THREATS S25). */
 const struct fail *smtp_ehlo_parse(struct arena *a, str argument, str *name);
-/* initial: as sent, still base64, "=" for an empty one; has_initial false: none. mechanism in upper case. */
+/* initial: as sent, still base64, "=" for an empty one; has_initial false: none. mechanism in
+ * upper case. */
 const struct fail *smtp_auth_parse(struct arena *a, str argument, str *mechanism, bool *has_initial,
 				   str *initial);
 

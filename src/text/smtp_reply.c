@@ -26,7 +26,8 @@ static bool scan_code(struct scan *s, u32 *code)
 	return true;
 }
 
-/* RFC 3463 2: class "." 1*3digit "." 1*3digit, then a blank or the end; its class that of the reply. */
+/* RFC 3463 2: class "." 1*3digit "." 1*3digit, then a blank or the end; its class that of the
+ * reply. */
 static bool scan_status(struct scan *s, u32 code, u8 *class_, u32 *subject, u32 *detail)
 {
 	struct scan saved = *s;

@@ -1,8 +1,8 @@
 /*
- * Replies of a server, read by relay, line by line. The server is not trusted (THREATS S26): everything
- * is bounded, and what it said is cleaned, so that it can stand in a log or in a DSN. A reply that is none
- * is a TEMP fail 4.5.0, after which the connection is good for nothing.
- * Source: RFC 5321 4.2, RFC 2034 4, RFC 3463 2.
+ * Replies of a server, read by relay, line by line. The server is not trusted (THREATS S26):
+ * everything is bounded, and what it said is cleaned, so that it can stand in a log or in a DSN. A
+ * reply that is none is a TEMP fail 4.5.0, after which the connection is good for nothing. Source:
+ * RFC 5321 4.2, RFC 2034 4, RFC 3463 2.
  */
 #ifndef TEXT_SMTP_REPLY_H
 #define TEXT_SMTP_REPLY_H
@@ -21,7 +21,9 @@ struct smtp_reply {
 	u8 class_;           /* enhanced code: 2, 4, 5; 0 when there was none */
 	u32 subject, detail; /* 0 to 999 */
 	const str *
-	    lines; /* text of each line, without code and enhanced code; controls are '?', not UTF-8: '?' */
+	    /* text of each line, without code and enhanced code; controls are '?', not UTF-8:
+	     * '?' */
+	    lines;
 	size_t lines_n;
 };
 
@@ -44,7 +46,8 @@ const struct fail *smtp_reply_feed(struct smtp_reply_reader *r, str line, bool *
 str smtp_reply_status(struct arena *a, const struct smtp_reply *r);
 /* For a DSN's Diagnostic-Code: "550 5.1.1 text text", one line, cut at SMTP_REPLY_TEXT. */
 str smtp_reply_text(struct arena *a, const struct smtp_reply *r);
-/* A line of an EHLO reply (not the first) that begins with this keyword; *params what follows it. */
+/* A line of an EHLO reply (not the first) that begins with this keyword; *params what follows
+ * it. */
 bool smtp_reply_extension(const struct smtp_reply *r, str keyword, str *params);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The lexical pieces that structured header fields share (RFC 5322 3.2), for the parsers in this folder.
- * They take what is unfinished as finished at the end of the bytes, and say so in `broken`. A comment's
- * depth is a counter, so nothing recurs (THREATS H09); no byte is looked at twice.
+ * The lexical pieces that structured header fields share (RFC 5322 3.2), for the parsers in this
+ * folder. They take what is unfinished as finished at the end of the bytes, and say so in `broken`.
+ * A comment's depth is a counter, so nothing recurs (THREATS H09); no byte is looked at twice.
  */
 #ifndef TEXT_TOKEN_H
 #define TEXT_TOKEN_H
@@ -9,7 +9,8 @@
 #include "base/buf.h"
 #include "base/scan.h"
 
-/* At "(": past the whole comment. Its text (outermost parentheses and quoting off) goes to `text` unless NULL. */
+/* At "(": past the whole comment. Its text (outermost parentheses and quoting off) goes to
+ * `text` unless NULL. */
 void token_comment(struct scan *s, struct buf *text, bool *broken);
 /* *([FWS] comment) [FWS] */
 void token_cfws0(struct scan *s, bool *broken);

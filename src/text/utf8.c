@@ -59,9 +59,11 @@ void utf8_repair(str text, struct buf *out)
 
 str utf8_cut(str s, size_t max)
 {
+	size_t end = max;
+
 	if (s.n <= max)
 		return s;
-	while (max > 0 && (s.p[max] & 0xC0) == 0x80)
-		max--;
-	return str_slice(s, 0, max);
+	while (end > 0 && max - end < 3 && (s.p[end] & 0xC0) == 0x80)
+		end--;
+	return str_slice(s, 0, end);
 }
