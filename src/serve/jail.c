@@ -25,13 +25,24 @@
 
 /* --- Limits, root, uid --------------------------------------------------------------------------------------- */
 
+/* As many descriptors as asked for, or as many as we may have. */
+static bool limit_files(u64 most)
+{
+	struct rlimit files = { most, most }, now;
+
+	if (setrlimit(RLIMIT_NOFILE, &files) == 0)
+		return true;
+	if (getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_max >= most)
+		return false;
+	files.rlim_cur = files.rlim_max = now.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &files) == 0;
+}
+
 static const struct fail *limits(struct arena *a, const struct jail *j)
 {
-	struct rlimit none = { 0, 0 }, files = { j->files_max, j->files_max }, now;
+	struct rlimit none = { 0, 0 };
 
-	if (getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_max < files.rlim_max && geteuid() != 0)
-		files.rlim_cur = files.rlim_max = now.rlim_max;
-	if (setrlimit(RLIMIT_CORE, &none) != 0 || setrlimit(RLIMIT_NOFILE, &files) != 0)
+	if (setrlimit(RLIMIT_CORE, &none) != 0 || !limit_files(j->files_max))
 		return fail_errno(a, errno, "jail: setrlimit");
 	return NULL;
 }

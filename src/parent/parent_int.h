@@ -1,0 +1,77 @@
+/* What the files of parent share. */
+#ifndef PARENT_PARENT_INT_H
+#define PARENT_PARENT_INT_H
+
+#include <sys/types.h>
+
+#include "parent/parent.h"
+#include "serve/address_table.h"
+#include "serve/process.h"
+
+enum {
+	CHILDREN_MAX = ROLES * 64,
+	BACK_OFF_FIRST_MS = 100,
+	BACK_OFF_MOST_MS = 10 * 1000,
+	BACK_OFF_FORGET_MS = 30 * 1000, /* a child that lived so long begins again at the first */
+	START_FAILURES = 3,             /* of one child before everybody was ready: give up */
+	READY_MS = 60 * 1000,           /* a child that is not ready by then is hung */
+	TICKET_KEY_MS = 12 * 60 * 60 * 1000,
+	STATUS_IN_USE = 7, /* ctl/exit.tbl CONFLICT */
+};
+
+struct child {
+	enum role role;
+	u32 instance;
+	pid_t pid; /* 0: none now */
+	int control;
+	bool ready;
+	u64 started, again; /* monotonic; again: when to start it the next time */
+	u64 back_off;
+	unsigned failures; /* before it was ready */
+};
+
+struct identity {
+	u32 uid, gid;
+};
+
+struct parent {
+	struct arena *arena;
+	const struct parent_options *options;
+	const struct config *config;
+	int program; /* /proc/self/exe as it was when we started: an upgrade never mixes versions */
+	struct identity identities[ROLES];
+	struct process_listener *listeners;
+	size_t listeners_n;
+	int ctl[ROLES];
+	int run_folder;
+	u8 ticket_secret[32];
+	u8 ticket_keys[2][80]; /* of mx, of client */
+	int address_fd;
+	struct address_table *addresses;
+	struct child children[CHILDREN_MAX];
+	size_t children_n;
+	int epoll, signals;
+	bool was_ready, failed;
+	u64 next_key;
+	u8 scratch[BUS_FRAME];
+};
+
+/* folders.c: the data folder, its lock, owners and modes, the sockets for ctl. */
+const struct fail *folders_prepare(struct parent *p, bool *in_use);
+void folders_release(struct parent *p);
+/* identity.c: who the children will be. */
+const struct fail *identities_find(struct parent *p);
+/* listen.c: all that the configuration wants bound. */
+const struct fail *listeners_bind(struct parent *p);
+
+/* child.c */
+void child_spawn(struct parent *p, struct child *c);
+void child_kill(struct child *c);
+/* Says number (enum control, without a body) or a reload; a child that does not listen is killed. */
+void child_say(struct child *c, u32 number);
+void child_reload(struct parent *p, struct child *c);
+bool role_is_edge(enum role role);
+/* Has role `client` any call at the server `server`? From the tables of the bus. */
+bool role_calls(enum role client, enum role server);
+
+#endif
