@@ -105,19 +105,27 @@ static const struct fail *refuse_newer(struct arena *a, int folder, u32 last)
 	return NULL;
 }
 
-const struct fail *segments_open(struct arena *a, int folder, const struct env *env,
-				 struct place tail, struct segments **out)
+void segments_open_reading(int folder, const struct env *env, struct segments **out)
 {
 	struct arena *own = arena_new(SEGMENTS_ARENA);
 	struct segments *s = arena_new_of(own, struct segments);
-	const struct fail *f;
 
 	*s = (struct segments){
 		.magic = SEGMENTS_MAGIC, .arena = own, .env = env, .folder = folder, .fd = -1
 	};
-	s->number = tail.segment ? tail.segment : 1;
 	buf_init(&s->buffer, (size_t)SEGMENT_BUFFER + SEGMENT_NOTE_BYTES + 2 * SEGMENT_COPY);
 	CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
+	*out = s;
+}
+
+const struct fail *segments_open(struct arena *a, int folder, const struct env *env,
+				 struct place tail, struct segments **out)
+{
+	struct segments *s;
+	const struct fail *f;
+
+	segments_open_reading(folder, env, &s);
+	s->number = tail.segment ? tail.segment : 1;
 	f = refuse_newer(a, folder, tail.segment);
 	if (f == NULL)
 		f = open_last(a, s);
@@ -313,13 +321,13 @@ static const struct fail *roll(struct arena *a, struct segments *s)
 	return f;
 }
 
-const struct fail *segments_sync(struct arena *a, struct segments *s, bool *synced)
+const struct fail *segments_sync(struct arena *a, struct segments *s, bool lazy_too, bool *synced)
 {
 	int error;
 
 	*synced = false;
 	TRY(flush(a, s));
-	if (!s->must_sync)
+	if (!s->must_sync && !(lazy_too && s->flushed > s->synced))
 		return NULL;
 	error = env_fault(s->env, ENV_FAULT_SYNC);
 	if (error == 0 && fdatasync(s->fd) != 0)

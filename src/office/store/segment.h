@@ -67,6 +67,8 @@ bool record_decode(const u8 in[RECORD_HEADER], struct record *out);
  */
 const struct fail *segments_open(struct arena *a, int folder, const struct env *env,
 				 struct place tail, struct segments **out);
+/* For verify and salvage: reads only, cuts and makes nothing. */
+void segments_open_reading(int folder, const struct env *env, struct segments **out);
 void segments_close(struct segments **s);
 
 /* The end of all records so far, flushed or not. */
@@ -80,9 +82,9 @@ const struct fail *segments_append(struct arena *a, struct segments *s, struct r
 /* A message whose bytes come from fd, offset 0; r->message says how many. */
 const struct fail *segments_append_fd(struct arena *a, struct segments *s, struct record *r,
 				      str small, int fd, struct place *out);
-/* Written and durable. *synced: false when there was nothing that had to be. A fail of class STORAGE means that the
+/* Written and durable. *synced: false when there was nothing that had to be (lazy records alone have not, unless lazy_too). A fail of class STORAGE means that the
  * disk is full and nothing is lost; after any other the segments must not be written to again. */
-const struct fail *segments_sync(struct arena *a, struct segments *s, bool *synced);
+const struct fail *segments_sync(struct arena *a, struct segments *s, bool lazy_too, bool *synced);
 u64 segments_pending(const struct segments *s); /* bytes since the last sync */
 
 /* Header and small part of the record at p, checked by their CRCs. small lives in a. own: the caller is the writer's

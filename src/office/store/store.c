@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -33,6 +34,17 @@ static const struct fail *take_lock(struct arena *a, struct store *s)
 	if (flock(s->lock, LOCK_EX | LOCK_NB) != 0)
 		return fail_new(a, FAIL_CONFLICT, "the store is in use by another process");
 	return NULL;
+}
+
+void store_remove_database(int folder, const char *name)
+{
+	static const char *const ends[] = { "", "-wal", "-shm" };
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		snprintf(path, sizeof path, "%s%s", name, ends[i]);
+		unlinkat(folder, path, 0);
+	}
 }
 
 static const struct fail *open_database(struct arena *a, struct store *s, const char *name)
@@ -87,6 +99,8 @@ const struct fail *store_open_files(struct arena *a, const struct store_options 
 		f = take_lock(a, s);
 	if (f == NULL)
 		f = open_folder(a, s->folder, "mail", &s->mail);
+	if (f == NULL && strcmp(database, "postern.db") != 0)
+		store_remove_database(s->folder, database);
 	if (f == NULL)
 		f = open_database(a, s, database);
 	if (f)
@@ -117,6 +131,7 @@ void store_close(struct store **at)
 		return;
 	CHECK_MAGIC(s, STORE_MAGIC);
 	CHECK(s->readers_free == STORE_READERS || s->readers[STORE_READERS - 1] == NULL);
+	writer_settle(s);
 	writer_free(s);
 	views_free(&s->views);
 	segments_close(&s->segments);

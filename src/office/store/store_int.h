@@ -43,7 +43,7 @@ struct store {
 	struct store_options options;
 	const struct env *env;
 	int folder, mail, lock;
-	atomic_bool broken;
+	atomic_bool broken; /* or never meant to be written by jobs: verify, salvage */
 
 	struct sql *db; /* the writer's thread only */
 	struct segments *segments;
@@ -60,12 +60,16 @@ struct store {
 	struct views *views;
 };
 
-/* Also for verify and salvage: folders, lock; then the database of this name. */
+/* Also for verify and salvage: folders, lock; then the database of this name. One that is not postern.db is made
+ * anew. No segments are opened. */
 const struct fail *store_open_files(struct arena *a, const struct store_options *o,
 				    const char *database, struct store **out);
 
+void store_remove_database(int folder, const char *name); /* with its WAL */
+
 void writer_make(struct store *s);
 void writer_free(struct store *s);
+void writer_settle(struct store *s);
 /* 16 MiB that deletes may have when the disk is full. False: cannot be had now. */
 bool store_reserve_make(struct store *s);
 void store_reserve_give_up(struct store *s);

@@ -105,14 +105,14 @@ static const struct fail *run_job(struct store *s, struct write_job *job, u64 no
 	return NULL;
 }
 
-static const struct fail *commit(struct store *s)
+static const struct fail *commit(struct store *s, bool lazy_too)
 {
 	struct arena *a = s->writer.scratch;
 	struct place end;
 	bool synced;
 	int error;
 
-	TRY(segments_sync(a, s->segments, &synced));
+	TRY(segments_sync(a, s->segments, lazy_too, &synced));
 	end = segments_end(s->segments);
 	if (synced)
 		TRY(meta_set(a, s->db, "tail", (u64)end.segment << 32 | end.offset));
@@ -123,7 +123,7 @@ static const struct fail *commit(struct store *s)
 }
 
 /* NULL: what did not fail alone is durable. Else nothing of the batch was kept. */
-static const struct fail *attempt(struct store *s, struct write_job *jobs)
+static const struct fail *attempt(struct store *s, struct write_job *jobs, bool lazy_too)
 {
 	struct arena *a = s->writer.scratch;
 	struct place mark = segments_end(s->segments);
@@ -134,7 +134,7 @@ static const struct fail *attempt(struct store *s, struct write_job *jobs)
 		if (!job->failed)
 			f = run_job(s, job, now);
 	if (f == NULL)
-		f = commit(s);
+		f = commit(s, lazy_too);
 	if (f == NULL)
 		return NULL;
 	buf_reset(&s->writer.changed);
@@ -195,14 +195,14 @@ static void run_batch(struct store *s, struct write_job *jobs)
 	check_reserve(s);
 	if (w->full)
 		fail_all_but_frees(jobs);
-	f = attempt(s, jobs);
+	f = attempt(s, jobs, false);
 	if (f && f->what == FAIL_STORAGE) {
 		LOG(ERROR, "store.full", LOG_FAIL("why", f));
 		store_reserve_give_up(s);
 		w->full = true;
 		w->reserve_retry = env_monotonic(s->env) + WRITER_RESERVE_RETRY_MS;
 		fail_all_but_frees(jobs);
-		f = attempt(s, jobs);
+		f = attempt(s, jobs, false);
 	}
 	if (f && f->what == FAIL_STORAGE)
 		fail_all(jobs, &no_space);
@@ -219,6 +219,22 @@ static void checkpoint(struct store *s, enum sql_checkpoint mode)
 
 	if (f && f->what != FAIL_BUSY && f->what != FAIL_STORAGE)
 		broke(s, NULL, f);
+}
+
+/* Nothing to do for a while, or the end: notes that waited become durable, the WAL goes back to nothing. */
+void writer_settle(struct store *s)
+{
+	const struct fail *f = NULL;
+
+	if (s->segments == NULL || atomic_load(&s->broken))
+		return;
+	if (segments_pending(s->segments) > 0)
+		f = attempt(s, NULL, true);
+	if (f && f->what != FAIL_STORAGE)
+		broke(s, NULL, f);
+	else if (sql_wal_pages(s->db) > 0)
+		checkpoint(s, SQL_CHECKPOINT_TRUNCATE);
+	arena_reset(s->writer.scratch);
 }
 
 static struct write_job *take(struct writer *w)
@@ -301,10 +317,8 @@ static void *run(void *context)
 		stop = w->stopping && w->first == NULL;
 		CHECK(pthread_mutex_unlock(&w->lock) == 0);
 		idle = !woken;
-		if (idle && sql_wal_pages(s->db) > 0 && !atomic_load(&s->broken)) {
-			checkpoint(s, SQL_CHECKPOINT_TRUNCATE);
-			arena_reset(w->scratch);
-		}
+		if (idle)
+			writer_settle(s);
 		writer_run_once(s);
 	}
 	return NULL;

@@ -1,0 +1,271 @@
+/*
+ * postern verify: walks all records of all segments, and all rows of the database, and compares them both ways.
+ * Changes nothing. Problems come back as texts, STORE_PROBLEMS at most; all are counted.
+ */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "office/store/store_int.h"
+
+struct verify {
+	struct tx *t;
+	struct arena *scratch; /* of one step */
+	struct office_verify_answer *r;
+	str *problems;
+	u32 number; /* of the segment under way */
+};
+
+static void problem(struct verify *v, const char *format, ...) PRINTF(2, 3);
+
+static void problem(struct verify *v, const char *format, ...)
+{
+	va_list args;
+	struct buf text;
+	u8 *room;
+
+	v->r->problem_count++;
+	if (v->r->problems_n == STORE_PROBLEMS)
+		return;
+	buf_init(&text, 512);
+	room = buf_room(&text, 512);
+	va_start(args, format);
+	vsnprintf((char *)room, 512, format, args);
+	va_end(args);
+	v->problems[v->r->problems_n++] = str_copy(v->t->arena, str_cstr((const char *)room));
+	buf_free(&text);
+}
+
+static const char *id_of(struct verify *v, u64 id)
+{
+	const char *text = cstr(v->scratch, id_text(v->scratch, id));
+
+	return text ? text : "?";
+}
+
+/* --- From the segments to the rows --- */
+
+static const struct fail *check_message(struct verify *v, const struct segment_walk *w,
+					const struct record *r, u64 at, str small)
+{
+	struct skeleton s;
+	u64 place;
+	bool found;
+	const struct sql_value values[] = { SQL_U64(r->id), SQL_U64(v->number), SQL_U64(at),
+					    SQL_U64(r->message), SQL_U64(r->skeleton) };
+
+	v->r->messages++;
+	v->r->bytes += r->message;
+	if (!segment_walk_message_good(v->scratch, w, r, at))
+		problem(v, "segment %u offset %llu: message %s is damaged", v->number,
+			(unsigned long long)at, id_of(v, r->id));
+	if (skeleton_decode(v->scratch, str_slice(small, 0, r->skeleton), &s))
+		problem(v, "segment %u offset %llu: the structure of message %s is damaged",
+			v->number, (unsigned long long)at, id_of(v, r->id));
+	/* No row is no problem: expunged, or never acknowledged. A row of another record is. */
+	TRY(sql_one_u64(
+	    v->scratch,
+	    sql_query(v->t->db,
+		      "SELECT 1 FROM body WHERE id = ?1 AND segment = ?2 AND offset = ?3"
+		      " AND NOT (size = ?4 AND skeleton_size = ?5)",
+		      values, ARRAY_LEN(values)),
+	    &place, &found));
+	if (found)
+		problem(v, "message %s: its row says another length than segment %u offset %llu",
+			id_of(v, r->id), v->number, (unsigned long long)at);
+	return NULL;
+}
+
+static const struct fail *check_segment(struct verify *v, struct segment_walk *w)
+{
+	struct record r;
+	str small;
+	bool damaged;
+	u64 at;
+
+	while (segment_walk_next(v->scratch, w, &r, &at, &small, &damaged)) {
+		if (damaged)
+			problem(v, "segment %u: bytes %llu to %llu are no good record", v->number,
+				(unsigned long long)at, (unsigned long long)w->offset);
+		else if (r.kind == RECORD_MESSAGE)
+			TRY(check_message(v, w, &r, at, small));
+		arena_reset(v->scratch);
+	}
+	return NULL;
+}
+
+static const struct fail *check_segments(struct verify *v)
+{
+	struct segment_walk w;
+	u32 *numbers;
+	size_t n;
+
+	TRY(segments_list(v->t->arena, v->t->store->mail, &numbers, &n));
+	for (size_t i = 0; i < n; i++) {
+		struct arena *own = arena_new(4096);
+		const struct fail *f = segment_walk_open(own, v->t->store->mail, numbers[i], &w);
+
+		v->number = numbers[i];
+		if (f)
+			problem(v, "segment %u cannot be read", numbers[i]);
+		if (i && numbers[i] != numbers[i - 1] + 1)
+			problem(v, "segment %u is missing", numbers[i] - 1);
+		f = f ? NULL : check_segment(v, &w);
+		arena_free(&own);
+		TRY(f);
+	}
+	return NULL;
+}
+
+/* --- From the rows to the segments --- */
+
+static const struct fail *check_body(struct verify *v, u64 id)
+{
+	struct tx inner = *v->t;
+	struct body_row b;
+	struct record r;
+	str skeleton;
+	const struct fail *f;
+
+	inner.arena = v->scratch;
+	f = body_row_get(&inner, id, &b);
+	if (!f)
+		f = body_skeleton(&inner, &b, &r, &skeleton);
+	if (f)
+		problem(v, "message %s: %.*s", id_of(v, id), STR_ARG(f->text));
+	arena_reset(v->scratch);
+	return NULL;
+}
+
+static const struct fail *check_bodies(struct verify *v)
+{
+	struct query *q = SQL_QUERY0(v->t->db, "SELECT id FROM body");
+
+	while (sql_row(q)) {
+		u64 id = sql_u64(q);
+
+		if (sql_forgive(q))
+			problem(v, "a body without a number");
+		else if (check_body(v, id))
+			break;
+	}
+	return sql_end(v->t->arena, q);
+}
+
+/* Each names one row, and counts what is wrong with it. */
+static const struct fail *check_rows(struct verify *v, struct query *q, const char *what)
+{
+	while (sql_row(q)) {
+		u64 account = sql_u64(q), mailbox = sql_u64(q), number = sql_u64(q);
+
+		sql_forgive(q);
+		problem(v, "account %llu mailbox %llu, %llu: %s", (unsigned long long)account,
+			(unsigned long long)mailbox, (unsigned long long)number, what);
+	}
+	return sql_end(v->t->arena, q);
+}
+
+static const struct fail *check_mailbox_rows(struct verify *v)
+{
+	struct sql *db = v->t->db;
+
+	TRY(check_rows(v,
+		       SQL_QUERY0(db,
+				  "SELECT s.account_id, s.mailbox_id, s.uid FROM message_state s"
+				  " LEFT JOIN message_env e ON e.key = s.mailbox_id << 32 | s.uid"
+				  " WHERE e.key IS NULL OR e.account_id <> s.account_id"
+				  " OR s.size <> e.size + length(e.prefix)"),
+		       "this UID has no description that fits"));
+	TRY(check_rows(v,
+		       SQL_QUERY0(db,
+				  "SELECT e.account_id, e.key >> 32, e.key & 4294967295"
+				  " FROM message_env e LEFT JOIN message_state s"
+				  " ON s.account_id = e.account_id AND s.mailbox_id = e.key >> 32"
+				  " AND s.uid = e.key & 4294967295 WHERE s.uid IS NULL"),
+		       "this UID has a description only"));
+	TRY(check_rows(v,
+		       SQL_QUERY0(db, "SELECT e.account_id, e.key >> 32, e.key & 4294967295"
+				      " FROM message_env e LEFT JOIN body b ON b.id = e.body_id"
+				      " WHERE b.id IS NULL OR b.size <> e.size"),
+		       "this UID has lost its message"));
+	return check_rows(
+	    v,
+	    SQL_QUERY0(
+		db,
+		"SELECT m.account_id, m.id, m.messages FROM mailbox m LEFT JOIN"
+		" (SELECT account_id, mailbox_id, count(*) AS n, max(uid) AS last, sum(size) AS size,"
+		" sum(flags & 1 = 0) AS unseen FROM message_state GROUP BY account_id, mailbox_id) s"
+		" ON s.account_id = m.account_id AND s.mailbox_id = m.id"
+		" WHERE m.messages <> ifnull(s.n, 0) OR m.size <> ifnull(s.size, 0)"
+		" OR m.unseen <> ifnull(s.unseen, 0) OR m.uidnext <= ifnull(s.last, 0)"),
+	    "the mailbox's sums are wrong");
+}
+
+/* The queue refers to bodies too, so there may be more references than mailbox rows, never fewer. */
+static const struct fail *check_references(struct verify *v)
+{
+	return check_rows(v,
+			  SQL_QUERY0(v->t->db,
+				     "SELECT 0, 0, b.id FROM body b LEFT JOIN (SELECT body_id,"
+				     " count(*) AS n FROM message_env GROUP BY body_id) e"
+				     " ON e.body_id = b.id WHERE b.references_n < ifnull(e.n, 0)"
+				     " OR b.references_n < 1"),
+			  "this message is used more often than it knows");
+}
+
+static const struct fail *check_database(struct verify *v)
+{
+	str texts[64];
+	size_t n;
+
+	TRY(sql_integrity(v->t->arena, v->t->db, ARRAY_LEN(texts), texts, &n));
+	for (size_t i = 0; i < n; i++)
+		problem(v, "database: %.*s", STR_ARG(texts[i]));
+	TRY(check_mailbox_rows(v));
+	TRY(check_references(v));
+	return check_bodies(v);
+}
+
+const struct fail *store_verify(struct tx *t, struct office_verify_answer *r)
+{
+	struct verify v = { .t = t, .r = r };
+	const struct fail *f;
+
+	*r = (struct office_verify_answer){ .problem_count = 0 };
+	v.scratch = arena_new(64 << 20);
+	v.problems = arena_array_of(t->arena, STORE_PROBLEMS, str);
+	r->problems = v.problems;
+	f = check_segments(&v);
+	if (f)
+		problem(&v, "segments: %.*s", STR_ARG(f->text));
+	f = check_database(&v);
+	if (f)
+		problem(&v, "database: %.*s", STR_ARG(f->text));
+	arena_free(&v.scratch);
+	return NULL;
+}
+
+const struct fail *store_verify_folder(struct arena *a, const char *folder,
+				       struct office_verify_answer *r)
+{
+	const struct store_options o = { .folder = folder };
+	str path = str_format(a, "%s/postern.db", folder);
+	struct store *s;
+	struct tx t;
+	const struct fail *f;
+
+	if (faccessat(AT_FDCWD, cstr(a, path) ?: "", F_OK, 0) != 0)
+		return fail_new(a, FAIL_NOT_FOUND, "no postern.db there");
+	TRY(store_open_files(a, &o, "postern.db", &s));
+	atomic_store(&s->broken, true);
+	segments_open_reading(s->mail, s->env, &s->segments);
+	f = store_read_begin(s, a, &t);
+	if (!f) {
+		f = store_verify(&t, r);
+		store_read_end(&t);
+	}
+	store_close(&s);
+	return f;
+}
