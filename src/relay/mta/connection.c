@@ -199,7 +199,9 @@ static const struct fail *tls_names(struct connection *c, str name, bool verify)
 		return verify ? fail_code(c->arena, FAIL_UNAVAILABLE, "4.7.5",
 					  "TLS: no name to verify")
 			      : NULL;
-	SSL_set_tlsext_host_name(c->tls, text);
+	/* SSL_set_tlsext_host_name, whose macro casts a const away. RFC 6066 3 */
+	SSL_ctrl(c->tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+		 (void *)(uintptr_t)text);
 	if (!verify)
 		return NULL;
 	SSL_set_hostflags(c->tls, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);

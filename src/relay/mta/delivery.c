@@ -173,8 +173,6 @@ static void try_address(struct attempt *d, const struct route_host *host,
 	struct smtp_client *k;
 	const struct fail *f;
 
-	if (t.login.user.n && t.tls == ROUTE_TLS_MAY)
-		t.tls = ROUTE_TLS_REQUIRED;
 	f = connect_to(d, &t, &k);
 	/* Only what never got an answer speaks against the family. */
 	site_family_seen(d->tools->sites, d->route.site, address->family,

@@ -237,6 +237,7 @@ static void test_injection(void **state)
 	scene_init(&s, "> 220 fake\n< EHLO\n> 250-fake\n> 250 STARTTLS\n< STARTTLS\n"
 		       "inject\nstall\n");
 	s.config->relay_smarthost = str_format(s.arena, "127.0.0.1:%u", s.fake.port);
+	s.config->relay_smarthost_user = S("joe");
 	scene_run(&s);
 	assert_int_equal(s.done.results[0].outcome, ATTEMPT_TEMP);
 	assert_true(str_eq(s.done.results[0].code, S("4.7.0")) ||

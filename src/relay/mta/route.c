@@ -111,8 +111,8 @@ static const struct fail *route_smarthost(struct arena *a, const struct config *
 	out->smarthost = true;
 	if (str_eq(c->relay_smarthost_tls, S("implicit")))
 		out->tls = ROUTE_TLS_IMPLICIT;
-	else if (str_eq(c->relay_smarthost_tls, S("starttls")))
-		out->tls = ROUTE_TLS_REQUIRED;
+	else if (c->relay_smarthost_user.n)
+		out->tls = ROUTE_TLS_REQUIRED; /* no setting sends a password in clear */
 	if (host.name.p[0] == '[' && host.name.p[host.name.n - 1] == ']')
 		host.name = str_slice(host.name, 1, host.name.n - 1);
 	host.literal = address_parse_plain(a, host.name, &host.address);
