@@ -69,6 +69,8 @@ struct bus *bus_new(int fd); /* takes fd (-1: none yet); lives as long as the pr
 void bus_replace(struct bus *b, int fd);
 /* How long this bus has been without a server, in milliseconds; 0: it has one, as far as calls have shown. */
 u64 bus_lost_ms(struct bus *b);
+/* For tests, which must not leak: no call may be under way. */
+void bus_free(struct bus **b);
 /* What the generated stubs call. Waits for BUS_CALL_MS; when the method is BUS_PARK, for ever. */
 const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_method *m,
 			    const void *request, void *answer);

@@ -373,6 +373,15 @@ void bus_replace(struct bus *b, int fd)
 	pthread_mutex_unlock(&b->lock);
 }
 
+void bus_free(struct bus **b)
+{
+	struct arena *a = (*b)->arena;
+
+	bus_replace(*b, -1);
+	*b = NULL;
+	arena_free(&a);
+}
+
 u64 bus_lost_ms(struct bus *b)
 {
 	u64 lost;

@@ -199,7 +199,7 @@ const struct fail *login_before_jail(struct process *p)
 	return NULL;
 }
 
-const struct fail *login_after_jail(struct process *p)
+const struct fail *login_open(struct process *p)
 {
 	struct login *l = p->state;
 	str path = str_format(p->arena, "%s/login.db", p->folder);
@@ -207,11 +207,19 @@ const struct fail *login_after_jail(struct process *p)
 	TRY(login_db_open(p->arena, cstr(p->arena, path), &l->db));
 	TRY(login_db_secret(p->arena, l->db, &l->secret));
 	l->server = bus_server_new(login_methods, login_methods_n, dispatch, peer_gone, l);
-	if (p->ctl >= 0)
-		bus_server_listen(l->server, p->ctl, CALLER_CTL);
 	hashing_start(l->hashing);
 	p->peer = peer_new;
 	p->stop = stop;
+	return NULL;
+}
+
+const struct fail *login_after_jail(struct process *p)
+{
+	struct login *l = p->state;
+
+	TRY(login_open(p));
+	if (p->ctl >= 0)
+		bus_server_listen(l->server, p->ctl, CALLER_CTL);
 	process_ready(p);
 	bus_server_run(l->server);
 	return NULL; /* hashing threads may still work: the process ends under them, and SQLite is made for that */

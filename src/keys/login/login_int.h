@@ -27,6 +27,9 @@ struct login {
 #include "bus/login.tbl"
 #include "bus/server_end.h"
 
+/* Opens the database and the bus server; after it peers may come. (The whole of after_jail but for the loop: tests run that.) */
+const struct fail *login_open(struct process *p);
+
 /* Finds the account, or makes one up that nobody can log in to (account 0): both take as long. name: lower case. */
 const struct fail *login_find(struct login *l, struct arena *a, str name,
 			      struct login_account *out);
