@@ -210,7 +210,7 @@ static enum reader_unit dotted_step(struct dotted *d)
 		r->dot = DOT_CR;
 		return READER_NONE;
 	}
-	CHECK(!"a state of the dotted reader");
+	CHECK(false); /* every state is above */
 	return READER_LOST;
 }
 
@@ -249,6 +249,6 @@ enum reader_unit reader_next(struct reader *r, struct arena *turn, str in, size_
 		*used = in.n;
 		return READER_LOST;
 	}
-	CHECK(!"a mode of the reader");
+	CHECK(false); /* every mode is above */
 	return READER_LOST;
 }

@@ -74,7 +74,7 @@ struct protocol {
 	size_t keep_budget;  /* of the session arena */
 	size_t line_max;     /* at first; session_line_max() changes it */
 	enum turn (*turn)(struct session *s, enum wake why);
-	/* The session ends, for whatever reason; state may already be gone from the peer's side. Unsubscribe from notices here. */
+	/* The session ends, for whatever reason (once, if WAKE_OPEN was given); state may already be gone from the peer's side. Unsubscribe from notices here. */
 	void (*close)(struct session *s);
 	/* What to say (one line, CRLF included) to a peer over a cap, before closing: "421 4.7.0 ...". */
 	str (*too_many)(const struct session_refusal *r);

@@ -213,6 +213,30 @@ static void test_shutdown_stuck(void **state)
 	close(fd);
 }
 
+/* Workers that block are joined by others, and nobody waits for long. */
+static void test_workers_grow(void **state)
+{
+	struct fixture f;
+	int fds[12];
+	u64 begin;
+
+	(void)state;
+	start(&f, 16, 100);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = dial(&f);
+		hear(fds[i], "hello\r\n");
+	}
+	begin = env_monotonic(env_system());
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		say(fds[i], "BLOCK 300\r\n");
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		hear(fds[i], "blocked\r\n");
+		close(fds[i]);
+	}
+	assert_in_range(env_monotonic(env_system()) - begin, 300, 590);
+	stop(&f);
+}
+
 struct waking {
 	struct fixture *f;
 	_Atomic u64 first;
@@ -368,9 +392,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_talk),           cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_refused),        cmocka_unit_test(test_shutdown),
-		cmocka_unit_test(test_shutdown_stuck), cmocka_unit_test(test_wake_races),
-		cmocka_unit_test(test_wake_once),      cmocka_unit_test(test_no_descriptors),
-		cmocka_unit_test(test_idle_memory),
+		cmocka_unit_test(test_shutdown_stuck), cmocka_unit_test(test_workers_grow),
+		cmocka_unit_test(test_wake_races),     cmocka_unit_test(test_wake_once),
+		cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_idle_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

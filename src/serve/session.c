@@ -207,8 +207,9 @@ static bool give_unit(struct session *s)
 	enum reader_unit unit = reader_next(&s->reader, session_turn_arena(s), unseen(s), &used);
 
 	s->in_at += used;
-	if (stretch)
-		s->stretch_credit += used;
+	s->stretch_credit += stretch ? used : 0;
+	if (s->stretch_credit >= SESSION_STRETCH_STEP)
+		deadline_anew(s);
 	switch (unit) {
 	case READER_NONE:
 		return used && unseen(s).n;
@@ -243,8 +244,6 @@ static enum stream_state fill(struct session *s)
 	CHECK(room != NULL);
 	state = stream_read(&s->stream, room, want, &got);
 	buf_added(&s->in, got);
-	if (state == STREAM_OK && s->stretch_credit >= SESSION_STRETCH_STEP)
-		deadline_anew(s);
 	return state;
 }
 
@@ -540,7 +539,7 @@ static bool step(struct session *s, u32 *reads, enum session_stop *stop)
 		*stop = SESSION_END;
 		return false;
 	}
-	CHECK(!"a phase of a session");
+	CHECK(false); /* every phase is above */
 	return false;
 }
 

@@ -412,7 +412,8 @@ static void assert_serves(const struct fixture *f, const char *sni, const char *
 
 	dial(f, IMAPS, &c);
 	if (sni)
-		SSL_set_tlsext_host_name(c.tls, sni);
+		SSL_ctrl(c.tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+			 (void *)(uintptr_t)sni);
 	assert_int_equal(SSL_connect(c.tls), 1);
 	hear(&c, "hello tls\r\n");
 	x = SSL_get1_peer_certificate(c.tls);

@@ -1,11 +1,12 @@
 /*
  * A protocol for the tests of this folder. Each line is a command:
- *	ECHO text | COUNT n | DATA | PAUSE ms | TIMER ms | DEADLINE ms | FILE n | BIG n | FLOOD n | PEEK | TLS | WHO | QUIT
+ *	ECHO text | COUNT n | DATA | PAUSE ms | TIMER ms | DEADLINE ms | FILE n | BIG n | FLOOD n | BLOCK ms | PEEK | TLS | WHO | QUIT
  */
 #ifndef SERVE_TOY_TEST_H
 #define SERVE_TOY_TEST_H
 
 #include <string.h>
+#include <time.h>
 
 #include "base/codec.h"
 #include "base/crc32c.h"
@@ -94,6 +95,9 @@ static enum turn toy_number(struct session *s, struct toy *t, str word, u64 n)
 		toy_file(s, n);
 	} else if (str_eq(word, S("BIG"))) {
 		toy_big(s, n);
+	} else if (str_eq(word, S("BLOCK"))) { /* as a bus call does */
+		nanosleep(&(struct timespec){ .tv_nsec = (long)n * 1000000 }, NULL);
+		buf_add(session_out(s), S("blocked\r\n"));
 	} else {
 		t->flood = n;
 		toy_flood(s, t);
