@@ -178,8 +178,7 @@ int arena_give_fd(struct arena *a, int fd)
 			return fd;
 		}
 	}
-	CHECK(!"the arena owns this descriptor");
-	return -1;
+	check_failed(__FILE__, __LINE__, "the arena owns this descriptor");
 }
 
 void arena_own(struct arena *a, void (*release)(void *), void *object)

@@ -49,7 +49,7 @@ u8 *buf_room(struct buf *b, size_t n)
 		b->full = true;
 		return NULL;
 	}
-	if (need > b->cap) {
+	if (need > b->cap || b->p == NULL) {
 		while (cap < need)
 			cap = cap > b->max / 2 ? b->max : cap * 2;
 		b->p = realloc(b->p, cap);
