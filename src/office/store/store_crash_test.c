@@ -1,0 +1,368 @@
+/*
+ * What must survive: every acknowledged message, through each failing write, sync and commit; torn tails; flipped bits;
+ * a second process. A crash is a child that ends without closing anything.
+ */
+#include "office/store/store_test_support.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { MESSAGES = 12 };
+
+static u32 count_inbox(struct world *w, u32 *marks)
+{
+	struct uid_range all = { .low = 1, .high = UINT32_MAX };
+	struct office_mailbox_open_answer box = { .rows = 0 };
+	struct office_message_fetch_answer r = { .count = 0 };
+	struct office_message_fetch_request q = { .uids = &all,
+						  .uids_n = 1,
+						  .want = FETCH_SKELETON };
+	struct decoder d = { .arena = w->arena };
+	struct tx t;
+
+	must(store_read_begin(w->store, w->arena, &t));
+	must(store_mailbox_open(&t, w->account, S("INBOX"), false, &box));
+	q.mailbox = box.info.id;
+	must(store_message_fetch(&t, w->account, &q, &r));
+	store_read_end(&t);
+	must(fd_map(w->arena, r.data, r.bytes, &d.rest));
+	*marks = 0;
+	for (u32 i = 0; i < r.count; i++) {
+		struct fetch_item item;
+		struct skeleton s;
+		u64 mark;
+
+		decode_fetch_item(&d, &item);
+		must(skeleton_decode(w->arena, item.skeleton, &s));
+		assert_true(str_u64(str_skip(s.envelope.subject, 8), &mark));
+		*marks |= 1u << mark;
+	}
+	return r.count;
+}
+
+static u64 problems(struct world *w)
+{
+	struct office_verify_answer v;
+	struct tx t;
+
+	must(store_read_begin(w->store, w->arena, &t));
+	must(store_verify(&t, &v));
+	store_read_end(&t);
+	return v.problem_count;
+}
+
+/* In a child: appends until a fault, telling each acknowledged mark; then dies as it stands. */
+static void child(struct world *w, int out)
+{
+	for (u32 mark = 0; mark < MESSAGES; mark++) {
+		u8 byte = (u8)mark;
+		u32 uid;
+
+		if (world_append(w, S("INBOX"), mark % 4 == 3 ? 400000 : 2000, mark, 0, &uid) ==
+			NULL &&
+		    write(out, &byte, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static u32 crash_with(struct world *w, enum env_fault where, u64 in, int error)
+{
+	u32 acknowledged = 0;
+	int pair[2], status;
+	pid_t pid;
+	u8 byte;
+
+	store_close(&w->store);
+	assert_int_equal(pipe(pair), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		world_open(w);
+		w->fault_at = where;
+		w->fault_in = in;
+		w->fault_error = error;
+		child(w, pair[1]);
+	}
+	close(pair[1]);
+	while (read(pair[0], &byte, 1) == 1)
+		acknowledged |= 1u << byte;
+	close(pair[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	world_open(w);
+	return acknowledged;
+}
+
+static void test_faults(void **state)
+{
+	static const enum env_fault where[] = { ENV_FAULT_WRITE, ENV_FAULT_SYNC, ENV_FAULT_COMMIT };
+	static const int errors[] = { EIO, ENOSPC };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(where); i++) {
+		for (u64 in = 1; in < 24; in += i == 0 ? 1 : 3) {
+			struct world w;
+			u32 acknowledged, found, n;
+
+			world_new(&w);
+			acknowledged = crash_with(&w, where[i], in, errors[in % 2]);
+			n = count_inbox(&w, &found);
+			assert_int_equal(acknowledged & ~found, 0); /* none lost */
+			assert_int_equal(found & ~acknowledged, 0); /* none that was refused */
+			assert_int_equal(n, __builtin_popcount(found));
+			assert_int_equal(problems(&w), 0);
+			world_free(&w);
+		}
+	}
+}
+
+static void test_failed_sync_is_final(void **state)
+{
+	struct world w;
+	u32 uid, marks;
+
+	(void)state;
+	world_new(&w);
+	must(world_append(&w, S("INBOX"), 1000, 1, 0, &uid));
+	w.fault_at = ENV_FAULT_SYNC;
+	w.fault_error = EIO;
+	w.fault_in = 1;
+	must_fail(world_append(&w, S("INBOX"), 1000, 2, 0, &uid), FAIL_UNAVAILABLE);
+	assert_true(store_is_broken(w.store));
+	must_fail(world_append(&w, S("INBOX"), 1000, 3, 0, &uid), FAIL_UNAVAILABLE);
+	world_reopen(&w);
+	must(world_append(&w, S("INBOX"), 1000, 4, 0, &uid));
+	assert_int_equal(count_inbox(&w, &marks), 2);
+	assert_int_equal(marks, 1u << 1 | 1u << 4);
+	world_free(&w);
+}
+
+static void test_torn_tail(void **state)
+{
+	struct world w;
+	char path[128];
+	u32 uid, marks;
+	struct stat before, after;
+	int fd;
+
+	(void)state;
+	world_new(&w);
+	must(world_append(&w, S("INBOX"), 1000, 1, 0, &uid));
+	store_close(&w.store);
+	snprintf(path, sizeof path, "%s/mail/00000001.seg", w.folder);
+	fd = open(path, O_WRONLY | O_APPEND);
+	assert_int_equal(fstat(fd, &before), 0);
+	assert_int_equal(write(fd, "PSTR\1\1 half a record", 21), 21);
+	close(fd);
+	world_open(&w);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	must(world_append(&w, S("INBOX"), 1000, 2, 0, &uid));
+	assert_int_equal(count_inbox(&w, &marks), 2);
+	assert_int_equal(problems(&w), 0);
+	store_close(&w.store);
+	assert_int_equal(truncate(path, before.st_size / 2),
+			 0); /* what was acknowledged is missing */
+	{
+		const struct store_options o = { .folder = w.folder, .env = &w.env };
+		must_fail(store_open(w.arena, &o, &w.store), FAIL_CORRUPT);
+	}
+	world_free(&w);
+}
+
+static void test_second_process(void **state)
+{
+	struct world w;
+	struct store *other;
+
+	(void)state;
+	world_new(&w);
+	{
+		const struct store_options o = { .folder = w.folder };
+		struct office_verify_answer v;
+		struct salvage_report r;
+
+		must_fail(store_open(w.arena, &o, &other), FAIL_CONFLICT);
+		must_fail(store_verify_folder(w.arena, w.folder, &v), FAIL_CONFLICT);
+		must_fail(store_salvage(w.arena, w.folder, &r), FAIL_CONFLICT);
+	}
+	world_free(&w);
+}
+
+static void flip(const char *folder, const char *name, u64 at)
+{
+	char path[128];
+	u8 byte;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	fd = open(path, O_RDWR);
+	assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+	byte ^= 0x10;
+	assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+	close(fd);
+}
+
+/* Any bit of a record flipped: verify tells, reading does not crash, the others are served. */
+static void test_flipped_segment(void **state)
+{
+	struct world w;
+	struct stat st;
+	char path[128];
+	u32 told = 0, tried = 0;
+
+	(void)state;
+	world_new(&w);
+	for (u32 i = 0, uid; i < 5; i++)
+		must(world_append(&w, S("INBOX"), 500, i, 0, &uid));
+	snprintf(path, sizeof path, "%s/mail/00000001.seg", w.folder);
+	assert_int_equal(stat(path, &st), 0);
+	for (u64 at = 0; at + 8 < (u64)st.st_size; at += 37) {
+		u32 marks;
+
+		flip(w.folder, "mail/00000001.seg", at);
+		told += problems(&w) > 0;
+		tried++;
+		assert_int_equal(count_inbox(&w, &marks), 5);
+		flip(w.folder, "mail/00000001.seg", at);
+	}
+	assert_true(told * 100 >=
+		    tried * 98); /* the few bytes of padding between records say nothing */
+	flip(w.folder, "mail/00000001.seg", (u64)st.st_size / 2);
+	assert_true(problems(&w) > 0);
+	store_close(&w.store);
+	{
+		struct salvage_report r;
+		must(store_salvage(w.arena, w.folder, &r));
+		assert_true(r.damaged + r.unplaced + r.messages >= 4);
+	}
+	world_open(&w);
+	assert_true(count_inbox(&w, &(u32){ 0 }) >= 4);
+	world_free(&w);
+}
+
+/* The database as attacker (THREATS P06, F25): whatever a page says, no crash. */
+static void test_flipped_database(void **state)
+{
+	struct world w;
+
+	(void)state;
+	for (u32 round = 0; round < 24; round++) {
+		const struct store_options o = { .folder = w.folder, .env = &w.env };
+		struct stat st;
+		char path[128];
+
+		world_new(&w);
+		for (u32 i = 0, uid; i < 3; i++)
+			must(world_append(&w, S("INBOX"), 500, i, 0, &uid));
+		store_close(&w.store);
+		w.seed = round;
+		snprintf(path, sizeof path, "%s/postern.db", w.folder);
+		assert_int_equal(stat(path, &st), 0);
+		for (int k = 0; k < 8; k++)
+			flip(w.folder, "postern.db",
+			     100 + env_random_below(&w.env, (u64)st.st_size - 100));
+		if (store_open(w.arena, &o, &w.store) == NULL) {
+			struct uid_range all = { .low = 1, .high = UINT32_MAX };
+			struct office_mailbox_open_answer box = { .rows = 0 };
+			struct office_message_fetch_answer r = { .count = 0 };
+			struct office_message_fetch_request q = { .uids = &all,
+								  .uids_n = 1,
+								  .want = FETCH_BYTES };
+			struct tx t;
+
+			(void)problems(&w);
+			if (store_read_begin(w.store, w.arena, &t) == NULL) {
+				if (store_mailbox_open(&t, w.account, S("INBOX"), false, &box) ==
+				    NULL) {
+					q.mailbox = box.info.id;
+					(void)!store_message_fetch(&t, w.account, &q, &r);
+				}
+				store_read_end(&t);
+			}
+			{
+				u32 uid;
+				(void)!world_append(&w, S("INBOX"), 500, 9, 0, &uid);
+			}
+		}
+		world_free(&w);
+	}
+}
+
+/* Rows of the right shape that lie. */
+static void test_lying_rows(void **state)
+{
+	static const char *const lies[] = {
+		"UPDATE body SET offset = 8",
+		"UPDATE body SET segment = 99",
+		"UPDATE body SET offset = -5",
+		"UPDATE body SET size = size + 1",
+		"UPDATE body SET size = -1",
+		"UPDATE body SET header_size = 1 << 40",
+		"UPDATE message_env SET body_id = 3",
+		"UPDATE message_env SET size = 1 << 50",
+		"UPDATE message_env SET prefix = zeroblob(9000)",
+		"UPDATE message_env SET prefix = 'text'",
+		"UPDATE message_env SET skeleton = 7",
+		"UPDATE message_state SET uid = uid + (1 << 40)",
+		"UPDATE message_state SET size = 'x'",
+		"UPDATE message_state SET flags = -1",
+		"UPDATE mailbox SET uidnext = 0",
+		"UPDATE mailbox SET uidnext = 4294967295",
+		"UPDATE mailbox SET messages = -1",
+		"UPDATE mailbox SET special = 77",
+		"UPDATE mailbox SET modseq = -1",
+		"UPDATE mailbox SET name = x'ff' || name",
+		"UPDATE change SET high = low + 2000000000",
+		"UPDATE change SET gone = 5",
+		"DELETE FROM body",
+		"DELETE FROM message_env",
+		"DELETE FROM message_state",
+		"UPDATE account SET modseq = 9223372036854775807",
+		"UPDATE account SET used_bytes = 'x'",
+		"INSERT INTO keyword VALUES (7, 1, 63, 'x')",
+		"UPDATE body SET references_n = 0",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+		struct uid_range all = { .low = 1, .high = UINT32_MAX };
+		struct office_mailbox_changes_answer c;
+		struct office_mailbox_open_answer box = { .rows = 0 };
+		struct office_message_fetch_answer r = { .count = 0 };
+		struct office_message_fetch_request q = { .mailbox = 1,
+							  .uids = &all,
+							  .uids_n = 1,
+							  .want = FETCH_BYTES | FETCH_SKELETON };
+		struct world w;
+		struct tx t;
+		u32 uid;
+
+		world_new(&w);
+		for (u32 k = 0; k < 3; k++)
+			must(world_append(&w, S("INBOX"), 500, k, 0, &uid));
+		must(sql_script(w.arena, w.store->db, lies[i]));
+		(void)problems(&w);
+		must(store_read_begin(w.store, w.arena, &t));
+		(void)!store_mailbox_open(&t, w.account, S("INBOX"), false, &box);
+		(void)!store_mailbox_changes(&t, w.account, 1, 2, &c);
+		(void)!store_message_fetch(&t, w.account, &q, &r);
+		store_read_end(&t);
+		(void)!world_append(&w, S("INBOX"), 500, 9, 0, &uid);
+		world_free(&w);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_faults),          cmocka_unit_test(test_failed_sync_is_final),
+		cmocka_unit_test(test_torn_tail),       cmocka_unit_test(test_second_process),
+		cmocka_unit_test(test_flipped_segment), cmocka_unit_test(test_flipped_database),
+		cmocka_unit_test(test_lying_rows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
