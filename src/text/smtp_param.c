@@ -1,6 +1,7 @@
 /* MAIL and RCPT with their parameters (smtp_param.tbl). */
 #include "text/smtp_command.h"
 
+#include "base/check.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "text/encoding.h"
@@ -40,6 +41,7 @@ struct params {
 
 static const struct fail *bad_value(struct params *p, enum param_id id)
 {
+	CHECK(id < PARAM_IDS);
 	return fail_code(p->a, FAIL_SYNTAX, "5.5.4", "bad value of %.*s",
 			 STR_ARG(rules[id].keyword));
 }
