@@ -176,6 +176,7 @@ static void test_silence(void **state)
 static void test_anchor_files(void **state)
 {
 	(void)state;
+	NEED_NSD;
 	struct arena *a = arena_new(1 << 20);
 	struct config *c = config_default(a);
 	str missing = S("/nonexistent/root.key");
@@ -183,6 +184,13 @@ static void test_anchor_files(void **state)
 
 	c->dns_trust_anchors = (struct str_list){ &missing, 1 };
 	assert_ok(resolver_new(a, c, &r));
+	resolver_free(&r);
+	missing = nsd_path(&nsd, "nonsense.key");
+	nsd_write(&nsd, "nonsense.key", S("example. IN DS not numbers\n"));
+	assert_fail(resolver_new(a, c, &r), FAIL_INVALID);
+	resolver_free(&r);
+	assert_ok(
+	    resolver_new(a, config_default(a), &r)); /* the root's own, where it is installed */
 	resolver_free(&r);
 	arena_free(&a);
 }

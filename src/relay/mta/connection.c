@@ -159,8 +159,8 @@ const struct fail *connection_open(struct arena *a, const struct dns_address *to
 		return NULL;
 	if (errno != EINPROGRESS)
 		return connect_failed(c, errno);
-	if (wait_for(c, POLLOUT))
-		return broken(c, c->error);
+	if (wait_for(c, POLLOUT)) /* 4.4.1, not 4.4.2: nobody answered at all */
+		return c->error = fail_code(a, FAIL_TIMEOUT, "4.4.1", "cannot connect: no answer");
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_n) != 0 || error != 0)
 		return connect_failed(c, error);
 	return NULL;

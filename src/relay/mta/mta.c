@@ -114,8 +114,12 @@ static void run_job(struct arena *a, struct mta *m, const struct job *job)
 	str message;
 	const struct fail *f = fetch(a, m, job->id, &message);
 
-	if (f)
-		delivery_refuse(a, job, f, &done);
+	if (f) /* a fault between our own processes, whatever its kind: nothing bounces for it */
+		delivery_refuse(a, job,
+				fail_code(a, FAIL_UNAVAILABLE, "4.3.0",
+					  "the message cannot be read here now: %.*s",
+					  STR_ARG(f->text)),
+				&done);
 	else
 		delivery_run(a, &tools, job, message, &done);
 	log_attempt(job, &done);

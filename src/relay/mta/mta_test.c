@@ -44,6 +44,7 @@ struct world {
 	size_t done_n;
 };
 
+static _Atomic bool office_broken;
 static struct world the_world, *world = &the_world;
 
 static const struct mta_times fast = { 500, 500, 1000, 500,  500,  500, 500,
@@ -84,12 +85,13 @@ static void office_dispatch(void *context, struct bus_call *call)
 		w->waiting = call;
 		office_give(w);
 	} else if (str_eq(str_cstr(call->method->name), S("office.job_message"))) {
+		static const struct fail gone = FAIL_STATIC(NOT_FOUND, "no such job");
 		struct office_job_message_answer *answer = call->answer;
 		assert_null(
 		    fd_from_str(call->arena, S("Subject: x\r\n\r\nbody\r\nSKEL"), &answer->body));
 		answer->size = 20;
 		answer->skeleton = 4;
-		bus_answer(&call, NULL);
+		bus_answer(&call, office_broken ? &gone : NULL);
 	} else {
 		office_done(w, call->request);
 		bus_answer(&call, NULL);
@@ -222,6 +224,8 @@ static void test_domains(void **state)
 	expect(world, "refused.elsewhere", ATTEMPT_TEMP, "4.4.3");
 	expect(world, "dead.example.test", ATTEMPT_TEMP, "4.4.1");
 	expect(world, "six.example.test", ATTEMPT_TEMP, "4.4.1");
+	expect(world, "not a domain", ATTEMPT_PERM, "5.1.2");
+	expect(world, "b\303\274cher.example.test", ATTEMPT_PERM, "5.1.2");
 }
 
 /* The second host is asked when the first is of no use, not when it says no. */
@@ -236,6 +240,9 @@ static void test_second_host(void **state)
 		      "> 450 4.3.2 busy\n--\n" HELLO
 		      "< MAIL\n> 250 ok\n< RCPT\n> 550 5.1.1 no\n< RSET\n> 250 ok\nclose\n");
 	fake_start_at(&b, "127.0.0.3", port, HELLO MAIL "close\n--\n" HELLO MAIL);
+	office_broken = true; /* its own faults bounce nothing, whatever it calls them */
+	expect(world, "two.example.test", ATTEMPT_TEMP, "4.3.0");
+	office_broken = false;
 	expect(world, "two.example.test", ATTEMPT_DELIVERED, "2.0.0");
 	assert_str(world->hosts[world->jobs_n - 1], S("b.example.test"));
 	poll(NULL, 0, 100);

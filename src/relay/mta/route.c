@@ -162,8 +162,10 @@ static const struct fail *route_mx(struct arena *a, const struct router *r, str 
 static const struct fail *route_domain(struct arena *a, const struct router *r, str domain,
 				       struct route *out)
 {
-	struct dns_mx_list mx = dns_lookup_mx(a, r->resolver, domain, r->dns_ms);
+	struct dns_mx_list mx;
 
+	TRY(domain_to_ascii(a, domain, &domain));
+	mx = dns_lookup_mx(a, r->resolver, domain, r->dns_ms);
 	switch (mx.status) {
 	case DNS_OK:
 		if (mx.null_mx)
