@@ -4,11 +4,6 @@
  */
 #include "edge/smtp/smtp_int.h"
 
-static str postmaster(struct smtp *s, struct arena *a)
-{
-	return str_format(a, "postmaster@%.*s", STR_ARG(smtp_config(s)->server_hostname));
-}
-
 /* "rfc822;joe@example.org", decoded. */
 static str original(struct arena *a, const struct smtp_rcpt *r)
 {
@@ -54,7 +49,7 @@ static const struct fail *accept_recipient(struct smtp *s, struct transaction *t
 
 	TRY(smtp_rcpt_parse(t->arena, argument, smtp_extensions(s), t->mail.smtputf8, &r));
 	if (r.to.domain.n == 0)
-		address = postmaster(s, t->arena);
+		address = S("postmaster"); /* the office knows whose that is */
 	else
 		TRY(address_canonical(t->arena, &r.to, &address));
 	TRY(s->policy->recipient(s, t, address, &recipient.address));

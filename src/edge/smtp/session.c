@@ -240,7 +240,7 @@ static enum turn smtp_turn(struct session *session, enum wake why)
 	if (r.next == REPLY_THEN_READ)
 		return TURN_MORE;
 	end(s);
-	return why == WAKE_GONE ? TURN_ABORT : TURN_CLOSE;
+	return TURN_CLOSE;
 }
 
 /* May run on the waiter: nothing here waits for anybody. */
