@@ -69,7 +69,11 @@ until imap alice INBOX "SEARCH ALL" | grep -q ' 9'; do
 done
 echo
 echo "Alice's inbox, as IMAP gives it:"
-imap alice INBOX 'FETCH 1:* (UID FLAGS RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT)])' | tr -d '\r' | grep -v '^$' | grep -v '^)' | sed 's/^/  /'
+imap alice INBOX 'FETCH 1:* (UID FLAGS RFC822.SIZE INTERNALDATE)' | tr -d '\r' | while read -r _ number _ rest; do
+	echo "  $number $rest"
+	curl -sS -k "imaps://127.0.0.1:$((base + 993))/INBOX;MAILINDEX=$number;SECTION=HEADER.FIELDS%20(FROM%20SUBJECT)" \
+		--user alice@example.test:alice | tr -d '\r' | grep . | sed 's/^/      /'
+done
 echo
 echo "Look for yourself:"
 cat <<TEXT
