@@ -11,13 +11,19 @@ static void place(struct schedule *s, size_t at, struct job_row *row)
 	row->heap_at = at;
 }
 
+/* Among jobs of one moment the older goes first. */
+static bool before(const struct job_row *a, const struct job_row *b)
+{
+	return a->job.due != b->job.due ? a->job.due < b->job.due : a->job.id < b->job.id;
+}
+
 static void sift_up(struct schedule *s, size_t at)
 {
 	struct job_row *row = s->heap[at];
 
 	for (; at > 0; at = (at - 1) / 2) {
 		struct job_row *parent = s->heap[(at - 1) / 2];
-		if (parent->job.due <= row->job.due)
+		if (!before(row, parent))
 			break;
 		place(s, at, parent);
 	}
@@ -29,9 +35,9 @@ static void sift_down(struct schedule *s, size_t at)
 	struct job_row *row = s->heap[at];
 
 	for (size_t child; (child = at * 2 + 1) < s->heap_n; at = child) {
-		if (child + 1 < s->heap_n && s->heap[child + 1]->job.due < s->heap[child]->job.due)
+		if (child + 1 < s->heap_n && before(s->heap[child + 1], s->heap[child]))
 			child++;
-		if (row->job.due <= s->heap[child]->job.due)
+		if (!before(s->heap[child], row))
 			break;
 		place(s, at, s->heap[child]);
 	}

@@ -1,0 +1,386 @@
+/* Each transition of the queue, once as it should go, once with a restart in between. */
+#include "office/queue/queue_test_support.h"
+
+#include "office/queue/prefix.h"
+
+enum { MDA = 100, RELAY = 200 };
+
+static void test_local_delivery(void **state)
+{
+	struct desk d;
+	u64 message;
+	struct job job;
+
+	(void)state;
+	desk_new(&d);
+	message = mail_send(&d, "bob+list@example.test", 0);
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 0);
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DELIVER);
+	assert_int_equal(job.message, message);
+	assert_int_equal(job.account, 2);
+	assert_true(str_eq(job.entries[0].address, S("bob+list@example.test")));
+	must_fail(desk_deliver(&d, job.id, MDA + 1), FAIL_DENIED); /* another's job */
+	must(desk_deliver(&d, job.id, MDA));
+	assert_int_equal(desk_number(&d, ask_placed, 2, message), 1);
+	assert_int_equal(desk_number(&d, ask_queued, 0, 0), 0);
+	assert_true(desk_has_event(&d, message, EVENT_DELIVERED));
+	must_fail(desk_deliver(&d, job.id, MDA), FAIL_DENIED);
+	desk_restart(&d);
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+	desk_free(&d);
+}
+
+static void test_alias_to_people_and_beyond(void **state)
+{
+	struct desk d;
+	struct desk_mail m;
+	struct job job;
+	u64 id;
+
+	(void)state;
+	desk_new(&d);
+	mail_new(&d, &m, "alice@example.test");
+	mail_to(&m, "team@example.test", 0);
+	mail_to(&m, "bob@example.test", 0); /* is in the team already */
+	mail_to(&m, "near@Remote.example", 0);
+	must(mail_commit(&d, &m));
+	id = m.arrival.id;
+	desk_restart(&d);
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 2);
+	must(desk_deliver(&d, d.taken[0].id, MDA));
+	must(desk_deliver(&d, d.taken[1].id, MDA));
+	assert_int_equal(desk_number(&d, ask_placed, 1, id), 1);
+	assert_int_equal(desk_number(&d, ask_placed, 2, id), 1);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	assert_int_equal(job.entries_n, 2); /* one domain, one job */
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_DELIVERED, "2.0.0"));
+	assert_int_equal(desk_number(&d, ask_queued, 0, 0), 0);
+	assert_int_equal(desk_number(&d, ask_bodies, id, 0), 1); /* the mailboxes hold it */
+	desk_free(&d);
+}
+
+static void test_retries_back_off(void **state)
+{
+	u64 last = 0, waits[8];
+	struct desk d;
+	struct job job;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "far@remote.example", DSN_NOTIFY_FAILURE);
+	for (size_t i = 0; i < ARRAY_LEN(waits); i++) {
+		u64 due = queue_pump(d.queue);
+		waits[i] = due - last;
+		d.w.clock = due;
+		job = desk_job(&d, LANE_RELAY, RELAY);
+		assert_int_equal(job.attempts, i);
+		last = d.w.clock;
+		must(desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"));
+		if (i % 2)
+			desk_restart(&d);
+	}
+	for (size_t i = 1; i < ARRAY_LEN(waits); i++) {
+		u64 plain = d.policy.retry_first << (i - 1);
+		plain = plain < d.policy.retry_most ? plain : d.policy.retry_most;
+		assert_in_range(waits[i], plain * 3 / 4 - 1000, plain * 5 / 4 + 1000);
+	}
+	d.w.clock += d.policy.expire; /* its time is over: the next failure is the last */
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"));
+	assert_true(desk_has_event(&d, job.message, EVENT_EXPIRED));
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DSN_FAILURE);
+	desk_free(&d);
+}
+
+static void test_busy_does_not_count(void **state)
+{
+	struct desk d;
+	struct job job;
+	u64 before;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "far@remote.example", 0);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	before = d.w.clock;
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_BUSY, ""));
+	assert_in_range(queue_pump(d.queue), before, before + 4 * QUEUE_BUSY_MS);
+	d.w.clock = queue_pump(d.queue);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	assert_int_equal(job.attempts, 0);
+	desk_free(&d);
+}
+
+/* A failure becomes one report; the commit that queues it clears the row; it goes to the sender, from nobody. */
+static void test_failure_report(void **state)
+{
+	struct desk d;
+	struct job job;
+	u64 message;
+
+	(void)state;
+	desk_new(&d);
+	message = mail_send(&d, "far@remote.example", 0);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_PERM, "5.1.1"));
+	assert_int_equal(desk_number(&d, ask_entries, message, QUEUE_DSN_DUE), 1);
+	desk_restart(&d);
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DSN_FAILURE);
+	assert_true(str_eq(job.entries[0].code, S("5.1.1")));
+	assert_true(str_eq(job.entries[0].remote_mta, S("mx.remote.example")));
+	must(desk_dsn(&d, job.id, MDA, true));
+	assert_int_equal(desk_number(&d, ask_bodies, message, 0), 0); /* nothing refers to it */
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DELIVER);
+	assert_int_equal(job.account, 1);
+	assert_int_equal(job.sender.n, 0);
+	must(desk_deliver(&d, job.id, MDA));
+	assert_int_equal(desk_number(&d, ask_queued, 0, 0), 0);
+	desk_free(&d);
+}
+
+static void test_null_sender_is_never_answered(void **state)
+{
+	struct desk d;
+	struct desk_mail m;
+	struct job job;
+
+	(void)state;
+	desk_new(&d);
+	mail_new(&d, &m, "");
+	mail_to(&m, "far@remote.example", DSN_NOTIFY_SUCCESS | DSN_NOTIFY_FAILURE);
+	must(mail_commit(&d, &m));
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_PERM, "5.1.1"));
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+	assert_int_equal(desk_number(&d, ask_queued, 0, 0), 0);
+	assert_true(desk_has_event(&d, m.arrival.id, EVENT_DSN_NONE));
+	desk_free(&d);
+}
+
+static void test_delay_is_told_once(void **state)
+{
+	struct desk d;
+	struct job job;
+	u64 message;
+
+	(void)state;
+	desk_new(&d);
+	message = mail_send(&d, "far@remote.example", 0);
+	d.w.clock += d.policy.delay_notice;
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"));
+	desk_restart(&d);
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DSN_DELAY);
+	must(desk_dsn(&d, job.id, MDA, true));
+	assert_int_equal(desk_number(&d, ask_entries, message, QUEUE_WAITING), 1);
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DELIVER);
+	must(desk_deliver(&d, job.id, MDA));
+	d.w.clock += d.policy.retry_most;
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"));
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+	desk_free(&d);
+}
+
+/* RFC 3461 5.2.2: the next server knows no DSN, so the success it cannot report is reported as "relayed". */
+static void test_success_report(void **state)
+{
+	struct desk d;
+	struct job job;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "far@remote.example", DSN_NOTIFY_SUCCESS);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_DELIVERED, "2.0.0"));
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DSN_FAILURE);
+	assert_true(str_eq(job.entries[0].code, S("2.0.0")));
+	must(desk_dsn(&d, job.id, MDA, false)); /* none could be made: forgotten, with an event */
+	assert_true(desk_has_event(&d, job.message, EVENT_DSN_LOST));
+	assert_int_equal(desk_number(&d, ask_queued, 0, 0), 0);
+	desk_free(&d);
+}
+
+/* THREATS Q04: many failures at about the same time are one report. */
+static void test_failures_are_gathered(void **state)
+{
+	struct desk d;
+	struct desk_mail m;
+	struct job jobs[3], report;
+
+	(void)state;
+	desk_new(&d);
+	mail_new(&d, &m, "alice@example.test");
+	mail_to(&m, "a@one.example", 0);
+	mail_to(&m, "b@two.example", 0);
+	mail_to(&m, "c@three.example", 0);
+	must(mail_commit(&d, &m));
+	for (size_t i = 0; i < 3; i++)
+		jobs[i] = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &jobs[0], RELAY, ATTEMPT_PERM, "5.1.1"));
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+	must(desk_attempt(&d, &jobs[1], RELAY, ATTEMPT_PERM, "5.1.1"));
+	d.w.clock += QUEUE_GATHER_MS;
+	report = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(report.entries_n, 2);
+	must(desk_attempt(&d, &jobs[2], RELAY, ATTEMPT_PERM,
+			  "5.1.1")); /* while the report is written */
+	must(desk_dsn(&d, report.id, MDA, false));
+	report = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(report.kind, JOB_DSN_FAILURE);
+	assert_int_equal(report.entries_n, 1);
+	assert_true(str_eq(report.entries[0].address, S("c@three.example")));
+	desk_free(&d);
+}
+
+static void test_a_peer_dies(void **state)
+{
+	struct desk d;
+	u64 message;
+	size_t deaths;
+
+	(void)state;
+	desk_new(&d);
+	message = mail_send(&d, "bob@example.test", 0);
+	for (deaths = 0; deaths < 10; deaths++) {
+		d.w.clock += 60000;
+		if (desk_take(&d, LANE_MDA, MDA + deaths, 10) == 0)
+			break;
+		queue_peer_gone(d.queue, MDA + deaths);
+		while (writer_run_once(d.w.store))
+			;
+	}
+	assert_int_equal(deaths, SCHEDULE_DEATHS);
+	assert_int_equal(desk_number(&d, ask_entries, message, QUEUE_HELD), 1);
+	assert_true(desk_has_event(&d, message, EVENT_POISON));
+	desk_restart(&d);
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+	assert_int_equal(desk_change(&d, message, QUEUE_RELEASE), 1);
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 1);
+	must(desk_deliver(&d, d.taken[0].id, MDA));
+	assert_int_equal(desk_number(&d, ask_placed, 2, message), 1);
+	desk_free(&d);
+}
+
+/* The peer answered and died before the commit: the job is not handed out twice. */
+static void test_death_while_settling(void **state)
+{
+	struct desk d;
+	struct job job;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "bob@example.test", 0);
+	job = desk_job(&d, LANE_MDA, MDA);
+	must(queue_settle(d.queue, d.w.arena, job.id, MDA));
+	queue_peer_gone(d.queue, MDA);
+	d.w.clock += 60000;
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA + 1, 10), 0);
+	queue_give_back(d.queue, job.id); /* the commit failed */
+	d.w.clock += 60000;
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA + 1, 10), 1);
+	desk_free(&d);
+}
+
+static void test_administration(void **state)
+{
+	struct desk d;
+	struct job job;
+	u64 message;
+
+	(void)state;
+	desk_new(&d);
+	message = mail_send(&d, "far@remote.example", 0);
+	assert_int_equal(desk_change(&d, message, QUEUE_HOLD), 1);
+	desk_restart(&d);
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 0);
+	assert_int_equal(desk_change(&d, 0, QUEUE_RELEASE), 1);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	assert_int_equal(desk_change(&d, message, QUEUE_HOLD), 1); /* during an attempt */
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"));
+	d.w.clock += d.policy.retry_most;
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 0);
+	assert_int_equal(desk_change(&d, message, QUEUE_RELEASE), 1);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"));
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 0);
+	assert_int_equal(desk_change(&d, message, QUEUE_RETRY), 1);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	assert_int_equal(desk_change(&d, message, QUEUE_DROP), 1);
+	assert_int_equal(desk_number(&d, ask_queued, 0, 0), 0);
+	assert_int_equal(desk_number(&d, ask_bodies, message, 0), 0);
+	(void)desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"); /* of what is gone: no harm */
+	d.w.clock += d.policy.retry_most;
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 0);
+	desk_free(&d);
+}
+
+static void test_envelopes_that_cannot_be(void **state)
+{
+	struct desk d;
+	struct desk_mail m;
+
+	(void)state;
+	desk_new(&d);
+	mail_new(&d, &m, "alice@example.test");
+	must_fail(mail_commit(&d, &m), FAIL_LIMIT); /* no recipient */
+	mail_to(&m, "x@remote.example\r\nRCPT TO:<y@z>", 0);
+	must_fail(mail_commit(&d, &m), FAIL_INVALID);
+	m.recipients[0].address = S("x@remote.example");
+	m.recipients[0].notify = DSN_NOTIFY_NEVER | DSN_NOTIFY_SUCCESS;
+	must_fail(mail_commit(&d, &m), FAIL_INVALID);
+	m.recipients[0].notify = 0;
+	m.arrival.account = 0; /* from outside: never a relay (THREATS S17) */
+	must_fail(mail_commit(&d, &m), FAIL_DENIED);
+	m.arrival.account = 2; /* bob as alice */
+	must_fail(mail_commit(&d, &m), FAIL_DENIED);
+	m.arrival.account = 1;
+	m.arrival.id = store_id_now(d.w.store) + ((u64)1 << 40); /* never given out */
+	must_fail(mail_commit(&d, &m), FAIL_INVALID);
+	m.arrival.id = store_id_now(d.w.store);
+	must(mail_commit(&d, &m));
+	desk_free(&d);
+}
+
+static void test_prefix(void **state)
+{
+	struct arena *a = arena_new(1 << 16);
+
+	(void)state;
+	assert_true(str_eq(queue_prefix(a, S("a@b"), S("c@d")),
+			   S("Return-Path: <a@b>\r\nDelivered-To: c@d\r\n")));
+	assert_true(str_eq(queue_prefix(a, S(""), S("c@d")),
+			   S("Return-Path: <>\r\nDelivered-To: c@d\r\n")));
+	assert_true(str_eq(queue_prefix(a, S("a\r\nX: y"), S("c\n@d")),
+			   S("Return-Path: <a??X: y>\r\nDelivered-To: c?@d\r\n")));
+	arena_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_local_delivery),
+		cmocka_unit_test(test_alias_to_people_and_beyond),
+		cmocka_unit_test(test_retries_back_off),
+		cmocka_unit_test(test_busy_does_not_count),
+		cmocka_unit_test(test_failure_report),
+		cmocka_unit_test(test_null_sender_is_never_answered),
+		cmocka_unit_test(test_delay_is_told_once),
+		cmocka_unit_test(test_success_report),
+		cmocka_unit_test(test_failures_are_gathered),
+		cmocka_unit_test(test_a_peer_dies),
+		cmocka_unit_test(test_death_while_settling),
+		cmocka_unit_test(test_administration),
+		cmocka_unit_test(test_envelopes_that_cannot_be),
+		cmocka_unit_test(test_prefix),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
