@@ -12,19 +12,14 @@
 #define ENVELOPE \
 	"< MAIL FROM:<s@me.test>\n> 250 ok\n< RCPT TO:<r@[127.0.0.1]>\n> 250 ok\n< DATA\n> 354 go\n"
 
-static const struct mta_times fast = { .connect = 500,
-				       .greeting = 150,
-				       .handshake = 1000,
-				       .command = 150,
-				       .mail = 150,
-				       .rcpt = 150,
-				       .data = 150,
-				       .block = 150,
-				       .final = 150,
-				       .quit = 50,
-				       .dns = 500,
-				       .idle = 2000,
-				       .family = 1000 };
+#define TIMES(ms)                                                                       \
+	{                                                                               \
+		.connect = (ms), .greeting = (ms), .handshake = (ms), .command = (ms),  \
+		.mail = (ms), .rcpt = (ms), .data = (ms), .block = (ms), .final = (ms), \
+		.quit = 50, .dns = (ms), .idle = 2000, .family = 1000                   \
+	}
+/* Servers that are to be waited for in vain get the first, so that a busy machine fails no test. */
+static const struct mta_times fast = TIMES(150), patient = TIMES(4000);
 
 static struct tls_client contexts; /* slow to make */
 
@@ -48,7 +43,7 @@ static void scene_init(struct scene *s, const char *script)
 	s->config->server_hostname = S("me.test");
 	s->config->relay_local_networks = true;
 	s->tools = (struct delivery_tools){ .config = s->config,
-					    .times = &fast,
+					    .times = &patient,
 					    .sites = sites_new(s->arena),
 					    .idle = idle_new(s->arena),
 					    .contexts = &contexts,
@@ -87,14 +82,21 @@ static void expect(struct scene *s, size_t i, enum attempt_outcome outcome, cons
 			 STR_ARG(r->code), STR_ARG(r->text), outcome, code, s->fake.script);
 }
 
-static void attempt(const char *script, enum attempt_outcome outcome, const char *code)
+static void attempt_within(const struct mta_times *times, const char *script,
+			   enum attempt_outcome outcome, const char *code)
 {
 	struct scene s;
 
 	scene_init(&s, script);
+	s.tools.times = times;
 	scene_run(&s);
 	expect(&s, 0, outcome, code);
 	scene_end(&s);
+}
+
+static void attempt(const char *script, enum attempt_outcome outcome, const char *code)
+{
+	attempt_within(&patient, script, outcome, code);
 }
 
 static void test_delivered(void **state)
@@ -136,14 +138,14 @@ static void test_stages(void **state)
 	};
 	static const struct {
 		const char *fault, *code;
-		bool perm;
+		bool slow;
 	} faults[] = {
-		{ "stall", "4.4.2", false },
+		{ "stall", "4.4.2", true },
 		{ "close", "4.4.2", false },
 		{ "rst", "4.4.2", false },
 		{ "endless", "4.5.0", false },
 		{ "lines", "4.5.0", false },
-		{ "drip", "4.4.2", false },
+		{ "drip", "4.4.2", true },
 		{ "bytes", "4.5.0", false },
 		{ "> 421 4.3.2 closing", "4.3.2", false },
 		{ "> 999 what", "4.5.0", false },
@@ -159,7 +161,8 @@ static void test_stages(void **state)
 			str script = str_format(a, "%s%s\n", stages[i].before, faults[j].fault);
 			bool lost =
 			    stages[i].final && !str_starts(str_cstr(faults[j].fault), S("> 421"));
-			attempt(cstr(a, script), ATTEMPT_TEMP, lost ? "4.4.2" : faults[j].code);
+			attempt_within(faults[j].slow ? &fast : &patient, cstr(a, script),
+				       ATTEMPT_TEMP, lost ? "4.4.2" : faults[j].code);
 			arena_free(&a);
 		}
 }

@@ -47,8 +47,21 @@ struct world {
 static _Atomic bool office_broken;
 static struct world the_world, *world = &the_world;
 
-static const struct mta_times fast = { 500, 500, 1000, 500,  500,  500, 500,
-				       500, 500, 50,   1500, 2000, 1000 };
+static const struct mta_times times = {
+	.connect = 4000,
+	.greeting = 4000,
+	.handshake = 4000,
+	.command = 4000,
+	.mail = 4000,
+	.rcpt = 4000,
+	.data = 4000,
+	.block = 4000,
+	.final = 4000,
+	.quit = 50,
+	.dns = 3000,
+	.idle = 2000,
+	.family = 1000,
+};
 
 /* Answers those who wait while there are jobs. */
 static void office_give(struct world *w)
@@ -138,7 +151,7 @@ static void world_start(struct world *w, u32 port)
 	pthread_cond_init(&w->changed, NULL);
 	assert_ok(resolver_new(w->arena, w->config, &w->resolver));
 	assert_ok(resolver_start(w->resolver));
-	assert_ok(mta_new(w->arena, w->config, w->resolver, &fast, &w->mta));
+	assert_ok(mta_new(w->arena, w->config, w->resolver, &times, &w->mta));
 	w->office =
 	    bus_server_new(office_methods, office_methods_n, office_dispatch, office_gone, w);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
