@@ -447,12 +447,17 @@ static const struct fail *step_batch(struct imap *i, struct fetch *f)
 {
 	struct uid_range *uids = arena_array_of(imap_arena(i), IMAP_RANGES, struct uid_range);
 	bool large = is_large(i, f, f->row), whole = true;
+	const struct fail *fail;
 	struct imap_bodies b;
 	struct fetch behind;
 	size_t n = next_uids(i, f, uids, &behind);
 
-	TRY(imap_bodies(i, imap_arena(i), uids, n, f->want, 0,
-			large ? IMAP_FRONT : OFFICE_FETCH_BYTES, &b));
+	fail = imap_bodies(i, imap_arena(i), uids, n, f->want, 0,
+			   large ? IMAP_FRONT : OFFICE_FETCH_BYTES, &b);
+	if (fail && fail->what != FAIL_CORRUPT)
+		return fail;
+	if (fail) /* of these nothing can be read; those behind them perhaps can */
+		b = (struct imap_bodies){ .fd = -1 };
 	if (f->attribute == 0)
 		set_seen(i, f, &b);
 	for (size_t k = 0; k < b.n && whole; k++) {

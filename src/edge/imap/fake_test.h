@@ -1,0 +1,733 @@
+/*
+ * For tests and fuzzers of this folder: an office and a login in this process, over real buses, and a client that talks to one
+ * session (serve_one on a thread of its own) by scripts of "> sent" and "< expected" lines, '*' standing for anything.
+ *
+ * alice@example.test (password "alice") is the only account. The office runs on one thread, so the model needs no lock.
+ */
+#ifndef EDGE_IMAP_FAKE_TEST_H
+#define EDGE_IMAP_FAKE_TEST_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fd.h"
+#include "bus/login.h"
+#include "bus/office.h"
+#include "bus/server.h"
+#include "bus/view.h"
+#include "config/config.h"
+#include "edge/edge.h"
+#include "edge/imap/imap.h"
+#include "serve/session_int.h"
+#include "text/skeleton.h"
+
+enum { FAKE_MAILBOXES = 64, FAKE_MESSAGES = 32768, FAKE_PREFIX = 34 };
+#define FAKE_PREFIX_TEXT "Return-Path: <joe@remote.example>\r\n"
+
+struct fake_message {
+	struct view_row row;
+	u64 date;
+	str bytes, skeleton, prefix;
+	bool gone;
+};
+
+struct fake_mailbox {
+	u64 id;
+	str name;
+	u32 special, uidnext, seen_recent;
+	bool subscribed;
+	struct fake_message *messages;
+	u32 n;
+	str keywords[OFFICE_KEYWORDS];
+	u32 keywords_n;
+};
+
+struct fake {
+	struct arena *arena;
+	struct process process;
+	struct edge edge;
+	struct config *config;
+	struct bus_server *office, *login;
+	pthread_t office_thread, login_thread;
+	struct fake_mailbox mailboxes[FAKE_MAILBOXES];
+	u32 mailboxes_n;
+	str subscribed_only;
+	u64 modseq, next_id;
+	atomic_uint fetches, changes;
+	atomic_bool forgetful; /* the change log reaches back to nothing */
+	atomic_bool full;
+	struct session *_Atomic session; /* the newest */
+};
+
+/* --- Model ------------------------------------------------------------------------------------------------------- */
+
+static struct fake_mailbox *fake_find(struct fake *x, str name)
+{
+	for (u32 i = 0; i < x->mailboxes_n; i++)
+		if (str_eq(x->mailboxes[i].name, name))
+			return &x->mailboxes[i];
+	return NULL;
+}
+
+static struct fake_mailbox *fake_by_id(struct fake *x, u64 id)
+{
+	for (u32 i = 0; i < x->mailboxes_n; i++)
+		if (x->mailboxes[i].id == id)
+			return &x->mailboxes[i];
+	return NULL;
+}
+
+static struct fake_mailbox *fake_create(struct fake *x, str name, u32 special)
+{
+	struct fake_mailbox *m = &x->mailboxes[x->mailboxes_n++];
+
+	CHECK(x->mailboxes_n < FAKE_MAILBOXES);
+	*m = (struct fake_mailbox){ .id = ++x->next_id,
+				    .name = str_copy(x->arena, name),
+				    .special = special,
+				    .uidnext = 1,
+				    .seen_recent = 1 };
+	return m;
+}
+
+static u64 fake_keywords(struct fake *x, struct fake_mailbox *m, const str *names, size_t n)
+{
+	u64 bits = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		u32 k = 0;
+
+		while (k < m->keywords_n && !str_eq_nocase(m->keywords[k], names[i]))
+			k++;
+		if (k == OFFICE_KEYWORDS)
+			continue;
+		if (k == m->keywords_n)
+			m->keywords[m->keywords_n++] = str_copy(x->arena, names[i]);
+		bits |= 1ull << (FLAG_KEYWORD_FIRST + k);
+	}
+	return bits;
+}
+
+static struct fake_message *fake_add(struct fake *x, struct fake_mailbox *m, str bytes,
+				     str skeleton, u64 flags, u64 date)
+{
+	struct fake_message *e;
+
+	if (!m->messages)
+		m->messages = calloc(FAKE_MESSAGES, sizeof(*m->messages));
+	CHECK(m->n < FAKE_MESSAGES && m->messages);
+	e = &m->messages[m->n++];
+	*e = (struct fake_message){ .date = date ? date : 1795289107000,
+				    .bytes = bytes,
+				    .skeleton = skeleton,
+				    .prefix = S(FAKE_PREFIX_TEXT) };
+	e->row =
+	    (struct view_row){ ++x->modseq, flags, m->uidnext++, (u32)(bytes.n + e->prefix.n) };
+	return e;
+}
+
+static struct mailbox_info fake_info(const struct fake *x, const struct fake_mailbox *m)
+{
+	struct mailbox_info r = { .id = m->id,
+				  .name = m->name,
+				  .special = m->special,
+				  .subscribed = m->subscribed,
+				  .uidvalidity = 7,
+				  .uidnext = m->uidnext,
+				  .modseq = x->modseq };
+
+	for (u32 i = 0; i < m->n; i++) {
+		r.messages += !m->messages[i].gone;
+		r.unseen += !m->messages[i].gone && !(m->messages[i].row.flags & FLAG_SEEN);
+		r.recent += !m->messages[i].gone && m->messages[i].row.uid >= m->seen_recent;
+	}
+	return r;
+}
+
+static bool fake_in(const struct uid_range *r, size_t n, u32 uid)
+{
+	for (size_t i = 0; i < n; i++)
+		if (uid >= r[i].low && uid <= r[i].high)
+			return true;
+	return false;
+}
+
+/* --- Calls ------------------------------------------------------------------------------------------------------- */
+
+#define FAKE_CALL(name)                                                                           \
+	static const struct fail *fake_##name##_do(struct fake *x, struct arena *a,               \
+						   const struct office_##name##_request *q,       \
+						   struct office_##name##_answer *r);             \
+	static const struct fail *fake_##name(struct bus_call *call)                              \
+	{                                                                                         \
+		return fake_##name##_do(call->context, call->arena, call->request, call->answer); \
+	}                                                                                         \
+	static const struct fail *fake_##name##_do(struct fake *x, struct arena *a,               \
+						   const struct office_##name##_request *q,       \
+						   struct office_##name##_answer *r)
+#define FAKE_UNUSED ((void)x, (void)a, (void)q, (void)r)
+
+static const struct fail fake_missing = FAIL_STATIC(NOT_FOUND, "no such mailbox");
+static const struct fail fake_denied = FAIL_STATIC(DENIED, "not here");
+
+FAKE_CALL(message_begin)
+{
+	FAKE_UNUSED;
+	r->id = ++x->next_id;
+	r->file = q->size_hint == 0 || q->size_hint >= OFFICE_LARGE
+		      ? arena_own_fd(a, fd_memory("fake"))
+		      : -1;
+	return NULL;
+}
+
+FAKE_CALL(mailbox_list)
+{
+	struct mailbox_info *list = arena_array_of(a, x->mailboxes_n, struct mailbox_info);
+
+	FAKE_UNUSED;
+	for (u32 i = 0; i < x->mailboxes_n; i++)
+		list[i] = fake_info(x, &x->mailboxes[i]);
+	r->mailboxes = list;
+	r->mailboxes_n = x->mailboxes_n;
+	r->subscribed_only = &x->subscribed_only;
+	r->subscribed_only_n = x->subscribed_only.n > 0;
+	return NULL;
+}
+
+FAKE_CALL(mailbox_create)
+{
+	FAKE_UNUSED;
+	if (fake_find(x, q->name))
+		return fail_new(a, FAIL_EXISTS, "it exists");
+	r->mailbox = fake_create(x, q->name, q->special)->id;
+	return NULL;
+}
+
+FAKE_CALL(mailbox_delete)
+{
+	struct fake_mailbox *m = fake_find(x, q->name);
+
+	FAKE_UNUSED;
+	if (!m)
+		return &fake_missing;
+	free(m->messages);
+	*m = x->mailboxes[--x->mailboxes_n];
+	return NULL;
+}
+
+FAKE_CALL(mailbox_rename)
+{
+	struct fake_mailbox *m = fake_find(x, q->from);
+
+	FAKE_UNUSED;
+	if (!m)
+		return &fake_missing;
+	m->name = str_copy(x->arena, q->to);
+	return NULL;
+}
+
+FAKE_CALL(mailbox_subscribe)
+{
+	struct fake_mailbox *m = fake_find(x, q->name);
+
+	FAKE_UNUSED;
+	if (m)
+		m->subscribed = q->subscribed;
+	else
+		x->subscribed_only = q->subscribed ? str_copy(x->arena, q->name) : STR_NONE;
+	return NULL;
+}
+
+FAKE_CALL(mailbox_open)
+{
+	struct fake_mailbox *m = fake_find(x, q->name);
+	struct view_row *rows;
+	int *chunks;
+
+	FAKE_UNUSED;
+	if (!m)
+		return &fake_missing;
+	r->info = fake_info(x, m);
+	rows = arena_array_of(a, m->n, struct view_row);
+	for (u32 i = 0; i < m->n; i++)
+		if (!m->messages[i].gone)
+			rows[r->rows++] = m->messages[i].row;
+	chunks = arena_array_of(a, 1, int);
+	r->chunks = chunks;
+	r->chunks_n = r->rows > 0;
+	if (r->rows > 0)
+		TRY(fd_from_str(a, str_from(rows, r->rows * sizeof(*rows)), chunks));
+	r->modseq = x->modseq;
+	r->recent_from = m->seen_recent;
+	r->keywords = m->keywords;
+	r->keywords_n = m->keywords_n;
+	if (q->claim_recent)
+		m->seen_recent = m->uidnext;
+	return NULL;
+}
+
+static int fake_compare(const void *p, const void *q)
+{
+	const struct message_change *a = p, *b = q;
+
+	return a->modseq < b->modseq ? -1 : a->modseq > b->modseq;
+}
+
+/* In pieces of 3, so that there are several. */
+FAKE_CALL(mailbox_changes)
+{
+	struct fake_mailbox *m = fake_by_id(x, q->mailbox);
+	struct message_change *c;
+	size_t n = 0;
+
+	x->changes++;
+	if (!m)
+		return &fake_missing;
+	FAKE_UNUSED;
+	r->info = fake_info(x, m);
+	r->modseq = x->modseq;
+	r->keywords = m->keywords;
+	r->keywords_n = m->keywords_n;
+	r->forgotten = x->forgetful && q->since < x->modseq;
+	c = arena_array_of(a, m->n, struct message_change);
+	for (u32 i = 0; i < m->n && !r->forgotten; i++) {
+		const struct fake_message *e = &m->messages[i];
+
+		if (e->row.modseq > q->since)
+			c[n++] = (struct message_change){ e->row.uid,
+							  e->gone ? 0 : e->row.size,
+							  e->gone ? 0 : e->row.flags,
+							  e->row.modseq,
+							  e->gone,
+							  0 };
+	}
+	qsort(c, n, sizeof(*c), fake_compare);
+	if (n > 3) {
+		for (n = 3; n < m->n && c[n].modseq == c[n - 1].modseq; n++)
+			;
+		r->modseq = c[n - 1].modseq;
+	}
+	r->changes = c;
+	r->changes_n = n;
+	return NULL;
+}
+
+FAKE_CALL(watch)
+{
+	FAKE_UNUSED;
+	r->modseq = x->modseq;
+	return NULL;
+}
+
+FAKE_CALL(unwatch)
+{
+	FAKE_UNUSED;
+	return NULL;
+}
+
+FAKE_CALL(message_flags)
+{
+	struct fake_mailbox *m = fake_by_id(x, q->mailbox);
+	struct uid_range *modified;
+	u64 bits;
+
+	FAKE_UNUSED;
+	if (!m)
+		return &fake_missing;
+	bits = q->flags | fake_keywords(x, m, q->keywords, q->keywords_n);
+	modified = arena_array_of(a, m->n, struct uid_range);
+	r->modified = modified;
+	x->modseq++;
+	for (u32 i = 0; i < m->n; i++) {
+		struct fake_message *e = &m->messages[i];
+
+		if (e->gone || !fake_in(q->uids, q->uids_n, e->row.uid))
+			continue;
+		if (q->has_unchanged_since && e->row.modseq > q->unchanged_since) {
+			modified[r->modified_n++] = (struct uid_range){ e->row.uid, e->row.uid, 0 };
+			continue;
+		}
+		e->row.flags = q->mode == FLAGS_REPLACE ? bits
+			       : q->mode == FLAGS_ADD   ? e->row.flags | bits
+							: e->row.flags & ~bits;
+		e->row.modseq = x->modseq;
+	}
+	r->modseq = x->modseq;
+	return NULL;
+}
+
+FAKE_CALL(message_expunge)
+{
+	struct fake_mailbox *m = fake_by_id(x, q->mailbox);
+
+	FAKE_UNUSED;
+	if (!m)
+		return &fake_missing;
+	x->modseq++;
+	for (u32 i = 0; i < m->n; i++) {
+		struct fake_message *e = &m->messages[i];
+
+		if (e->gone || !fake_in(q->uids, q->uids_n, e->row.uid) ||
+		    (q->only_deleted && !(e->row.flags & FLAG_DELETED)))
+			continue;
+		e->gone = true;
+		e->row.modseq = x->modseq;
+	}
+	return NULL;
+}
+
+FAKE_CALL(message_copy)
+{
+	struct fake_mailbox *m = fake_by_id(x, q->mailbox), *to = fake_find(x, q->target);
+	u64 *source, *target;
+	u32 n;
+
+	FAKE_UNUSED;
+	if (!m || !to)
+		return &fake_missing;
+	n = m->n;
+	r->source = source = arena_array_of(a, n, u64);
+	r->target = target = arena_array_of(a, n, u64);
+	for (u32 i = 0; i < n; i++) {
+		struct fake_message *e = &m->messages[i];
+
+		if (e->gone || !fake_in(q->uids, q->uids_n, e->row.uid))
+			continue;
+		source[r->source_n++] = e->row.uid;
+		target[r->target_n++] =
+		    fake_add(x, to, e->bytes, e->skeleton, e->row.flags, e->date)->row.uid;
+		if (q->move) {
+			e->gone = true;
+			e->row.modseq = x->modseq;
+		}
+	}
+	r->uidvalidity = 7;
+	return NULL;
+}
+
+FAKE_CALL(message_append)
+{
+	struct fake_mailbox *m = fake_find(x, q->name);
+	str bytes, skeleton;
+
+	FAKE_UNUSED;
+	if (!m)
+		return &fake_missing;
+	if (x->full)
+		return fail_new(a, FAIL_QUOTA, "mailbox full");
+	TRY(fd_read(x->arena, q->body, 0, (size_t)q->size, &bytes));
+	TRY(fd_read(x->arena, q->body, q->size, (size_t)q->skeleton, &skeleton));
+	r->uidvalidity = 7;
+	r->uid =
+	    fake_add(x, m, bytes, skeleton,
+		     q->flags | fake_keywords(x, m, q->keywords, q->keywords_n), q->internal_date)
+		->row.uid;
+	return NULL;
+}
+
+FAKE_CALL(message_fetch)
+{
+	struct fake_mailbox *m = fake_by_id(x, q->mailbox);
+	struct buf *b = buf_new(a, 4 << 20);
+	struct encoder e = { .bytes = b };
+
+	FAKE_UNUSED;
+	x->fetches++;
+	if (!m)
+		return &fake_missing;
+	for (u32 i = 0; i < m->n; i++) {
+		const struct fake_message *s = &m->messages[i];
+		struct fetch_item item = { .uid = s->row.uid,
+					   .internal_date = s->date,
+					   .size = s->bytes.n,
+					   .prefix = s->prefix };
+
+		if (s->gone || !fake_in(q->uids, q->uids_n, s->row.uid))
+			continue;
+		if (q->want & FETCH_SKELETON)
+			item.skeleton = s->skeleton;
+		if (q->want & FETCH_BYTES) {
+			item.bytes = s->bytes;
+			if (q->want & FETCH_HEADER_ONLY)
+				item.bytes.n = str_find_str(s->bytes, S("\r\n\r\n")) + 4;
+			item.bytes = str_slice(str_skip(item.bytes, (size_t)q->offset), 0,
+					       (size_t)q->length);
+		}
+		if (r->count > 0 && b->n + item.bytes.n + item.skeleton.n > OFFICE_FETCH_BYTES) {
+			r->next = item.uid;
+			break;
+		}
+		encode_fetch_item(&e, &item);
+		r->count++;
+	}
+	r->bytes = b->n;
+	return fd_from_str(a, buf_str(b), &r->data);
+}
+
+FAKE_CALL(quota_get)
+{
+	FAKE_UNUSED;
+	return NULL;
+}
+
+static const struct fail *fake_nothing(struct bus_call *call)
+{
+	(void)call;
+	return NULL;
+}
+
+static void fake_office(void *context, struct bus_call *call)
+{
+	static const bus_serve_function table[] = {
+		[3] = fake_message_begin,      [5] = fake_nothing,
+		[20] = fake_mailbox_list,      [21] = fake_mailbox_create,
+		[22] = fake_mailbox_delete,    [23] = fake_mailbox_rename,
+		[24] = fake_mailbox_subscribe, [25] = fake_mailbox_open,
+		[26] = fake_mailbox_changes,   [27] = fake_watch,
+		[28] = fake_unwatch,           [40] = fake_message_flags,
+		[41] = fake_message_expunge,   [42] = fake_message_copy,
+		[43] = fake_message_append,    [44] = fake_message_fetch,
+		[45] = fake_quota_get,
+	};
+
+	call->context = context;
+	bus_serve(table, ARRAY_LEN(table), call);
+}
+
+/* --- Login ------------------------------------------------------------------------------------------------------- */
+
+static const struct fail *fake_sasl_start(struct bus_call *call)
+{
+	const struct login_sasl_start_request *q = call->request;
+	struct login_sasl_start_answer *r = call->answer;
+
+	if (!q->has_response) {
+		r->status = SASL_CONTINUE;
+		r->exchange = 7;
+		return NULL;
+	}
+	r->status = str_eq(q->response, str_from("\0alice@example.test\0alice", 25)) ? SASL_DONE
+										     : SASL_FAILED;
+	r->delay_ms = 20;
+	r->address = S("alice@example.test");
+	r->ticket = (struct ticket){ .account = 1, .mac = S("0123456789abcdef0123456789abcdef") };
+	return NULL;
+}
+
+static const struct fail *fake_sasl_step(struct bus_call *call)
+{
+	const struct login_sasl_step_request *q = call->request;
+	struct login_sasl_step_answer *r = call->answer;
+
+	r->status = str_eq(q->response, str_from("\0alice@example.test\0alice", 25)) ? SASL_DONE
+										     : SASL_FAILED;
+	r->delay_ms = 20;
+	r->address = S("alice@example.test");
+	r->ticket = (struct ticket){ .account = 1, .mac = S("0123456789abcdef0123456789abcdef") };
+	return NULL;
+}
+
+static void fake_login(void *context, struct bus_call *call)
+{
+	static const bus_serve_function table[] = {
+		[1] = fake_sasl_start, [2] = fake_sasl_step, [3] = fake_nothing
+	};
+
+	call->context = context;
+	bus_serve(table, ARRAY_LEN(table), call);
+}
+
+static void fake_gone(void *context, const struct bus_peer *peer)
+{
+	(void)context;
+	(void)peer;
+}
+
+static void *fake_run(void *server)
+{
+	bus_server_run(server);
+	return NULL;
+}
+
+static struct bus *fake_bus(struct bus_server *server, pthread_t *thread)
+{
+	int pair[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+	bus_server_add(server, pair[0], CALLER_CLIENT, 0);
+	CHECK(pthread_create(thread, NULL, fake_run, server) == 0);
+	return bus_new(pair[1]);
+}
+
+static struct fake *fake_new(void)
+{
+	struct arena *a = arena_new((size_t)1 << 30);
+	struct fake *x = arena_new_of(a, struct fake);
+
+	x->arena = a;
+	x->config = config_default(a);
+	x->config->server_hostname = S("imap.example.test");
+	x->config->login_plaintext = true;
+	fake_create(x, S("INBOX"), SPECIAL_INBOX);
+	fake_create(x, S("Sent"), SPECIAL_SENT);
+	fake_create(x, S("Trash"), SPECIAL_TRASH);
+	x->office = bus_server_new(office_methods, office_methods_n, fake_office, fake_gone, x);
+	x->login = bus_server_new(login_methods, login_methods_n, fake_login, fake_gone, x);
+	x->process = (struct process){ .role = ROLE_CLIENT,
+				       .arena = a,
+				       .config = x->config,
+				       .notices = -1,
+				       .office = fake_bus(x->office, &x->office_thread),
+				       .login = fake_bus(x->login, &x->login_thread),
+				       .state = &x->edge };
+	x->edge = (struct edge){ .process = &x->process };
+	return x;
+}
+
+static void fake_free(struct fake **x)
+{
+	struct arena *a = (*x)->arena;
+
+	bus_server_stop((*x)->office);
+	bus_server_stop((*x)->login);
+	pthread_join((*x)->office_thread, NULL);
+	pthread_join((*x)->login_thread, NULL);
+	bus_server_free(&(*x)->office);
+	bus_server_free(&(*x)->login);
+	for (u32 i = 0; i < (*x)->mailboxes_n; i++)
+		free((*x)->mailboxes[i].messages);
+	*x = NULL;
+	arena_free(&a);
+}
+
+/* Puts a message in a mailbox before any session runs. */
+static inline void fake_fill(struct fake *x, const char *mailbox, str bytes, u32 times)
+{
+	struct skeleton_parser *p = skeleton_parser_new(x->arena);
+	struct fake_mailbox *m = fake_find(x, str_cstr(mailbox));
+	const struct skeleton *k;
+	str encoded;
+
+	CHECK(skeleton_feed(p, bytes) == NULL && skeleton_finish(p, &k) == NULL);
+	encoded = skeleton_encode(x->arena, k);
+	for (u32 i = 0; i < times; i++)
+		fake_add(x, m, bytes, encoded, 0, 0);
+}
+
+/* --- A client ---------------------------------------------------------------------------------------------------- */
+
+struct talk {
+	struct fake *fake;
+	int fd, other;
+	pthread_t thread;
+	struct buf in;
+};
+
+static struct fake *fake_current; /* of the sessions that turn: one test runs at a time */
+
+/* Remembers the session, so that a test can wake it as the office would. */
+static enum turn talk_turn(struct session *s, enum wake why)
+{
+	fake_current->session = s;
+	return imap_protocol.turn(s, why);
+}
+
+static void *talk_serve(void *context)
+{
+	struct talk *t = context;
+	struct protocol watched = imap_protocol;
+
+	watched.turn = talk_turn;
+	serve_one(&t->fake->process, &watched, SERVICE_IMAP, t->other);
+	return NULL;
+}
+
+static inline void talk_start(struct talk *t, struct fake *x)
+{
+	int pair[2];
+
+	fake_current = x;
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	*t = (struct talk){ .fake = x, .fd = pair[0], .other = pair[1] };
+	buf_init(&t->in, 64 << 20);
+	/* A reply that does not come is a failure, not a hang. */
+	CHECK(setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 5 },
+			 sizeof(struct timeval)) == 0);
+	CHECK(pthread_create(&t->thread, NULL, talk_serve, t) == 0);
+}
+
+static inline void talk_send(struct talk *t, str bytes)
+{
+	while (bytes.n > 0) {
+		ssize_t n = send(t->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+		if (n <= 0)
+			return;
+		bytes = str_skip(bytes, (size_t)n);
+	}
+}
+
+static inline bool talk_read(struct talk *t)
+{
+	u8 *room = buf_room(&t->in, 65536);
+	ssize_t n = room ? recv(t->fd, room, 65536, 0) : 0;
+
+	if (n <= 0)
+		return false;
+	buf_added(&t->in, (size_t)n);
+	return true;
+}
+
+/* The next line without CRLF; false at the end of the session. Borrowed until the next call. */
+static inline bool talk_line(struct talk *t, struct arena *a, str *line)
+{
+	size_t end;
+
+	while ((end = str_find_str(buf_str(&t->in), S("\r\n"))) == SIZE_MAX)
+		if (!talk_read(t))
+			return false;
+	*line = str_copy(a, str_slice(buf_str(&t->in), 0, end));
+	buf_drop(&t->in, end + 2);
+	return true;
+}
+
+static inline void talk_end(struct talk *t)
+{
+	shutdown(t->fd, SHUT_WR);
+	while (talk_read(t))
+		buf_reset(&t->in);
+	pthread_join(t->thread, NULL);
+	close(t->fd);
+	buf_free(&t->in);
+}
+
+/* '*' stands for any bytes. Linear in practice: scripts are ours. */
+static inline bool talk_matches(str pattern, str s)
+{
+	size_t p = 0, i = 0, star = SIZE_MAX, mark = 0;
+
+	while (i < s.n) {
+		if (p < pattern.n && pattern.p[p] == '*') {
+			star = p++;
+			mark = i;
+		} else if (p < pattern.n && pattern.p[p] == s.p[i]) {
+			p++;
+			i++;
+		} else if (star != SIZE_MAX) {
+			p = star + 1;
+			i = ++mark;
+		} else {
+			return false;
+		}
+	}
+	while (p < pattern.n && pattern.p[p] == '*')
+		p++;
+	return p == pattern.n;
+}
+
+#endif

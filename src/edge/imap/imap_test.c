@@ -1,0 +1,404 @@
+/* Whole sessions against a fake office: each command, its states and its errors. */
+#include "base/unit.h"
+#include "edge/imap/fake_test.h"
+
+/* Lines "> sent" (with CRLF), "- sent" (without), "< expected", separated by LF. */
+static void talk(struct talk *t, const char *script)
+{
+	struct arena *a = arena_new(64 << 20);
+	str rest = str_cstr(script), line;
+
+	while (rest.n > 0) {
+		size_t end = str_find(rest, '\n');
+		str step = str_slice(rest, 0, end), text = str_skip(step, 2);
+
+		rest = end == SIZE_MAX ? STR_NONE : str_skip(rest, end + 1);
+		if (step.p[0] == '>' || step.p[0] == '-') {
+			talk_send(t, text);
+			if (step.p[0] == '>')
+				talk_send(t, S("\r\n"));
+			continue;
+		}
+		if (!talk_line(t, a, &line))
+			fail_msg("the session ended, expected \"%.*s\"", STR_ARG(text));
+		if (!talk_matches(text, line))
+			fail_msg("got \"%.*s\", expected \"%.*s\"", STR_ARG(line), STR_ARG(text));
+	}
+	arena_free(&a);
+}
+
+#define LOGIN                                         \
+	"< * OK [CAPABILITY IMAP4rev1 *AUTH=PLAIN*\n" \
+	"> a login alice@example.test alice\n"        \
+	"< a OK [CAPABILITY *UIDPLUS *] logged in\n"
+
+static const char mail[] =
+    "From: Joe <joe@example.test>\r\nTo: alice@example.test\r\n"
+    "Subject: =?utf-8?q?Caf=C3=A9?=\r\nDate: Sat, 21 Nov 2026 19:25:07 +0100\r\n"
+    "Message-ID: <1@example.test>\r\n\r\nHello World\r\n";
+static const char mixed[] =
+    "From: joe@example.test\r\nSubject: two\r\nDate: Sun, 1 Nov 2026 10:00:00 +0000\r\n"
+    "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    "--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    "R3L832U=\r\n" /* "Grüße" cut: Grü, e in latin-1 */
+    "--b\r\nContent-Type: message/rfc822\r\n\r\n"
+    "From: in@example.test\r\nSubject: inner\r\n\r\ninner text\r\n"
+    "--b--\r\n";
+
+static void run(const char *script)
+{
+	struct fake *x = fake_new();
+	struct talk t;
+
+	fake_fill(x, "INBOX", str_cstr(mail), 2);
+	fake_fill(x, "INBOX", str_cstr(mixed), 1);
+	talk_start(&t, x);
+	talk(&t, LOGIN);
+	talk(&t, script);
+	talk_end(&t);
+	fake_free(&x);
+}
+
+static void before_login(void **state)
+{
+	struct fake *x = fake_new();
+	struct talk t;
+
+	(void)state;
+	talk_start(&t, x);
+	talk(
+	    &t,
+	    "< * OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256] "
+	    "imap.example.test ready\n"
+	    "> a select inbox\n< a BAD not in this state\n"
+	    "> \n< * BAD *\n> a\n< * BAD *\n> a nonsense\n< a BAD *\n> + noop\n< * BAD *\n"
+	    "> a noop x\n< a BAD *\n> a noop\n< a OK *\n"
+	    "> a id NIL\n< * ID (\"name\" \"Postern\")\n< a OK *\n"
+	    "> a id (\"name\" \"x\" \"version\" NIL)\n< * ID *\n< a OK *\n"
+	    "> a id ((\n< a BAD *\n"
+	    "> a starttls\n< a NO [UNAVAILABLE] *\n"
+	    "> a authenticate GSSAPI\n< a NO *\n"
+	    "> a authenticate PLAIN\n< + \n> *\n< a BAD cancelled\n"
+	    "> a authenticate PLAIN AGFsaWNlQGV4YW1wbGUudGVzdAB3cm9uZw==\n< a NO [AUTHENTICATIONFAILED] *\n"
+	    "> a login x y\n< a NO [AUTHENTICATIONFAILED] *\n"
+	    "> a login {18}\n< + *\n- alice@example.test\n>  {5+}\n- alice\n> \n< a OK [CAPABILITY*\n"
+	    "> a login x y\n< a BAD not in this state\n"
+	    "> a logout\n< * BYE *\n< a OK *\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
+static void limits_before_login(void **state)
+{
+	struct fake *x = fake_new();
+	struct talk t;
+
+	(void)state;
+	talk_start(&t, x);
+	talk(&t, "< * OK *\n"
+		 "> a login {4097}\n< a BAD [TOOBIG] *\n"
+		 "> a login {4294967295}\n< a BAD *\n"
+		 "> a login {99999999999999999999999}\n< a BAD *\n"
+		 "> a login {2147483648+}\n< a BAD *\n< * BYE *\n");
+	talk_end(&t);
+	x->config->login_plaintext = false;
+	talk_start(&t, x);
+	talk(
+	    &t,
+	    "< * OK [CAPABILITY *LOGINDISABLED]*\n> a login alice@example.test alice\n"
+	    "< a NO [PRIVACYREQUIRED] *\n> a authenticate PLAIN AGE=\n< a NO [PRIVACYREQUIRED]*\n");
+	talk_end(&t);
+	x->config->limit_errors = 3;
+	talk_start(&t, x);
+	talk(&t, "< * OK *\n> x\n< * BAD *\n> x\n< * BAD *\n> x\n< * BAD *\n< * BYE *\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
+static void mailboxes(void **state)
+{
+	(void)state;
+	run("> a create work/2026/\n< a OK *\n> a create Work\n< a OK *\n> a create work/2026\n< a NO [ALREADYEXISTS] *\n"
+	    "> a create \"\"\n< a NO *\n> a create ../x\n< a OK *\n> a create a//b\n< a NO [CANNOT] *\n"
+	    "> a create \"x&\"\n< a NO *\n> a create \"caf&AOk-\"\n< a OK *\n"
+	    "> a create old (use (\\Archive))\n< a OK *\n> a create old2 (use (\\Flagged))\n< a NO [USEATTR] *\n"
+	    "> a list \"\" \"\"\n< * LIST (\\Noselect) \"/\" \"\"\n< a OK *\n"
+	    "> a list \"\" %\n< * LIST (\\Noselect \\HasChildren) \"/\" \"..\"\n"
+	    "< * LIST (\\HasNoChildren) \"/\" \"INBOX\"\n< * LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\n"
+	    "< * LIST (\\HasNoChildren \\Trash) \"/\" \"Trash\"\n< * LIST (\\HasNoChildren) \"/\" \"Work\"\n"
+	    "< * LIST (\\HasNoChildren) \"/\" \"caf&AOk-\"\n< * LIST (\\HasNoChildren \\Archive) \"/\" \"old\"\n"
+	    "< * LIST (\\Noselect \\HasChildren) \"/\" \"work\"\n< a OK *\n"
+	    "> a list work/ %\n< * LIST (\\HasNoChildren) \"/\" \"work/2026\"\n< a OK *\n"
+	    "> a list \"\" inbo%\n< * \"INBOX\"\n< a OK *\n"
+	    "> a subscribe work/2026\n< a OK *\n> a subscribe gone/x\n< a OK *\n"
+	    "> a lsub \"\" *\n< * LSUB (\\Noselect) \"/\" \"gone/x\"\n< * LSUB () \"/\" \"work/2026\"\n< a OK *\n"
+	    "> a lsub \"\" %\n< * LSUB (\\Noselect) \"/\" \"gone\"\n< * LSUB (\\Noselect) \"/\" \"work\"\n< a OK *\n"
+	    "> a unsubscribe work/2026\n< a OK *\n"
+	    "> a rename Work Play\n< a OK *\n> a rename Work Play\n< a NO [NONEXISTENT] *\n"
+	    "> a rename INBOX saved\n< a OK *\n> a status saved (messages)\n< * STATUS \"saved\" (MESSAGES 3)\n< a OK *\n"
+	    "> a status inbox (messages)\n< * STATUS \"INBOX\" (MESSAGES 0)\n< a OK *\n"
+	    "> a delete Play\n< a OK *\n> a delete Play\n< a NO [NONEXISTENT] *\n> a delete Inbox\n< a NO [CANNOT] *\n"
+	    "> a status Sent (messages uidnext unseen recent uidvalidity highestmodseq)\n"
+	    "< * STATUS \"Sent\" (MESSAGES 0 RECENT 0 UIDNEXT 1 UIDVALIDITY 7 UNSEEN 0 HIGHESTMODSEQ *)\n< a OK *\n"
+	    "> a status Sent ()\n< a BAD *\n> a status nix (messages)\n< a NO [NONEXISTENT] *\n"
+	    "> a namespace\n< * NAMESPACE ((\"\" \"/\")) NIL NIL\n< a OK *\n"
+	    "> a enable condstore x-foo\n< * ENABLED CONDSTORE\n< a OK *\n> a enable\n< a BAD *\n");
+}
+
+#define SELECTED_INBOX                                                                                \
+	"> a select inbox\n< * FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)\n< * 3 EXISTS\n" \
+	"< * 3 RECENT\n< * OK [UNSEEN 1] *\n< * OK [PERMANENTFLAGS (*\\*)] *\n"                       \
+	"< * OK [UIDVALIDITY 7] *\n< * OK [UIDNEXT 4] *\n< * OK [HIGHESTMODSEQ 3] *\n"                \
+	"< a OK [READ-WRITE] *\n"
+
+static void selecting(void **state)
+{
+	(void)state;
+	run("> a fetch 1 flags\n< a BAD not in this state\n> a select nix\n< a NO [NONEXISTENT] *\n" SELECTED_INBOX
+	    "> a examine Sent\n< * OK [CLOSED] *\n< * FLAGS *\n< * 0 EXISTS\n< * 0 RECENT\n"
+	    "< * OK [PERMANENTFLAGS ()] *\n< *\n< *\n< *\n< a OK [READ-ONLY] *\n"
+	    "> a fetch 1:* flags\n< a OK *\n> a fetch 1 flags\n< a BAD *\n> a uid fetch 1:* flags\n< a OK *\n"
+	    "> a store 1:* +flags \\Seen\n< a NO [READ-ONLY] *\n> a expunge\n< a NO [READ-ONLY] *\n"
+	    "> a select nix\n< * OK [CLOSED] *\n< a NO *\n> a check\n< a BAD *\n"
+	    "> a examine inbox (condstore)\n< *\n< * 3 EXISTS\n< * 0 RECENT\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+	    "> a unselect\n< a OK *\n> a close\n< a BAD *\n");
+}
+
+static void fetching(void **state)
+{
+	(void)state;
+	run(SELECTED_INBOX
+	    "> a fetch 1:2 (uid flags)\n< * 1 FETCH (UID 1 FLAGS (\\Recent))\n< * 2 FETCH (UID 2 FLAGS (\\Recent))\n< a OK *\n"
+	    "> a uid fetch 3,2 rfc822.size\n< * 2 FETCH (UID 2 RFC822.SIZE 205)\n< * 3 FETCH (UID 3 RFC822.SIZE *)\n< a OK *\n"
+	    "> a fetch 1 envelope\n< * 1 FETCH (ENVELOPE (\"Sat, 21 Nov 2026 19:25:07 +0100\" \"=?utf-8?q?Caf=C3=A9?=\" "
+	    "((\"Joe\" NIL \"joe\" \"example.test\")) ((\"Joe\" NIL \"joe\" \"example.test\")) "
+	    "((\"Joe\" NIL \"joe\" \"example.test\")) ((NIL NIL \"alice\" \"example.test\")) NIL NIL NIL "
+	    "\"<1@example.test>\"))\n< a OK *\n"
+	    "> a fetch 1 internaldate\n< * 1 FETCH (INTERNALDATE \"21-Nov-2026 *\")\n< a OK *\n"
+	    "> a fetch 3 body\n< * 3 FETCH (BODY ((\"TEXT\" \"PLAIN\" (\"charset\" \"iso-8859-1\") NIL NIL \"base64\" 8 0)"
+	    "(\"MESSAGE\" \"RFC822\" NIL NIL NIL \"7BIT\" * (NIL \"inner\" * NIL NIL NIL NIL NIL) "
+	    "(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 10 0) 3) \"MIXED\"))\n< a OK *\n"
+	    "> a fetch 3 bodystructure\n< * 3 FETCH (BODYSTRUCTURE (* \"MIXED\" (\"boundary\" \"b\") NIL NIL NIL))\n< a OK *\n"
+	    "> a fetch 1 body.peek[header.fields (subject to)]\n"
+	    "< * 1 FETCH (BODY[HEADER.FIELDS (\"subject\" \"to\")] {*}\n< To: alice@example.test\n< Subject: *\n< \n< )\n< a OK *\n"
+	    "> a fetch 1 body.peek[header.fields.not (from to date message-id return-path)]\n"
+	    "< * 1 FETCH (BODY[HEADER.FIELDS.NOT (*)] {*}\n< Subject: *\n< \n< )\n< a OK *\n"
+	    "> a fetch 1 body.peek[]<0.11>\n< * 1 FETCH (BODY[]<0> {11}\n< Return-Path)\n< a OK *\n"
+	    "> a fetch 1 body.peek[]<33.8>\n< * 1 FETCH (BODY[]<33> {8}\n< \n< From: )\n< a OK *\n"
+	    "> a fetch 1 body.peek[]<4294967295.1>\n< * 1 FETCH (BODY[]<4294967295> {0}\n< )\n< a OK *\n"
+	    "> a fetch 1 body.peek[text]\n< * 1 FETCH (BODY[TEXT] {13}\n< Hello World\n< )\n< a OK *\n"
+	    "> a fetch 1 body[1]\n< * 1 FETCH (BODY[1] {13}\n< Hello World\n<  FLAGS (\\Seen \\Recent))\n< a OK *\n"
+	    "> a fetch 1 flags\n< * 1 FETCH (FLAGS (\\Seen \\Recent))\n< a OK *\n"
+	    "> a fetch 3 (body.peek[1] body.peek[2.header] body.peek[2.1] body.peek[2.mime] body.peek[3] body.peek[1.2.3])\n"
+	    "< * 3 FETCH (BODY[1] {8}\n< R3L832U= BODY[2.HEADER] {*}\n< From: in@example.test\n< Subject: inner\n< \n"
+	    "<  BODY[2.1] {10}\n< inner text BODY[2.MIME] {*}\n< Content-Type: message/rfc822\n< \n"
+	    "<  BODY[3] NIL BODY[1.2.3] NIL)\n< a OK *\n"
+	    "> a fetch 2 rfc822.header\n< * 2 FETCH (RFC822.HEADER {*}\n< Return-Path: *\n< From: *\n< To: *\n< Subject: *\n"
+	    "< Date: *\n< Message-ID: *\n< \n< )\n< a OK *\n"
+	    "> a fetch 2 rfc822.text\n< * 2 FETCH (RFC822.TEXT {13}\n< Hello World\n<  FLAGS (\\Seen \\Recent))\n< a OK *\n"
+	    "> a fetch 3 fast\n< * 3 FETCH (FLAGS * INTERNALDATE * RFC822.SIZE *)\n< a OK *\n"
+	    "> a fetch 3 full\n< * 3 FETCH (FLAGS * INTERNALDATE * RFC822.SIZE * ENVELOPE * BODY *)\n< a OK *\n"
+	    "> a fetch 4 flags\n< a BAD *\n> a fetch 0 flags\n< a BAD *\n> a fetch 1 (flags\n< a BAD *\n"
+	    "> a fetch 1 body[mime]\n< a BAD *\n> a fetch 1 body[1.]\n< a BAD *\n> a fetch 1 flags x\n< a BAD *\n"
+	    "> a uid fetch 99 flags\n< a OK *\n");
+}
+
+static void storing(void **state)
+{
+	(void)state;
+	run(SELECTED_INBOX
+	    "> a store 1 +flags (\\Seen work)\n< * FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft work)\n"
+	    "< * 1 FETCH (FLAGS (\\Seen \\Recent work))\n< a OK *\n"
+	    "> a store 1 -flags \\Seen\n< * 1 FETCH (FLAGS (\\Recent work))\n< a OK *\n"
+	    "> a store 1 flags.silent \\Flagged\n< a OK *\n"
+	    "> a uid store 1:2 flags ()\n< * 1 FETCH (UID 1 FLAGS (\\Recent))\n< * 2 FETCH (UID 2 FLAGS (\\Recent))\n< a OK *\n"
+	    "> a store 1 +flags \\Recent\n< a BAD *\n> a store 1 +flags\n< a BAD *\n> a store 9 +flags x\n< a BAD *\n"
+	    "> a uid store 9 +flags x\n< a OK *\n"
+	    "> a store 1:3 (unchangedsince 3) +flags.silent \\Seen\n< * OK [HIGHESTMODSEQ *\n< * 3 FETCH (UID 3 MODSEQ (*))\n"
+	    "< a OK [MODIFIED 1:2] *\n"
+	    "> a fetch 3 (flags modseq)\n< * 3 FETCH (FLAGS (\\Seen \\Recent) MODSEQ (*))\n< a OK *\n"
+	    "> a fetch 1:* flags (changedsince 7)\n< * 3 FETCH (MODSEQ (*) FLAGS *)\n< a OK *\n");
+}
+
+static void expunging(void **state)
+{
+	(void)state;
+	run(SELECTED_INBOX
+	    "> a store 1,3 +flags.silent \\Deleted\n< a OK *\n"
+	    "> a uid expunge 2:3\n< * 3 EXPUNGE\n< a OK *\n"
+	    "> a expunge\n< * 1 EXPUNGE\n< a OK *\n> a expunge\n< a OK *\n"
+	    "> a fetch 1:* uid\n< * 1 FETCH (UID 2)\n< a OK *\n"
+	    "> a copy 1 Sent\n< a OK [COPYUID 7 2 1] *\n> a copy 1 nix\n< a NO [TRYCREATE] *\n"
+	    "> a copy 1 inbox\n< * 2 EXISTS\n< * 2 RECENT\n< a OK [COPYUID 7 2 4] *\n"
+	    "> a move 1:2 Trash\n< * OK [COPYUID 7 2,4 1:2] *\n< * 2 EXPUNGE\n< * 1 EXPUNGE\n< a OK *\n"
+	    "> a uid move 1 Trash\n< a OK *\n"
+	    "> a close\n< a OK *\n> a status Trash (messages)\n< * STATUS \"Trash\" (MESSAGES 2)\n< a OK *\n");
+}
+
+static void searching(void **state)
+{
+	(void)state;
+	run(SELECTED_INBOX
+	    "> a search all\n< * SEARCH 1 2 3\n< a OK *\n> a uid search 2:*\n< * SEARCH 2 3\n< a OK *\n"
+	    "> a search seen\n< * SEARCH\n< a OK *\n> a search not (or 1 3)\n< * SEARCH 2\n< a OK *\n"
+	    "> a search subject \"CAF{\"\n< * SEARCH\n< a OK *\n"
+	    "> a search charset utf-8 subject {5}\n< + *\n- CAF\xC3\x89\n> \n< * SEARCH 1 2\n< a OK *\n"
+	    "> a search from joe text world\n< * SEARCH 1 2\n< a OK *\n> a search body \"gr\xC3\xBC\"\n< * SEARCH 3\n< a OK *\n"
+	    "> a search header message-id \"\"\n< * SEARCH 1 2\n< a OK *\n> a search body inner\n< * SEARCH 3\n< a OK *\n"
+	    "> a search sentbefore 2-Nov-2026\n< * SEARCH 3\n< a OK *\n> a search senton 21-Nov-2026\n< * SEARCH 1 2\n< a OK *\n"
+	    "> a search on 21-Nov-2026 larger 100 smaller 300\n< * SEARCH 1 2\n< a OK *\n"
+	    "> a search since 22-Nov-2026\n< * SEARCH\n< a OK *\n> a search uid 3\n< * SEARCH 3\n< a OK *\n"
+	    "> a search new\n< * SEARCH 1 2 3\n< a OK *\n> a search old\n< * SEARCH\n< a OK *\n"
+	    "> a search modseq 2\n< * OK [HIGHESTMODSEQ *\n< * SEARCH 2 3 (MODSEQ 3)\n< a OK *\n"
+	    "> a search charset latin1 all\n< a NO [BADCHARSET (*\n> a search\n< a BAD *\n> a search (all\n< a BAD *\n"
+	    "> a search all)\n< a BAD *\n> a search not\n< a BAD *\n> a search xyzzy\n< a BAD *\n"
+	    "> a search keyword work unkeyword x\n< * SEARCH\n< a OK *\n");
+}
+
+static void appending(void **state)
+{
+	(void)state;
+	run("> a append Sent (\\Seen work) \"01-Nov-2026 10:00:00 +0000\" {14}\n< + *\n> Subject: x\n> \n> \n"
+	    "< a OK [APPENDUID 7 1] *\n"
+	    "> a append {4+}\n- Sent\n>  {14+}\n> Subject: y\n> \n> \n< a OK [APPENDUID 7 2] *\n"
+	    "> a append nix {14}\n< a NO [TRYCREATE] *\n> a append Sent {99999999999}\n< a NO [TOOBIG] *\n"
+	    "> a append Sent {0}\n< a NO *\n> a append Sent\n< a BAD *\n> a append Sent (\\Recent) {4}\n< + *\n- abcd\n> \n< a BAD *\n"
+	    "> a append nix {14+}\n> Subject: z\n> \n> \n< a NO [TRYCREATE] *\n"
+	    "> a append Sent {14+}\n> Subject: z\n> \n>  {3+}\n- abc\n> \n< a BAD one message *\n"
+	    "> a noop\n< a OK *\n"
+	    "> a select Sent\n< *\n< * 2 EXISTS\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+	    "> a fetch 1 (flags internaldate)\n< * 1 FETCH (FLAGS (\\Seen \\Recent work) INTERNALDATE \" 1-Nov-2026 10:00:00 +0000\")\n"
+	    "< a OK *\n"
+	    "> a append Sent {14+}\n> Subject: z\n> \n> \n< * 3 EXISTS\n< * 3 RECENT\n< a OK [APPENDUID 7 3] *\n");
+}
+
+static void two_sessions(void **state)
+{
+	struct fake *x = fake_new();
+	struct talk t, u;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 3);
+	talk_start(&t, x);
+	talk(&t, LOGIN SELECTED_INBOX);
+	talk_start(&u, x);
+	talk(
+	    &u, LOGIN
+	    "> b select inbox\n< *\n< * 3 EXISTS\n< * 0 RECENT\n< *\n< *\n< *\n< *\n< *\n< b OK *\n"
+	    "> b store 1 +flags \\Flagged\n< * 1 FETCH (FLAGS (\\Flagged))\n< b OK *\n"
+	    "> b store 2 +flags \\Deleted\n< *\n< b OK *\n> b expunge\n< * 2 EXPUNGE\n< b OK *\n");
+	/* Numbers hold still in FETCH, STORE and SEARCH, whatever was asked of the office. */
+	talk(
+	    &t,
+	    "> a store 3 +flags \\Seen\n< * 1 FETCH (FLAGS (\\Flagged \\Recent))\n< * 3 FETCH (FLAGS (\\Seen \\Recent))\n"
+	    "< a OK *\n> a fetch 2 body.peek[]\n< a NO [EXPUNGEISSUED] *\n> a store 2 +flags \\Seen\n< a NO [EXPUNGEISSUED] *\n"
+	    "> a search all\n< * SEARCH 1 3\n< a OK *\n> a noop\n< * 2 EXPUNGE\n< a OK *\n"
+	    "> a fetch 2 uid\n< * 2 FETCH (UID 3)\n< a OK *\n");
+	x->forgetful = true;
+	talk(
+	    &u,
+	    "> b uid store 3 flags.silent \\Deleted\n< b OK *\n> b expunge\n< * 2 EXPUNGE\n< b OK *\n"
+	    "> b append inbox {14+}\n> Subject: z\n> \n> \n< * 2 EXISTS\n< *\n< b OK *\n");
+	talk(&t, "> a noop\n< * 2 EXPUNGE\n< * 2 EXISTS\n< * 2 RECENT\n< a OK *\n");
+	x->forgetful = false;
+	/* IDLE: told at once on a notice. */
+	talk(&t, "> a idle\n< + idling\n");
+	talk(&u, "> b append inbox {14+}\n> Subject: z\n> \n> \n< * 3 EXISTS\n< *\n< b OK *\n");
+	talk_end(&u);
+	talk_end(&t);
+	fake_free(&x);
+}
+
+static void idling(void **state)
+{
+	struct fake *x = fake_new();
+	struct talk t;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 3);
+	talk_start(&t, x);
+	talk(&t, LOGIN SELECTED_INBOX "> a idle\n< + idling\n");
+	fake_fill(x, "INBOX", str_cstr(mail), 1);
+	atomic_fetch_or(&x->session->wakes, WAKE_BIT_NOTICE);
+	talk(
+	    &t,
+	    "- DO\n< * 4 EXISTS\n< * 4 RECENT\n> NE\n< a OK *\n> a idle\n< + idling\n> x\n< a BAD *\n> a noop\n< a OK *\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
+/* A large message goes out in windows, byte for byte; many envelopes cost little. */
+static void large(void **state)
+{
+	struct fake *x = fake_new();
+	struct arena *a = arena_new(256 << 20);
+	struct buf *b = buf_new(a, 8 << 20);
+	struct talk t;
+	str line, literal;
+
+	(void)state;
+	buf_add(b, S("Subject: large\r\n\r\n"));
+	for (u32 k = 0; b->n < (3u << 20); k++)
+		buf_printf(b, "line %u of a large message\r\n", k);
+	fake_fill(x, "INBOX", buf_str(b), 1);
+	fake_fill(x, "INBOX", str_cstr(mail), 1);
+	talk_start(&t, x);
+	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+		       "> a fetch 1:2 (body.peek[] rfc822.size)\n");
+	assert_true(talk_line(&t, a, &line));
+	assert_str(line, str_format(a, "* 1 FETCH (BODY[] {%zu}", b->n + FAKE_PREFIX + 1));
+	while (t.in.n < b->n + FAKE_PREFIX + 1)
+		assert_true(talk_read(&t));
+	literal = str_slice(buf_str(&t.in), FAKE_PREFIX + 1, FAKE_PREFIX + 1 + b->n);
+	assert_true(str_eq(literal, buf_str(b)));
+	buf_drop(&t.in, b->n + FAKE_PREFIX + 1);
+	talk(
+	    &t,
+	    "<  RFC822.SIZE *)\n< * 2 FETCH (BODY[] {205}\n< *\n< *\n< *\n< *\n< *\n< *\n< \n< Hello World\n<  RFC822.SIZE 205)\n< a OK *\n"
+	    "> a fetch 1 (body.peek[text]<100000.20> body.peek[header])\n< * 1 FETCH (BODY[TEXT]<100000> {20}\n");
+	talk_end(&t);
+	fake_free(&x);
+	arena_free(&a);
+}
+
+static void many(void **state)
+{
+	struct fake *x = fake_new();
+	struct arena *a = arena_new(256 << 20);
+	struct talk t;
+	u32 seen = 0;
+	str line;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 20000);
+	talk_start(&t, x);
+	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+		       "> a fetch 1:* (uid flags internaldate rfc822.size envelope)\n");
+	while (talk_line(&t, a, &line) && line.p[0] == '*')
+		seen++;
+	assert_int_equal(seen, 20000);
+	talk(&t,
+	     "> a store 1:* +flags.silent \\Deleted\n< a OK *\n> a expunge\n< * 20000 EXPUNGE\n");
+	for (seen = 1; talk_line(&t, a, &line) && line.p[0] == '*';)
+		seen++;
+	assert_int_equal(seen, 20000);
+	talk(&t, "> a fetch 1 flags\n< a BAD *\n");
+	talk_end(&t);
+	fake_free(&x);
+	arena_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(before_login), cmocka_unit_test(limits_before_login),
+		cmocka_unit_test(mailboxes),    cmocka_unit_test(selecting),
+		cmocka_unit_test(fetching),     cmocka_unit_test(storing),
+		cmocka_unit_test(expunging),    cmocka_unit_test(searching),
+		cmocka_unit_test(appending),    cmocka_unit_test(two_sessions),
+		cmocka_unit_test(idling),       cmocka_unit_test(large),
+		cmocka_unit_test(many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
