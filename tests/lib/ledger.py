@@ -94,8 +94,9 @@ class Sender(threading.Thread):
                 answer = reply()
                 if answer.startswith(b"250"):
                     self.ledger.ack(number)
-                else:
+                elif answer.startswith(b"5"):
                     self.ledger.refuse(number)
+                # 4xx: it could not be sure, and neither can we: unknown, may be there once.
 
 
 def imap_messages(port, user, password, mailboxes=("INBOX",)):
