@@ -162,7 +162,7 @@ static int teardown(void **state)
 {
 	struct fixture *x = *state;
 
-	bus_replace(x->bus, -1);
+	bus_free(&x->bus);
 	if (x->thread) {
 		bus_server_stop(x->server);
 		pthread_join(x->thread, NULL);
@@ -584,7 +584,7 @@ static void test_nonsense_from_server(void **state)
 		if (f == NULL || f->what != FAIL_UNAVAILABLE)
 			fail_msg("%s: believed", rows[i].why);
 		arena_free(&a);
-		bus_replace(b, -1);
+		bus_free(&b);
 		close(pair[1]);
 		assert_int_equal(open_fds(), before);
 	}
@@ -613,7 +613,7 @@ static void test_listen(void **state)
 	}
 	b = bus_new(fds[0]);
 	assert_null(office_queue_list(a, b, &q, &r));
-	bus_replace(b, -1);
+	bus_free(&b);
 	close(fds[1]);
 	close(fds[2]);
 	wait_until(&x->gone, 3);

@@ -52,7 +52,7 @@ struct link {
 
 struct bus {
 	u32 magic;
-	struct arena *arena; /* kept for leak checkers only: a bus is never freed */
+	struct arena *arena; /* this struct lies in it */
 	pthread_mutex_t lock;
 	struct link *link; /* NULL: no server now */
 	u64 lost;          /* monotonic time when the link died; 0: it lives */
@@ -352,7 +352,7 @@ const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_met
 
 struct bus *bus_new(int fd)
 {
-	struct arena *a = arena_new(sizeof(struct bus)); /* lives as long as the process */
+	struct arena *a = arena_new(sizeof(struct bus));
 	struct bus *b = arena_new_of(a, struct bus);
 
 	b->magic = BUS_MAGIC;
@@ -360,6 +360,20 @@ struct bus *bus_new(int fd)
 	pthread_mutex_init(&b->lock, NULL);
 	bus_replace(b, fd);
 	return b;
+}
+
+void bus_free(struct bus **at)
+{
+	struct bus *b = *at;
+	struct arena *a;
+
+	if (b == NULL)
+		return;
+	bus_replace(b, -1);
+	pthread_mutex_destroy(&b->lock);
+	a = b->arena;
+	arena_free(&a);
+	*at = NULL;
 }
 
 void bus_replace(struct bus *b, int fd)
@@ -371,15 +385,6 @@ void bus_replace(struct bus *b, int fd)
 	b->link = fd >= 0 ? link_new(fd) : NULL;
 	b->lost = fd >= 0 ? 0 : env_monotonic(env_system());
 	pthread_mutex_unlock(&b->lock);
-}
-
-void bus_free(struct bus **b)
-{
-	struct arena *a = (*b)->arena;
-
-	bus_replace(*b, -1);
-	*b = NULL;
-	arena_free(&a);
 }
 
 u64 bus_lost_ms(struct bus *b)

@@ -283,12 +283,12 @@ static struct office_status_answer status_of(struct fixture *x)
 
 	for (int i = 0; i < 400 && r.accounts == 0; i++) {
 		if (office_status(x->arena, b, &q, &r) != NULL) {
-			bus_replace(b, -1);
+			bus_free(&b);
 			b = connect_office(x);
 		}
 		poll(NULL, 0, 20);
 	}
-	bus_replace(b, -1);
+	bus_free(&b);
 	return r;
 }
 
@@ -301,7 +301,7 @@ static void crash_office(struct fixture *x)
 
 	assert_non_null(f);
 	assert_int_equal(f->what, FAIL_UNAVAILABLE);
-	bus_replace(b, -1);
+	bus_free(&b);
 }
 
 static void test_life(void **state)

@@ -105,11 +105,10 @@ static u64 key_of(str address)
 	return key; /* IPv4 is below 2^32, where no IPv6 address is that a peer can have */
 }
 
+/* Multiply-shift: by odd secret factors, and the top bits are what all bits of the key have gone into. */
 static size_t slot_of(const struct address_table *t, size_t i, u64 key)
 {
-	unsigned __int128 product = (unsigned __int128)t->multiply[i] * key + t->add[i];
-
-	return (size_t)(product >> 64) % SLOTS;
+	return (size_t)((t->multiply[i] * key + t->add[i]) >> (64 - SLOTS_BITS));
 }
 
 static u64 sum(const struct address_table *t, size_t i, size_t slot)

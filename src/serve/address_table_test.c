@@ -97,6 +97,21 @@ static void test_threads(void **state)
 	assert_false(address_table_take(edges[0], V4("\7"), 3));
 }
 
+/* Neighbours must not share counters: of 200 addresses side by side, each once, hardly any may find its counters taken. */
+static void test_neighbours(void **state)
+{
+	u8 four[4] = { 192, 0, 2 }, six[16] = { 0x20, 1, 0x0D, 0xB8 };
+	int refused = 0;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		four[3] = six[7] = (u8)i;
+		refused += !address_table_take(edges[0], str_from(four, 4), 1);
+		refused += !address_table_take(edges[0], str_from(six, 16), 1);
+	}
+	assert_true(refused <= 2);
+}
+
 static void test_nonsense(void **state)
 {
 	struct address_table *t;
@@ -114,8 +129,8 @@ static void test_nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(test_cap_over_two_edges), TEST(test_networks),
-					    TEST(test_edge_dies), TEST(test_threads),
-					    TEST(test_nonsense) };
+					    TEST(test_edge_dies),          TEST(test_threads),
+					    TEST(test_neighbours),         TEST(test_nonsense) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,10 +284,10 @@ static int allow_some(scmp_filter_ctx f)
 {
 	const struct scmp_arg_cmp no_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
 	const struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
-	const struct scmp_arg_cmp this_process = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
-	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, 0);
-	const struct scmp_arg_cmp no_change = SCMP_A2(SCMP_CMP_EQ, 0);
-	const struct scmp_arg_cmp set_name = SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME);
+	const struct scmp_arg_cmp this_process = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
+	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, 0, 0);
+	const struct scmp_arg_cmp no_change = SCMP_A2(SCMP_CMP_EQ, 0, 0);
+	const struct scmp_arg_cmp set_name = SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0);
 	/* How glibc spells fstat. */
 	const struct scmp_arg_cmp of_fd = SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH);
 	int error = 0;
@@ -313,7 +313,7 @@ static int allow_sockets(scmp_filter_ctx f)
 		for (size_t k = 0; k < ARRAY_LEN(types); k++)
 			error |= seccomp_rule_add(
 			    f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-			    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
+			    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0),
 			    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xF, (scmp_datum_t)types[k]));
 	return error | allow_names(f, for_connect, ARRAY_LEN(for_connect));
 }
