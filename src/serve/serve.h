@@ -118,7 +118,7 @@ void session_continue(struct session *s);
 void session_deadline(struct session *s, u64 ms); /* of input; starts anew with each turn but NOTICE and TIMER, until changed */
 void session_timer(struct session *s, u64 ms);
 void session_pause(struct session *s, u64 ms); /* no unit is handed out till then (a penalty); then WAKE_RESUME */
-/* Calls that count as work before login are over: caps for peers that are logged in apply (session arena, idle time). */
+/* Services for people (ROLE_CLIENT): the cap of SESSION_BEFORE_LOGIN is over. */
 void session_logged_in(struct session *s);
 
 enum session_limit {
@@ -126,6 +126,7 @@ enum session_limit {
 	SESSION_PROGRESS_MS = 2 * 60 * 1000, /* a peer that takes no output for so long is dropped */
 	SESSION_HANDSHAKE_MS = 30 * 1000,
 	SESSION_DISCARD = 1 << 20, /* bytes of an over-long line that are read and dropped before closing */
+	SESSION_BEFORE_LOGIN = 64 * 1024, /* bytes taken from a person's program that has not logged in; then it is closed */
 };
 
 /* --- For processes ------------------------------------------------------------------------------------------ */

@@ -16,6 +16,17 @@ u64 session_now(const struct session *s)
 	return env_monotonic(s->env);
 }
 
+static bool is_for_people(enum service service)
+{
+	static const bool people[SERVICES] = {
+#define SERVICE(NAME, name, port, role, tls) [SERVICE_##NAME] = ROLE_##role == ROLE_CLIENT,
+#include "bus/services.tbl"
+#undef SERVICE
+	};
+
+	return people[service];
+}
+
 struct session *session_new(struct process *p, const struct protocol *protocol,
 			    enum service service, int fd, u64 id)
 {
@@ -27,6 +38,7 @@ struct session *session_new(struct process *p, const struct protocol *protocol,
 	s->process = p;
 	s->protocol = protocol;
 	s->service = (u8)service;
+	s->stranger = is_for_people(service);
 	s->env = env_system();
 	s->keep = keep;
 	s->state = arena_alloc(keep, protocol->session_size);
@@ -207,6 +219,13 @@ static bool give_unit(struct session *s)
 	enum reader_unit unit = reader_next(&s->reader, session_turn_arena(s), unseen(s), &used);
 
 	s->in_at += used;
+	s->before_login += s->stranger ? used : 0;
+	if (s->stranger && s->before_login > SESSION_BEFORE_LOGIN) {
+		LOG(INFO, "serve.stranger", LOG_STR("peer", session_address_text(s)));
+		s->sour = true;
+		close_politely(s);
+		return true;
+	}
 	s->stretch_credit += stretch ? used : 0;
 	if (s->stretch_credit >= SESSION_STRETCH_STEP)
 		deadline_anew(s);

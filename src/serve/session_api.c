@@ -153,5 +153,5 @@ void session_pause(struct session *s, u64 ms)
 
 void session_logged_in(struct session *s)
 {
-	s->logged_in = true;
+	s->stranger = false;
 }

@@ -78,6 +78,7 @@ struct session {
 
 	u64 input_ms, deadline; /* session_deadline; its end */
 	u64 timer, pause, progress, phase_end;
+	u64 before_login;   /* bytes taken from a stranger */
 	u64 stretch_credit; /* bytes of a stretch since the deadline was set */
 	u64 quiet_since;    /* the last flush before parking */
 
@@ -94,9 +95,9 @@ struct session {
 	bool continuing;  /* session_continue */
 	bool write_wants_read, read_wants_write; /* TLS */
 	bool blocked;                            /* the last flush left something */
-	bool sour;   /* input is left that nobody will look at: linger when closing */
-	bool chatty; /* answered quickly the last time */
-	bool logged_in;
+	bool sour;     /* input is left that nobody will look at: linger when closing */
+	bool chatty;   /* answered quickly the last time */
+	bool stranger; /* must log in, and has not */
 };
 
 struct session *session_new(struct process *p, const struct protocol *protocol,

@@ -13,6 +13,7 @@
 
 struct peer {
 	int fd, other;
+	enum service service;
 	pthread_t thread;
 	struct buf got;
 };
@@ -21,18 +22,23 @@ static void *serve(void *arg)
 {
 	struct peer *p = arg;
 
-	serve_one(NULL, &toy_protocol, SERVICE_IMAP, p->other);
+	serve_one(NULL, &toy_protocol, p->service, p->other);
 	return NULL;
 }
 
-static void peer_start(struct peer *p)
+static void peer_start_as(struct peer *p, enum service service)
 {
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	*p = (struct peer){ .fd = pair[0], .other = pair[1] };
+	*p = (struct peer){ .fd = pair[0], .other = pair[1], .service = service };
 	buf_init(&p->got, 64 << 20);
 	assert_int_equal(pthread_create(&p->thread, NULL, serve, p), 0);
+}
+
+static void peer_start(struct peer *p)
+{
+	peer_start_as(p, SERVICE_IMAP);
 }
 
 static void say(struct peer *p, const char *text)
@@ -227,6 +233,26 @@ static void test_slow_reader(void **state)
 	peer_end(&p);
 }
 
+/* Law 11: who does not log in may not say much. */
+static void test_stranger(void **state)
+{
+	struct peer p;
+	size_t sent = 0;
+
+	(void)state;
+	peer_start_as(&p, SERVICE_POP3);
+	while (send(p.fd, "ECHO 0123456789012345678901234\r\n", 32, MSG_NOSIGNAL) == 32) {
+		sent += 32;
+		hear(&p, "\n");
+		if (sent > SESSION_BEFORE_LOGIN - 32)
+			break;
+	}
+	send(p.fd, "ECHO 0123456789012345678901234\r\n", 32, MSG_NOSIGNAL);
+	hear_all(&p);
+	assert_in_range(sent, SESSION_BEFORE_LOGIN - 64, SESSION_BEFORE_LOGIN);
+	peer_end(&p);
+}
+
 static void test_has_input(void **state)
 {
 	struct peer p;
@@ -258,7 +284,7 @@ int main(void)
 		cmocka_unit_test(test_endless_line),      cmocka_unit_test(test_smuggled),
 		cmocka_unit_test(test_sink_fails),        cmocka_unit_test(test_times),
 		cmocka_unit_test(test_slow_reader),       cmocka_unit_test(test_has_input),
-		cmocka_unit_test(test_starttls_injected),
+		cmocka_unit_test(test_starttls_injected), cmocka_unit_test(test_stranger),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,10 +153,12 @@ const struct fail *tls_server_start(struct tls_server *t)
 void tls_server_ticket_key(struct tls_server *t, const u8 key[80])
 {
 	pthread_mutex_lock(&t->lock);
-	memmove(t->ticket_keys[1], t->ticket_keys[0], TLS_TICKET_KEY);
-	memcpy(t->ticket_keys[0], key, TLS_TICKET_KEY);
-	if (t->ticket_keys_n < 2)
-		t->ticket_keys_n++;
+	if (t->ticket_keys_n == 0 || memcmp(t->ticket_keys[0], key, TLS_TICKET_KEY) != 0) {
+		memmove(t->ticket_keys[1], t->ticket_keys[0], TLS_TICKET_KEY);
+		memcpy(t->ticket_keys[0], key, TLS_TICKET_KEY);
+		if (t->ticket_keys_n < 2)
+			t->ticket_keys_n++;
+	}
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -153,6 +153,8 @@ static enum turn toy_turn(struct session *s, enum wake why)
 	case WAKE_OPEN:
 		toy_opened++;
 		t->sink.write = toy_write;
+		if (session_service(s) != SERVICE_POP3)
+			session_logged_in(s);
 		buf_printf(session_out(s), "hello%s\r\n", session_is_tls(s) ? " tls" : "");
 		return TURN_MORE;
 	case WAKE_LINE:
