@@ -4,12 +4,9 @@ FUZZ_SECONDS ?= 60
 
 .PHONY: all demo test check unit talk chain crash soak fuzz bench format style sanitize clean install
 
-all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) postern
-
-$(BUILD)/build.ninja:
+all:
 	@tools/install.sh build
-	@meson setup $(BUILD) -Dtests=false >/dev/null
+	@tools/build.sh $(BUILD) -Dtests=false postern
 
 demo:
 	@tools/install.sh demo
@@ -45,4 +42,4 @@ clean:
 	@rm -rf build build-*
 
 install: all
-	@meson install -C $(BUILD)
+	@meson install -C $(BUILD) >/dev/null

@@ -45,12 +45,9 @@ class Tally:
 
 def build(name, *targets):
     options, extra = BUILDS[name]
-    folder = ROOT / name
-    env = {**os.environ, **extra}
-    if not (folder / "build.ninja").exists():
-        subprocess.run(["meson", "setup", str(folder), *options], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
-    result = subprocess.run(["ninja", "-C", str(folder), *targets], env=env, capture_output=True, text=True, check=False)
-    return result.returncode == 0, result.stdout
+    result = subprocess.run(["tools/build.sh", name, " ".join(options), *targets], cwd=ROOT, env={**os.environ, **extra}, capture_output=True,
+                            text=True, check=False)
+    return result.returncode == 0, result.stdout + result.stderr
 
 
 def meson_tests(tally, folder, names=()):

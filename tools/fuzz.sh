@@ -4,9 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=$1
 shift
-[ -f build-fuzz/build.ninja ] || CC=clang meson setup build-fuzz -Dfuzz=true -Dtests=false -Db_sanitize=address,undefined \
-	-Db_lundef=false -Dbuildtype=debugoptimized >/dev/null
-ninja -C build-fuzz >/dev/null
+CC=clang tools/build.sh build-fuzz "-Dfuzz=true -Dtests=false -Db_sanitize=address,undefined -Db_lundef=false" >/dev/null
 mkdir -p build-fuzz/crashes
 failed=0
 for binary in build-fuzz/*_fuzz; do

@@ -4,7 +4,6 @@ set -eu
 cd "$(dirname "$0")/.."
 postern=${POSTERN:-build-test/postern}
 [ -x "$postern" ] || postern=build/postern
-[ -x "$postern" ] || { ninja -C build-test postern >/dev/null && postern=build-test/postern; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$postern" manual 1 >"$work/postern.1"
