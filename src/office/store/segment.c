@@ -35,6 +35,7 @@ struct segments {
 	u32 number;
 	u64 flushed, synced;
 	struct buf buffer;
+	u64 roll_at;
 	bool must_sync; /* something not lazy since the last sync */
 
 	pthread_mutex_t lock; /* of what follows */
@@ -113,6 +114,7 @@ void segments_open_reading(int folder, const struct env *env, struct segments **
 	*s = (struct segments){
 		.magic = SEGMENTS_MAGIC, .arena = own, .env = env, .folder = folder, .fd = -1
 	};
+	s->roll_at = SEGMENT_BYTES;
 	buf_init(&s->buffer, (size_t)SEGMENT_BUFFER + SEGMENT_NOTE_BYTES + 2 * SEGMENT_COPY);
 	CHECK(pthread_mutex_init(&s->lock, NULL) == 0);
 	*out = s;
@@ -182,6 +184,11 @@ void segments_rewind(struct segments *s, struct place end)
 u64 segments_pending(const struct segments *s)
 {
 	return end_of(s) - s->synced;
+}
+
+void segments_roll_at(struct segments *s, u64 bytes)
+{
+	s->roll_at = bytes;
 }
 
 static const struct fail *write_at(struct arena *a, struct segments *s, str bytes, u64 at)
@@ -342,7 +349,7 @@ const struct fail *segments_sync(struct arena *a, struct segments *s, bool lazy_
 	s->synced = s->flushed;
 	s->must_sync = false;
 	*synced = true;
-	return s->flushed >= SEGMENT_BYTES ? roll(a, s) : NULL;
+	return s->flushed >= s->roll_at ? roll(a, s) : NULL;
 }
 
 /* --- Reading --- */

@@ -85,7 +85,8 @@ const struct fail *segments_append_fd(struct arena *a, struct segments *s, struc
 /* Written and durable. *synced: false when there was nothing that had to be (lazy records alone have not, unless lazy_too). A fail of class STORAGE means that the
  * disk is full and nothing is lost; after any other the segments must not be written to again. */
 const struct fail *segments_sync(struct arena *a, struct segments *s, bool lazy_too, bool *synced);
-u64 segments_pending(const struct segments *s); /* bytes since the last sync */
+u64 segments_pending(const struct segments *s);       /* bytes since the last sync */
+void segments_roll_at(struct segments *s, u64 bytes); /* for tests: instead of SEGMENT_BYTES */
 
 /* Header and small part of the record at p, checked by their CRCs. small lives in a. own: the caller is the writer's
  * thread, who also sees what is not yet written to the file. */

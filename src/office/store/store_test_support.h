@@ -135,7 +135,7 @@ static inline void world_new(struct world *w)
 			       .monotonic = world_now,
 			       .random = world_random,
 			       .fault = world_fault };
-	strncpy(w->folder, "/tmp/store-test-XXXXXX", sizeof w->folder - 1);
+	snprintf(w->folder, sizeof w->folder, "/tmp/store-test-XXXXXX");
 	assert_non_null(mkdtemp(w->folder));
 	w->arena = arena_new(256 << 20);
 	world_open(w);
@@ -155,7 +155,7 @@ static inline void world_free(struct world *w)
 		snprintf(path, sizeof path, "%s/%s", w->folder, names[i]);
 		unlink(path);
 	}
-	for (int i = 1; i < 10; i++) {
+	for (int i = 1; i < 40; i++) {
 		snprintf(path, sizeof path, "%s/mail/%08d.seg", w->folder, i);
 		unlink(path);
 	}
