@@ -108,12 +108,22 @@ const struct fail *store_open_files(struct arena *a, const struct store_options 
 	return f;
 }
 
+/* Ids rise over restarts too, also when the clock went back meanwhile. */
+static const struct fail *last_id(struct arena *a, struct store *s)
+{
+	bool found;
+
+	return sql_one_u64(a, SQL_QUERY0(s->db, "SELECT max(id) FROM body"), &s->ids.last, &found);
+}
+
 const struct fail *store_open(struct arena *a, const struct store_options *o, struct store **out)
 {
 	const struct fail *f;
 
 	TRY(store_open_files(a, o, "postern.db", out));
 	f = open_segments(a, *out);
+	if (!f)
+		f = last_id(a, *out);
 	if (f) {
 		store_close(out);
 		return f;

@@ -224,11 +224,118 @@ static void test_messages(void **state)
 	world_free(&w);
 }
 
+static const struct fail *claim(struct tx *t, void *context)
+{
+	struct office_mailbox_open_answer *r = context;
+	return store_mailbox_open(t, 7, S("INBOX"), true, r);
+}
+
+/* RFC 3501 2.3.2: a message is recent for one session only. */
+static void test_recent(void **state)
+{
+	struct office_mailbox_open_answer r = { .rows = 0 };
+	struct world w;
+	u32 uid;
+
+	(void)state;
+	world_new(&w);
+	for (u32 i = 0; i < 2; i++)
+		must(world_append(&w, S("INBOX"), 100, i, 0, &uid));
+	must(world_write(&w, false, claim, &r));
+	assert_int_equal(r.recent_from, 1);
+	assert_int_equal(r.info.recent, 2);
+	must(world_append(&w, S("INBOX"), 100, 3, 0, &uid));
+	must(world_write(&w, false, claim, &r));
+	assert_int_equal(r.recent_from, 3);
+	assert_int_equal(r.info.recent, 1);
+	must(world_write(&w, false, claim, &r));
+	assert_int_equal(r.recent_from, 4);
+	assert_int_equal(r.info.recent, 0);
+	world_free(&w);
+}
+
+static const struct fail *clear(struct tx *t, void *context)
+{
+	struct world *w = context;
+
+	TRY(store_account_clear(t, w->account));
+	return SQL_RUN(t->arena, t->db, "DELETE FROM account WHERE id = ?", SQL_U64(w->account));
+}
+
+/* Nothing of an account stays, in the rows or in what salvage makes of the segments. */
+static void test_account_goes(void **state)
+{
+	struct office_verify_answer v;
+	struct salvage_report report;
+	struct store_counts counts;
+	struct world w;
+	struct tx t;
+	u32 uid;
+
+	(void)state;
+	world_new(&w);
+	for (u32 i = 0; i < 3; i++)
+		must(world_append(&w, S("Sent"), 1000, i, 0, &uid));
+	must(world_write(&w, true, clear, &w));
+	must(store_read_begin(w.store, w.arena, &t));
+	must(store_verify(&t, &v));
+	must(store_counts(&t, &counts));
+	store_read_end(&t);
+	assert_int_equal(v.problem_count, 0);
+	assert_int_equal(counts.messages + counts.segment_bytes, 0);
+	assert_true(counts.dead_bytes > 3000);
+	store_close(&w.store);
+	must(store_salvage(w.arena, w.folder, &report));
+	assert_int_equal(report.accounts + report.mailboxes + report.messages, 0);
+	assert_int_equal(report.unplaced, 3);
+	world_open(&w);
+	world_free(&w);
+}
+
+static void test_keywords(void **state)
+{
+	static const struct uid_range all = { .low = 1, .high = UINT32_MAX };
+	struct message_call c = { .account = 7 };
+	struct world w;
+	str names[OFFICE_KEYWORDS + 1];
+	u32 uid;
+
+	(void)state;
+	world_new(&w);
+	must(world_append(&w, S("INBOX"), 100, 1, 0, &uid));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		names[i] = str_format(w.arena, "word%zu", i);
+	c.flags = (struct office_message_flags_request){ .mailbox = 1,
+							 .uids = &all,
+							 .uids_n = 1,
+							 .mode = FLAGS_ADD,
+							 .keywords = names,
+							 .keywords_n = OFFICE_KEYWORDS + 1 };
+	must_fail(world_write(&w, false, set_flags, &c), FAIL_LIMIT);
+	c.flags.keywords_n--;
+	must(world_write(&w, false, set_flags, &c));
+	names[0] = S("WORD1");
+	c.flags.mode = FLAGS_REPLACE;
+	c.flags.keywords_n = 1;
+	must(world_write(&w, false, set_flags, &c));
+	{
+		struct view_row *rows;
+		struct office_mailbox_open_answer box = open_box(&w, S("INBOX"), &rows);
+
+		assert_int_equal(box.keywords_n, OFFICE_KEYWORDS);
+		assert_int_equal(rows[0].flags, (u64)1 << (FLAG_KEYWORD_FIRST + 1));
+	}
+	names[0] = S("two words");
+	must_fail(world_write(&w, false, set_flags, &c), FAIL_INVALID);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mailboxes),
-		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_mailboxes), cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_recent),    cmocka_unit_test(test_account_goes),
+		cmocka_unit_test(test_keywords),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

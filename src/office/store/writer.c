@@ -10,6 +10,7 @@
 enum { SCRATCH = 1 << 20 };
 
 static const struct fail no_space = FAIL_STATIC(STORAGE, "no storage available, try again later");
+static const struct fail is_busy = FAIL_STATIC(UNAVAILABLE, "the mail store is busy, try again");
 static const struct fail is_broken = FAIL_STATIC(UNAVAILABLE, "the mail store is restarting");
 
 void writer_make(struct store *s)
@@ -122,6 +123,12 @@ static const struct fail *commit(struct store *s, bool lazy_too)
 	return SQL_RUN0(a, s->db, "COMMIT");
 }
 
+/* A full disk, or somebody else's lock on the database file: nothing is lost, the next batch may fare better. */
+static bool is_passing(const struct fail *f)
+{
+	return f->what == FAIL_STORAGE || f->what == FAIL_BUSY;
+}
+
 /* NULL: what did not fail alone is durable. Else nothing of the batch was kept. */
 static const struct fail *attempt(struct store *s, struct write_job *jobs, bool lazy_too)
 {
@@ -142,7 +149,7 @@ static const struct fail *attempt(struct store *s, struct write_job *jobs, bool 
 		return fail_new(a, FAIL_INTERNAL, "a transaction could not be undone");
 	if (segments_end(s->segments).segment != mark.segment)
 		return fail_new(a, FAIL_INTERNAL, "a commit failed after a new segment was begun");
-	if (f->what == FAIL_STORAGE)
+	if (is_passing(f))
 		segments_rewind(s->segments, mark);
 	return f;
 }
@@ -204,8 +211,8 @@ static void run_batch(struct store *s, struct write_job *jobs)
 		fail_all_but_frees(jobs);
 		f = attempt(s, jobs, false);
 	}
-	if (f && f->what == FAIL_STORAGE)
-		fail_all(jobs, &no_space);
+	if (f && is_passing(f))
+		fail_all(jobs, f->what == FAIL_BUSY ? &is_busy : &no_space);
 	else if (f)
 		broke(s, jobs, f);
 	else
@@ -217,7 +224,7 @@ static void checkpoint(struct store *s, enum sql_checkpoint mode)
 {
 	const struct fail *f = sql_checkpoint(s->writer.scratch, s->db, mode);
 
-	if (f && f->what != FAIL_BUSY && f->what != FAIL_STORAGE)
+	if (f && !is_passing(f))
 		broke(s, NULL, f);
 }
 
@@ -230,7 +237,7 @@ void writer_settle(struct store *s)
 		return;
 	if (segments_pending(s->segments) > 0)
 		f = attempt(s, NULL, true);
-	if (f && f->what != FAIL_STORAGE)
+	if (f && !is_passing(f))
 		broke(s, NULL, f);
 	else if (sql_wal_pages(s->db) > 0)
 		checkpoint(s, SQL_CHECKPOINT_TRUNCATE);
