@@ -296,13 +296,17 @@ const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct que
 					    .junk = m->junk };
 	table_init(&x.domains, t->arena, q->env);
 	TRY(directory_expand(q->directory, t->arena, e->recipients, e->recipients_n, &targets, &n));
+	*entries = 0;
+	if (n ==
+	    0) /* aliases in a circle, nobody in it; alias_add refuses such, so this is a second lock */
+		return NULL;
 	TRY(body_add(&x, targets, n));
 	TRY(store_queue_add(t, &x.message));
 	TRY(accepted_event(&x, client));
 	TRY(trace_add(&x, client));
 	for (size_t i = 0; i < n; i++)
 		TRY(target_enqueue(&x, &targets[i]));
-	*entries = x.jobs + x.due.failure;
+	*entries = x.jobs;
 	return queue_settle_message(t, &x.message, &x.due, true, c);
 }
 
@@ -311,5 +315,9 @@ const struct fail *queue_commit(struct tx *t, struct queue *q, const struct queu
 {
 	size_t entries;
 
-	return queue_enqueue(t, q, m, c, &entries);
+	TRY(queue_enqueue(t, q, m, c, &entries));
+	if (entries ==
+	    0) /* all went since RCPT: to refuse is better than to accept and then report */
+		return fail_new(t->arena, FAIL_NOT_FOUND, "no such mailbox");
+	return NULL;
 }

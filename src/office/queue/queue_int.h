@@ -75,7 +75,7 @@ const struct fail *queue_settle_message(struct tx *t, const struct queue_message
 					const struct queue_due *due, bool release_body,
 					struct queue_changes *c);
 
-/* Puts a message in the queue (commit.c). *entries: how many it became; 0: it has no rows. */
+/* Puts a message in the queue (commit.c). *entries: jobs it became; 0: nobody gets it. */
 const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct queue_arrival *m,
 				 struct queue_changes *c, size_t *entries);
 

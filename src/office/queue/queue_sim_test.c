@@ -192,6 +192,7 @@ static void relay_turn(struct sim *s)
 	outcome = remote_answer(s, &job);
 	check_pace(s, &job, outcome);
 	if (below(s, 20) == 0) { /* dies between the other's 250 and our commit */
+		s->tried_message[remote_number(job.entries[0].address)] = 0;
 		queue_peer_gone(s->d.queue, s->peer++);
 		return;
 	}
@@ -229,14 +230,21 @@ static void step(struct sim *s)
 
 /* --- The end --- */
 
-/* Poison that was none: the administrator lets it go. */
+/* Poison that was none: the administrator lets it go. (A disk that was full a moment ago may still say no.) */
+static void release_all(struct sim *s)
+{
+	struct desk_call c = { .action = QUEUE_RELEASE };
+
+	(void)desk_write(&s->d, 0, 0, change_call, &c);
+}
+
 static void drain(struct sim *s)
 {
 	s->faulty = false;
 	for (size_t i = 0; i < 5000; i++) {
 		if (desk_number(&s->d, ask_queued, 0, 0) == 0)
 			return;
-		(void)desk_change(&s->d, 0, QUEUE_RELEASE);
+		release_all(s);
 		mda_turn(s);
 		relay_turn(s);
 		s->d.w.clock += 60000;
