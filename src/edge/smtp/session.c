@@ -130,7 +130,7 @@ static struct reply take_stretch(struct smtp *s)
 
 	s->input = INPUT_COMMAND;
 	if (was == INPUT_DATA)
-		return transaction_finish(s, f);
+		return smtp_data_end(s);
 	if (was == INPUT_CHUNK)
 		return smtp_chunk_end(s, f);
 	CHECK(was == INPUT_DISCARD);
@@ -191,7 +191,8 @@ static struct reply wake(struct smtp *s, enum wake why)
 	case WAKE_RESUME:
 		return resume(s);
 	case WAKE_TIMER:
-		return s->login ? REPLY_SILENT : time_over(s, "nobody logged in");
+		return s->input == INPUT_DATA ? smtp_data_endless(s)
+					      : time_over(s, "nobody logged in");
 	case WAKE_IDLE:
 		return time_over(s, "idle for too long");
 	case WAKE_SHUTDOWN: /* RFC 5321 3.8 */

@@ -90,6 +90,9 @@ struct smtp {
 	struct reply later;          /* its texts are in the two members below */
 	u8 later_enhanced[16], later_text[REPLY_LINE];
 	struct sink discard;
+	struct sink data;             /* INPUT_DATA */
+	const struct fail *data_fail; /* of the gate; lives as long as the transaction */
+	u64 excess;                   /* bytes of DATA that came after data_fail */
 	u64 errors;
 	u32 junk, messages;
 	struct event_batch events;
@@ -141,6 +144,8 @@ struct reply transaction_finish(struct smtp *s, const struct fail *f);
 /* --- Parts of verbs that go on after their line ------------------------------------------------------------------------------- */
 
 struct reply smtp_auth_response(struct smtp *s, str line);
+struct reply smtp_data_end(struct smtp *s);
+struct reply smtp_data_endless(struct smtp *s); /* the timer that data.c set is due */
 struct reply smtp_chunk_end(struct smtp *s, const struct fail *f);
 /* Reads n octets to throw them away, then says r; closes at once when there are too many. */
 struct reply smtp_chunk_discard(struct smtp *s, u64 n, struct reply r);

@@ -237,6 +237,22 @@ static void data_of_size(struct fake *x, size_t n, const char *expected)
 	assert_str(talk_end(t), STR_NONE);
 }
 
+/* Refused data that never ends: said once, and closed. */
+static void data_without_end(struct fake *x)
+{
+	struct talk *t = open_talk(x, SERVICE_SMTP);
+	const struct line first[] = { GREETED,
+				      { "MAIL FROM:<a@b.example>", "250 " },
+				      { "RCPT TO:<alice@example.test>", "250 " },
+				      { "DATA", "354 " } };
+
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		check_line(t, &first[i]);
+	for (int i = 0; i < 100000; i++)
+		talk_send(t, S("0123456789012345678901234567890123456789\r\n"));
+	assert_str(talk_end(t), S("552 5.3.4 message too large\r\n"));
+}
+
 /* THREATS S20, S22: what counts is what comes; our own fields do not. */
 static void test_size(void **state)
 {
@@ -245,8 +261,9 @@ static void test_size(void **state)
 	x->config->mail_size = 65536;
 	data_of_size(x, 65536, "250 ");
 	data_of_size(x, 65537, "552 5.3.4");
-	data_of_size(x, 3000000, "552 5.3.4");
+	data_of_size(x, 130000, "552 5.3.4");
 	assert_int_equal(x->committed, 1);
+	data_without_end(x);
 	x->config->mail_size = 4 << 20;
 	data_of_size(x, OFFICE_LARGE + 12345, "250 ");
 	assert_true(last_bytes(x).n > OFFICE_LARGE + 12345);
