@@ -25,12 +25,13 @@
 enum {
 	BUS_FRAME = 64 * 1024,
 	BUS_BODY_MAX = 32 * 1024 * 1024,
-	BUS_CALL_MS = 60 * 1000, /* budget of a call that is not BUS_PARK */
+	BUS_CALL_MS = 60 * 1000,      /* budget of a call that is not BUS_PARK */
 	BUS_ARENA = 64 * 1024 * 1024, /* budget of one call at the server */
-	BUS_UNDER_WAY = 2048, /* calls of one peer at once; beyond it we stop reading from it until some are answered */
+	BUS_UNDER_WAY =
+	    2048, /* calls of one peer at once; beyond it we stop reading from it until some are answered */
 	BUS_UNSENT = 16 * 1024 * 1024, /* bytes of answers kept for a peer that does not read */
-	BUS_UNSENT_FDS = 512,	       /* and descriptors */
-	BUS_CTL_PEERS = 64,	       /* connections of one listening socket at once */
+	BUS_UNSENT_FDS = 512,          /* and descriptors */
+	BUS_CTL_PEERS = 64,            /* connections of one listening socket at once */
 };
 
 enum bus_mode { BUS_READ, BUS_WRITE, BUS_PARK };
@@ -91,12 +92,12 @@ struct bus_call {
 	struct arena *arena; /* its lifetime; freed by bus_answer */
 	const struct bus_method *method;
 	struct bus_peer peer; /* a copy: the connection itself may be gone by now */
-	void *request;	      /* struct SERVER_NAME_request, decoded */
-	void *answer;	      /* struct SERVER_NAME_answer, zeroed, descriptors -1 is up to the server */
-	struct bus_call *next; /* for the server's own queues */
-	void *context;	       /* the same */
+	void *request;        /* struct SERVER_NAME_request, decoded */
+	void *answer; /* struct SERVER_NAME_answer, zeroed, descriptors -1 is up to the server */
+	struct bus_call *next;             /* for the server's own queues */
+	void *context;                     /* the same */
 	struct bus_connection *connection; /* internal */
-	u64 sequence;			   /* internal */
+	u64 sequence;                      /* internal */
 };
 
 /* `methods` is indexed by nothing; looked up by number. dispatch runs on the thread in bus_server_run and must

@@ -20,9 +20,9 @@
 #include "bus/call_end.h"
 
 /* login_NAME(arena, bus, &request, &answer): see bus.h. */
-#define CALL(server, name, number, callers, mode, ticket, request, answer)                         \
-	const struct fail *server##_##name(struct arena *a, struct bus *b,                         \
-					   const struct server##_##name##_request *q,              \
+#define CALL(server, name, number, callers, mode, ticket, request, answer)            \
+	const struct fail *server##_##name(struct arena *a, struct bus *b,            \
+					   const struct server##_##name##_request *q, \
 					   struct server##_##name##_answer *r);
 #include "bus/login.tbl"
 #undef CALL
@@ -33,7 +33,7 @@ extern const size_t login_methods_n;
 enum sasl_status { SASL_CONTINUE, SASL_DONE, SASL_FAILED };
 
 enum login_limit {
-	LOGIN_RESPONSE_MAX = 8192, /* bytes of one client response, decoded */
+	LOGIN_RESPONSE_MAX = 8192,             /* bytes of one client response, decoded */
 	LOGIN_TICKET_MS = 24 * 60 * 60 * 1000, /* a ticket's life */
 };
 

@@ -20,9 +20,9 @@
 #include "bus/call_end.h"
 
 /* office_NAME(arena, bus, &request, &answer): see bus.h. */
-#define CALL(server, name, number, callers, mode, ticket, request, answer)                         \
-	const struct fail *server##_##name(struct arena *a, struct bus *b,                         \
-					   const struct server##_##name##_request *q,              \
+#define CALL(server, name, number, callers, mode, ticket, request, answer)            \
+	const struct fail *server##_##name(struct arena *a, struct bus *b,            \
+					   const struct server##_##name##_request *q, \
 					   struct server##_##name##_answer *r);
 #include "bus/office.tbl"
 #undef CALL
@@ -32,7 +32,7 @@ extern const size_t office_methods_n;
 
 enum office_limit {
 	OFFICE_LARGE = 1 << 20, /* a message from here on is spooled in a file of the office's */
-	OFFICE_JOBS_MAX = 64,	/* of one next_job */
+	OFFICE_JOBS_MAX = 64,   /* of one next_job */
 	OFFICE_FETCH_BYTES = 1 << 20, /* of one message_fetch, about */
 	OFFICE_CHANGES_MAX = 65536,
 	OFFICE_MAILBOX_NAME = 1000, /* bytes */

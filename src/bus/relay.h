@@ -18,9 +18,9 @@
 #include "bus/call_end.h"
 
 /* relay_NAME(arena, bus, &request, &answer): see bus.h. */
-#define CALL(server, name, number, callers, mode, ticket, request, answer)                         \
-	const struct fail *server##_##name(struct arena *a, struct bus *b,                         \
-					   const struct server##_##name##_request *q,              \
+#define CALL(server, name, number, callers, mode, ticket, request, answer)            \
+	const struct fail *server##_##name(struct arena *a, struct bus *b,            \
+					   const struct server##_##name##_request *q, \
 					   struct server##_##name##_answer *r);
 #include "bus/relay.tbl"
 #undef CALL

@@ -20,9 +20,9 @@
 #include "bus/call_end.h"
 
 /* sign_NAME(arena, bus, &request, &answer): see bus.h. */
-#define CALL(server, name, number, callers, mode, ticket, request, answer)                         \
-	const struct fail *server##_##name(struct arena *a, struct bus *b,                         \
-					   const struct server##_##name##_request *q,              \
+#define CALL(server, name, number, callers, mode, ticket, request, answer)            \
+	const struct fail *server##_##name(struct arena *a, struct bus *b,            \
+					   const struct server##_##name##_request *q, \
 					   struct server##_##name##_answer *r);
 #include "bus/sign.tbl"
 #undef CALL
@@ -31,9 +31,9 @@ extern const struct bus_method sign_methods[];
 extern const size_t sign_methods_n;
 
 enum sign_scheme {
-	SIGN_ECDSA_SHA256,   /* 32 bytes */
-	SIGN_ECDSA_SHA384,   /* 48 bytes */
-	SIGN_ECDSA_SHA512,   /* 64 bytes */
+	SIGN_ECDSA_SHA256, /* 32 bytes */
+	SIGN_ECDSA_SHA384, /* 48 bytes */
+	SIGN_ECDSA_SHA512, /* 64 bytes */
 	SIGN_RSA_RAW_PADDED, /* a block the size of the modulus, padded by OpenSSL (PKCS#1 type 1 or PSS) at the edge and
 				checked by sign to be one of the two */
 };

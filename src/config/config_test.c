@@ -216,7 +216,8 @@ static void test_set(void **state)
 		{ "x=1", "x: there is no such setting" },
 		{ "server.x=1", "server.x: there is no such setting" },
 		{ "server.edges=0", "server.edges: expected a number from 1 to 64, not \"0\"" },
-		{ "server.log=loud", "server.log: expected debug, info, warn or error, not \"loud\"" },
+		{ "server.log=loud",
+		  "server.log: expected debug, info, warn or error, not \"loud\"" },
 	};
 	struct config *c = config_default(arena);
 

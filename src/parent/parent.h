@@ -10,7 +10,7 @@
 
 struct parent_options {
 	const struct config *config; /* checked */
-	str config_path; /* read again at SIGHUP; empty: there is none */
+	str config_path;             /* read again at SIGHUP; empty: there is none */
 	/* As root: role r runs as uid and gid uid_base + r (numbers that need no account); 0: as the users _postern_mx,
 	 * _postern_client, ... of the system. Not root: everybody stays who they are. */
 	u32 uid_base;

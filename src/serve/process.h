@@ -15,16 +15,7 @@
 #include "config/config.h"
 #include "serve/jail.h"
 
-enum role {
-	ROLE_MX,
-	ROLE_CLIENT,
-	ROLE_MDA,
-	ROLE_OFFICE,
-	ROLE_RELAY,
-	ROLE_SIGN,
-	ROLE_LOGIN,
-	ROLES
-};
+enum role { ROLE_MX, ROLE_CLIENT, ROLE_MDA, ROLE_OFFICE, ROLE_RELAY, ROLE_SIGN, ROLE_LOGIN, ROLES };
 
 /* A socket that parent bound for us. */
 struct process_listener {
@@ -34,8 +25,8 @@ struct process_listener {
 
 struct process {
 	enum role role;
-	u32 instance; /* of this role, from 0 */
-	struct arena *arena; /* lives as long as the process */
+	u32 instance;                /* of this role, from 0 */
+	struct arena *arena;         /* lives as long as the process */
 	const struct config *config; /* replaced on reload through `reload` */
 
 	/* Servers that this role calls; NULL when it calls none of that kind. Reconnected by the control thread. */
@@ -43,7 +34,7 @@ struct process {
 	int notices; /* edges of ROLE_CLIENT: the receiving end of the one-way pair from office; else -1 */
 	struct process_listener *listeners;
 	size_t listeners_n;
-	u8 ticket_secret[32]; /* office and login */
+	u8 ticket_secret[32];  /* office and login */
 	u8 tls_ticket_key[80]; /* edges; parent sends a new one every 12 hours through `reload` */
 	int address_table; /* memfd of per-address counts shared by all edges (serve/address_table.h); else -1 */
 	/* The role's own folder as seen from where we are: its full path in before_jail; in after_jail "" when it became the root, else
@@ -52,21 +43,25 @@ struct process {
 	int ctl; /* office, login, sign: listening seqpacket socket for ctl, else -1 */
 
 	/* Set before the control thread starts, by before_jail or early in after_jail. Any may be NULL. Run on the control thread. */
-	void (*peer)(struct process *p, u32 role, u32 instance, int fd, int notices); /* servers: a new client; takes both */
-	void (*reload)(struct process *p, const struct config *config); /* may keep config: lives as long as the process */
-	void (*stop)(struct process *p); /* make after_jail return soon: 5 s until SIGKILL */
+	void (*peer)(struct process *p, u32 role, u32 instance, int fd,
+		     int notices); /* servers: a new client; takes both */
+	void (*reload)(
+	    struct process *p,
+	    const struct config *config); /* may keep config: lives as long as the process */
+	void (*stop)(struct process *p);  /* make after_jail return soon: 5 s until SIGKILL */
 
 	_Atomic bool stopping;
-	void *state; /* the role's own */
+	void *state;                     /* the role's own */
 	struct process_control *control; /* internal */
 };
 
 /* One row per role: name, functions, jail. Defined in process_roles.c from process_roles.tbl. */
 struct process_role {
 	const char *name; /* "mx"; argv[1] is "@mx" */
-	u32 caller;	  /* CALLER_ bit it has as a client of others; 0 when it calls nobody */
-	unsigned allow;	  /* enum jail_allow */
-	const char *folder; /* beneath server.data, for JAIL_FILES; "" is server.data itself; NULL none */
+	u32 caller;       /* CALLER_ bit it has as a client of others; 0 when it calls nobody */
+	unsigned allow;   /* enum jail_allow */
+	const char
+	    *folder; /* beneath server.data, for JAIL_FILES; "" is server.data itself; NULL none */
 	const struct fail *(*before_jail)(struct process *p);
 	const struct fail *(*after_jail)(struct process *p);
 };
