@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "office/table.h"
 
-enum { MAILDROP_ARENA = 1 << 28 };
+enum { MAILDROP_MAGIC = 0x504F5033, MAILDROP_ARENA = 1 << 28 };
 
 struct holder {
 	struct table_node node;
@@ -14,6 +14,7 @@ struct holder {
 };
 
 struct maildrop {
+	u32 magic;
 	pthread_mutex_t lock; /* everything below */
 	struct arena *arena;
 	struct table holders;
@@ -22,13 +23,27 @@ struct maildrop {
 
 struct maildrop *maildrop_new(const struct env *e)
 {
-	struct arena *a = arena_new(MAILDROP_ARENA); /* lives as long as the process */
+	struct arena *a = arena_new(MAILDROP_ARENA);
 	struct maildrop *m = arena_new_of(a, struct maildrop);
 
+	m->magic = MAILDROP_MAGIC;
 	m->arena = a;
 	table_init(&m->holders, a, e);
 	CHECK(pthread_mutex_init(&m->lock, NULL) == 0);
 	return m;
+}
+
+void maildrop_free(struct maildrop **m)
+{
+	struct arena *a;
+
+	if (*m == NULL)
+		return;
+	CHECK_MAGIC(*m, MAILDROP_MAGIC);
+	pthread_mutex_destroy(&(*m)->lock);
+	a = (*m)->arena;
+	arena_free(&a);
+	*m = NULL;
 }
 
 static struct holder *holder_find(struct maildrop *m, u64 account)

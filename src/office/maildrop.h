@@ -7,6 +7,7 @@
 
 struct maildrop;
 struct maildrop *maildrop_new(const struct env *e);
+void maildrop_free(struct maildrop **m);
 /* BUSY when another session has it; taking it twice is no error. */
 const struct fail *maildrop_take(struct maildrop *m, u64 account, u64 peer, u64 session);
 void maildrop_give(struct maildrop *m, u64 account, u64 peer, u64 session);

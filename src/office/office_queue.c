@@ -216,7 +216,7 @@ const struct fail *office_serve_dsn_commit(struct bus_call *call,
 	struct body_draft *body = NULL;
 
 	(void)r;
-	if (q->size) {
+	if (q->size) { /* refused for good: still the peer's job, to be answered without a body */
 		body = arena_new_of(call->arena, struct body_draft);
 		TRY(store_body_check(call->arena, office_of(call)->store, q->body, q->size,
 				     q->skeleton, body));

@@ -1,6 +1,7 @@
 /* Each transition of the queue, once as it should go, once with a restart in between. */
 #include "office/queue/queue_test_support.h"
 
+#include "base/id.h"
 #include "office/queue/prefix.h"
 
 enum { MDA = 100, RELAY = 200 };
@@ -349,6 +350,60 @@ static void test_envelopes_that_cannot_be(void **state)
 	desk_free(&d);
 }
 
+static size_t trace(struct desk *d, str word, size_t *events)
+{
+	struct office_trace_answer r = { 0 };
+	struct tx t;
+
+	must(store_read_begin(d->w.store, d->w.arena, &t));
+	must(store_trace_find(&t, word, 10, &r));
+	store_read_end(&t);
+	*events = r.events_n;
+	return r.messages_n;
+}
+
+static const struct fail *expire_call(struct tx *t, void *context)
+{
+	return store_event_expire(t, context);
+}
+
+static const struct fail *attempt_event(struct tx *t, void *context)
+{
+	const struct event_record r = { .time = t->now,
+					.stage = S("mx"),
+					.code = S("refused"),
+					.arguments = S("{\"client\":\"192.0.2.7\"}") };
+
+	(void)context;
+	return store_event_add_record(t, &r);
+}
+
+static void test_trace_and_expiry(void **state)
+{
+	struct desk d;
+	size_t events;
+	bool more;
+	u64 id;
+
+	(void)state;
+	desk_new(&d);
+	id = mail_send(&d, "bob@example.test", 0);
+	must(world_write(&d.w, false, attempt_event, NULL));
+	assert_int_equal(trace(&d, S("BOB@example.test"), &events), 1);
+	assert_int_equal(events, 1);                           /* accepted */
+	assert_int_equal(trace(&d, S("message"), &events), 1); /* a word of the subject */
+	assert_int_equal(trace(&d, id_text(d.w.arena, id), &events), 1);
+	assert_int_equal(trace(&d, S("192.0.2.7"), &events), 0);
+	assert_int_equal(events, 1); /* an attempt that became no message */
+	assert_int_equal(trace(&d, S("nobody"), &events), 0);
+	d.w.clock += (u64)31 * 24 * 3600 * 1000;
+	must(world_write(&d.w, false, expire_call, &more));
+	assert_int_equal(trace(&d, S("bob@example.test"), &events), 0);
+	assert_int_equal(trace(&d, S("192.0.2.7"), &events), 0);
+	assert_int_equal(events, 0);
+	desk_free(&d);
+}
+
 static void test_prefix(void **state)
 {
 	struct arena *a = arena_new(1 << 16);
@@ -379,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_envelopes_that_cannot_be),
+		cmocka_unit_test(test_trace_and_expiry),
 		cmocka_unit_test(test_prefix),
 	};
 

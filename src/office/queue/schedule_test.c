@@ -1,0 +1,198 @@
+/* The pure parts: turns, limits, poison, back-off, and who is told what. */
+#include "base/unit.h"
+
+#include "office/queue/policy.h"
+#include "office/queue/schedule.h"
+
+static u64 clock_now;
+
+static u64 test_now(void *context)
+{
+	(void)context;
+	return clock_now;
+}
+
+static void test_random(void *context, void *out, size_t n)
+{
+	static u64 seed = 1;
+	u8 *p = out;
+
+	(void)context;
+	for (size_t i = 0; i < n; i++) {
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		p[i] = (u8)(seed >> 56);
+	}
+}
+
+static const struct env test_env = { .now = test_now,
+				     .monotonic = test_now,
+				     .random = test_random };
+
+static void add(struct schedule *s, u64 id, u64 due, enum job_kind kind, const char *site)
+{
+	schedule_add(s,
+		     &(struct schedule_job){
+			 .id = id, .message = id, .due = due, .kind = kind, .state = JOB_WAITING },
+		     str_cstr(site));
+	schedule_check(s);
+}
+
+/* THREATS Q06: a hundred messages for one site do not stand before the one for another. */
+static void test_sites_take_turns(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 3, 4);
+	struct schedule_job jobs[64];
+	size_t n;
+
+	(void)state;
+	clock_now = 1000;
+	for (u64 i = 1; i <= 100; i++)
+		add(s, i, 10, JOB_RELAY, "big.example");
+	add(s, 101, 20, JOB_RELAY, "small.example");
+	n = schedule_take(s, LANE_RELAY, 1, 2, jobs);
+	assert_int_equal(n, 2);
+	assert_int_equal(jobs[0].id, 1);
+	assert_int_equal(jobs[1].id, 101);
+	n = schedule_take(s, LANE_RELAY, 1, 64, jobs); /* 3 of the site, 4 in all */
+	assert_int_equal(n, 2);
+	assert_int_equal(schedule_take(s, LANE_RELAY, 2, 64, jobs), 0);
+	assert_true(schedule_settle(s, 101, 1));
+	assert_int_equal(schedule_take(s, LANE_RELAY, 2, 64, jobs), 0); /* the commit is to come */
+	schedule_finish(s, 101);
+	assert_int_equal(schedule_take(s, LANE_RELAY, 2, 64, jobs), 0); /* the site has its three */
+	assert_true(schedule_settle(s, 1, 1));
+	schedule_again(s, 1, 5000, 1);
+	assert_int_equal(schedule_take(s, LANE_RELAY, 2, 64, jobs), 1);
+	schedule_check(s);
+	schedule_free(&s);
+}
+
+static void test_time(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 10, 50);
+	struct schedule_job job;
+
+	(void)state;
+	clock_now = 1000;
+	assert_int_equal(schedule_next_due(s), UINT64_MAX);
+	add(s, 1, 3000, JOB_DELIVER, "a");
+	add(s, 2, 2000, JOB_DELIVER, "a");
+	assert_int_equal(schedule_next_due(s), 2000);
+	assert_int_equal(schedule_take(s, LANE_MDA, 1, 5, &job), 0);
+	clock_now = 2500;
+	assert_int_equal(schedule_take(s, LANE_MDA, 1, 1, &job), 1);
+	assert_int_equal(job.id, 2);
+	assert_true(schedule_holds(s, 2, 1, NULL));
+	assert_false(schedule_holds(s, 2, 2, NULL));
+	assert_false(schedule_settle(s, 2, 2));
+	schedule_free(&s);
+}
+
+/* THREATS Q05: whoever was there when the peer died is suspect; suspects go alone; only the one that kills alone is held. */
+static void test_poison(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 10, 50);
+	struct schedule_job jobs[64];
+	u64 held[64], peer = 1, healthy = 0;
+	size_t n, poisoned = 0;
+
+	(void)state;
+	clock_now = 1000;
+	for (u64 i = 1; i <= 20; i++)
+		add(s, i, 0, JOB_DELIVER, "a");
+	for (size_t round = 0; round < 200 && poisoned == 0; round++) {
+		bool kills = false;
+		clock_now += 10000;
+		n = schedule_take(s, LANE_MDA, peer, 64, jobs);
+		for (size_t i = 0; i < n; i++)
+			kills = kills || jobs[i].id == 7;
+		if (kills)
+			poisoned += schedule_peer_gone(s, peer++, held, 64);
+		for (size_t i = 0; i < n && !kills; i++) {
+			assert_true(schedule_settle(s, jobs[i].id, peer));
+			schedule_finish(s, jobs[i].id);
+			healthy++;
+		}
+		schedule_check(s);
+	}
+	assert_int_equal(poisoned, 1);
+	assert_int_equal(held[0], 7);
+	assert_int_equal(peer, 1 + SCHEDULE_DEATHS);
+	clock_now += 100000;
+	while ((n = schedule_take(s, LANE_MDA, peer, 1, jobs)) > 0) {
+		schedule_settle(s, jobs[0].id, peer);
+		schedule_finish(s, jobs[0].id);
+		healthy++;
+	}
+	assert_int_equal(healthy, 19);
+	schedule_free(&s);
+}
+
+static void test_report_table(void **state)
+{
+	enum {
+		N = DSN_NOTIFY_NEVER,
+		S_ = DSN_NOTIFY_SUCCESS,
+		F = DSN_NOTIFY_FAILURE,
+		D = DSN_NOTIFY_DELAY
+	};
+	static const struct policy p = { .delay_notice = 1000, .expire = 100000 };
+	static const struct {
+		enum policy_outcome outcome;
+		u32 notify;
+		enum policy_report report;
+	} rows[] = {
+		/* RFC 3461 5.2 */
+		{ POLICY_DELIVERED, 0, REPORT_NONE },   { POLICY_DELIVERED, S_, REPORT_SUCCESS },
+		{ POLICY_DELIVERED, F, REPORT_NONE },   { POLICY_DELIVERED, N, REPORT_NONE },
+		{ POLICY_RELAYED, S_, REPORT_SUCCESS }, { POLICY_RELAYED, 0, REPORT_NONE },
+		{ POLICY_PASSED, S_, REPORT_NONE },     { POLICY_PERM, 0, REPORT_FAILURE },
+		{ POLICY_PERM, F, REPORT_FAILURE },     { POLICY_PERM, S_, REPORT_NONE },
+		{ POLICY_PERM, D, REPORT_NONE },        { POLICY_PERM, N, REPORT_NONE },
+		{ POLICY_EXPIRED, 0, REPORT_FAILURE },  { POLICY_EXPIRED, N, REPORT_NONE },
+		{ POLICY_TEMP, 0, REPORT_DELAY },       { POLICY_TEMP, D, REPORT_DELAY },
+		{ POLICY_TEMP, F, REPORT_NONE },        { POLICY_TEMP, N, REPORT_NONE }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(
+		    policy_report(&p, rows[i].outcome, rows[i].notify, false, false, 0, 2000),
+		    rows[i].report);
+		assert_int_equal(
+		    policy_report(&p, rows[i].outcome, rows[i].notify, true, false, 0, 2000),
+		    REPORT_NONE); /* null sender */
+	}
+	assert_int_equal(policy_report(&p, POLICY_TEMP, 0, false, true, 0, 2000), REPORT_NONE);
+	assert_int_equal(policy_report(&p, POLICY_TEMP, 0, false, false, 0, 999), REPORT_NONE);
+}
+
+static void test_back_off(void **state)
+{
+	static const struct policy p = { .retry_first = 1000,
+					 .retry_most = 16000,
+					 .expire = 1000000 };
+
+	(void)state;
+	clock_now = 500000;
+	for (u32 attempts = 1; attempts < 80; attempts++) {
+		u64 plain = attempts > 5 ? 16000 : (u64)1000 << (attempts - 1);
+		u64 wait = policy_next_attempt(&p, &test_env, attempts, 500000) - clock_now;
+		assert_in_range(wait, plain * 3 / 4, plain * 5 / 4 + 1);
+	}
+	assert_int_equal(policy_next_attempt(&p, &test_env, 9, clock_now - 999000),
+			 clock_now + 1000);
+	assert_true(policy_expired(&p, 0, 1000000));
+	assert_false(policy_expired(&p, 0, 999999));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sites_take_turns),
+					    cmocka_unit_test(test_time),
+					    cmocka_unit_test(test_poison),
+					    cmocka_unit_test(test_report_table),
+					    cmocka_unit_test(test_back_off) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
