@@ -259,7 +259,8 @@ static void put_size(struct imap *i, const struct message *m)
 
 	if (m->item && size == UINT32_MAX)
 		size = m->item->prefix.n + m->item->size;
-	buf_printf(imap_out(i), "RFC822.SIZE %llu", (unsigned long long)size);
+	buf_add(imap_out(i), S("RFC822.SIZE "));
+	buf_add_u64(imap_out(i), size);
 }
 
 /* False when it goes on in windows. */
@@ -274,7 +275,8 @@ static bool put_attribute(struct imap *i, struct fetch *f, const struct message 
 		view_unmark(i->view, m->row);
 		break;
 	case IMAP_UID:
-		buf_printf(out, "UID %u", i->view->rows[m->row].uid);
+		buf_add(out, S("UID "));
+		buf_add_u64(out, i->view->rows[m->row].uid);
 		break;
 	case IMAP_MODSEQ:
 		put_modseq(i, m->row);
@@ -303,12 +305,20 @@ static bool put_attribute(struct imap *i, struct fetch *f, const struct message 
 
 static void put_start(struct imap *i, struct fetch *f, u32 row)
 {
-	buf_printf(imap_out(i), "* %u FETCH (", row + 1);
-	if (f->uid)
-		buf_printf(imap_out(i), "UID %u ", i->view->rows[row].uid);
+	struct buf *out = imap_out(i);
+
+	/* These are the lines that a large mailbox has many of: no printf. */
+	buf_add(out, S("* "));
+	buf_add_u64(out, row + 1);
+	buf_add(out, S(" FETCH ("));
+	if (f->uid) {
+		buf_add(out, S("UID "));
+		buf_add_u64(out, i->view->rows[row].uid);
+		buf_add_byte(out, ' ');
+	}
 	if (f->modseq) {
 		put_modseq(i, row);
-		buf_add_byte(imap_out(i), ' ');
+		buf_add_byte(out, ' ');
 	}
 }
 
