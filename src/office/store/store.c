@@ -51,7 +51,12 @@ static const struct fail *open_database(struct arena *a, struct store *s, const 
 {
 	str path = str_format(a, "%s/%s", s->options.folder, name);
 	const char *text = cstr(a, path);
+	int made = openat(s->folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
+	/* SQLite would make it readable for all; its WAL gets the mode of the file. */
+	if (made < 0)
+		return fail_errno(a, errno, "making the database");
+	fd_close(&made);
 	TRY(sql_open(a, text, SQL_WRITER, &s->db));
 	TRY(schema_bring_up(a, s->db));
 	for (size_t i = 0; i < ARRAY_LEN(s->readers); i++)

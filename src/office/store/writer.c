@@ -228,6 +228,17 @@ static void checkpoint(struct store *s, enum sql_checkpoint mode)
 		broke(s, NULL, f);
 }
 
+static void keep_wal_short(struct store *s)
+{
+	u32 pages = sql_wal_pages(s->db);
+
+	/* On a full disk the WAL's room is worth having back. */
+	if (pages > 4 * WRITER_WAL_PAGES || (s->writer.full && pages > 0))
+		checkpoint(s, SQL_CHECKPOINT_TRUNCATE);
+	else if (pages > WRITER_WAL_PAGES)
+		checkpoint(s, SQL_CHECKPOINT_PASSIVE);
+}
+
 /* Nothing to do for a while, or the end: notes that waited become durable, the WAL goes back to nothing. */
 void writer_settle(struct store *s)
 {
@@ -263,7 +274,6 @@ bool writer_run_once(struct store *s)
 {
 	struct writer *w = &s->writer;
 	struct write_job *jobs;
-	u32 pages;
 
 	CHECK(pthread_mutex_lock(&w->lock) == 0);
 	jobs = take(w);
@@ -272,10 +282,8 @@ bool writer_run_once(struct store *s)
 		return false;
 	run_batch(s, jobs);
 	tell_done(jobs);
-	pages = sql_wal_pages(s->db);
-	if (pages > WRITER_WAL_PAGES && !atomic_load(&s->broken))
-		checkpoint(s, pages > 4 * WRITER_WAL_PAGES ? SQL_CHECKPOINT_TRUNCATE
-							   : SQL_CHECKPOINT_PASSIVE);
+	if (!atomic_load(&s->broken))
+		keep_wal_short(s);
 	arena_reset(w->scratch);
 	return true;
 }
