@@ -108,7 +108,7 @@ struct enqueuing {
 	struct queue_changes *changes;
 	struct table domains;
 	struct queue_due due;
-	size_t jobs;
+	size_t jobs, expanded;
 };
 
 static void job_add(struct enqueuing *x, const struct queue_entry *e, str site)
@@ -187,7 +187,7 @@ static const struct fail *target_enqueue(struct enqueuing *x, const struct direc
 				 .notify = r->notify,
 				 .next_attempt = x->t->now };
 
-	if (!str_eq_nocase(target->address, r->address))
+	if (!str_eq_nocase(target->address, r->address) && x->expanded++ < QUEUE_EXPANDED_SHOWN)
 		TRY(expanded_event(x, r, target));
 	if (target->nobody)
 		return entry_nobody(x, &e);

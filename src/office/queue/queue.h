@@ -29,9 +29,10 @@
 #include "office/store/writer.h"
 
 enum queue_limit {
-	QUEUE_ENVID = 100, /* RFC 3461 5.4 */
-	QUEUE_ORCPT = 500, /* RFC 3461 5.4 */
-	QUEUE_TEXT = 500,  /* of a peer's reply, as we keep it */
+	QUEUE_ENVID = 100,         /* RFC 3461 5.4 */
+	QUEUE_ORCPT = 500,         /* RFC 3461 5.4 */
+	QUEUE_EXPANDED_SHOWN = 50, /* events of one message about what its aliases became */
+	QUEUE_TEXT = 500,          /* of a peer's reply, as we keep it */
 	QUEUE_GATHER_MS =
 	    3000, /* failures of one message within this go into one DSN (THREATS Q04) */
 	QUEUE_BUSY_MS = 1000, /* and up to as much again, when a site was busy or a commit failed */
