@@ -1,6 +1,6 @@
 /*
- * For tests and fuzzers of this folder: an office and a login in this process, over real buses, and a client that talks to one
- * session (serve_one on a thread of its own) by scripts of "> sent" and "< expected" lines, '*' standing for anything.
+ * For tests and fuzzers of this folder: an office and a login in this process, over real buses. A mailbox is an array;
+ * what the office promises (office.tbl) is kept in the simplest way.
  *
  * alice@example.test (password "alice") is the only account. The office runs on one thread, so the model needs no lock.
  */
@@ -24,7 +24,6 @@
 #include "config/config.h"
 #include "edge/edge.h"
 #include "edge/imap/imap.h"
-#include "serve/session_int.h"
 #include "text/skeleton.h"
 
 enum { FAKE_MAILBOXES = 64, FAKE_MESSAGES = 32768, FAKE_PREFIX = 34 };
@@ -62,7 +61,6 @@ struct fake {
 	atomic_uint fetches, changes;
 	atomic_bool forgetful; /* the change log reaches back to nothing */
 	atomic_bool full;
-	struct session *_Atomic session; /* the newest */
 };
 
 /* --- Model ------------------------------------------------------------------------------------------------------- */
@@ -618,116 +616,6 @@ static inline void fake_fill(struct fake *x, const char *mailbox, str bytes, u32
 	encoded = skeleton_encode(x->arena, k);
 	for (u32 i = 0; i < times; i++)
 		fake_add(x, m, bytes, encoded, 0, 0);
-}
-
-/* --- A client ---------------------------------------------------------------------------------------------------- */
-
-struct talk {
-	struct fake *fake;
-	int fd, other;
-	pthread_t thread;
-	struct buf in;
-};
-
-static struct fake *fake_current; /* of the sessions that turn: one test runs at a time */
-
-/* Remembers the session, so that a test can wake it as the office would. */
-static enum turn talk_turn(struct session *s, enum wake why)
-{
-	fake_current->session = s;
-	return imap_protocol.turn(s, why);
-}
-
-static void *talk_serve(void *context)
-{
-	struct talk *t = context;
-	struct protocol watched = imap_protocol;
-
-	watched.turn = talk_turn;
-	serve_one(&t->fake->process, &watched, SERVICE_IMAP, t->other);
-	return NULL;
-}
-
-static inline void talk_start(struct talk *t, struct fake *x)
-{
-	int pair[2];
-
-	fake_current = x;
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	*t = (struct talk){ .fake = x, .fd = pair[0], .other = pair[1] };
-	buf_init(&t->in, 64 << 20);
-	/* A reply that does not come is a failure, not a hang. */
-	CHECK(setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 5 },
-			 sizeof(struct timeval)) == 0);
-	CHECK(pthread_create(&t->thread, NULL, talk_serve, t) == 0);
-}
-
-static inline void talk_send(struct talk *t, str bytes)
-{
-	while (bytes.n > 0) {
-		ssize_t n = send(t->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
-		if (n <= 0)
-			return;
-		bytes = str_skip(bytes, (size_t)n);
-	}
-}
-
-static inline bool talk_read(struct talk *t)
-{
-	u8 *room = buf_room(&t->in, 65536);
-	ssize_t n = room ? recv(t->fd, room, 65536, 0) : 0;
-
-	if (n <= 0)
-		return false;
-	buf_added(&t->in, (size_t)n);
-	return true;
-}
-
-/* The next line without CRLF; false at the end of the session. Borrowed until the next call. */
-static inline bool talk_line(struct talk *t, struct arena *a, str *line)
-{
-	size_t end;
-
-	while ((end = str_find_str(buf_str(&t->in), S("\r\n"))) == SIZE_MAX)
-		if (!talk_read(t))
-			return false;
-	*line = str_copy(a, str_slice(buf_str(&t->in), 0, end));
-	buf_drop(&t->in, end + 2);
-	return true;
-}
-
-static inline void talk_end(struct talk *t)
-{
-	shutdown(t->fd, SHUT_WR);
-	while (talk_read(t))
-		buf_reset(&t->in);
-	pthread_join(t->thread, NULL);
-	close(t->fd);
-	buf_free(&t->in);
-}
-
-/* '*' stands for any bytes. Linear in practice: scripts are ours. */
-static inline bool talk_matches(str pattern, str s)
-{
-	size_t p = 0, i = 0, star = SIZE_MAX, mark = 0;
-
-	while (i < s.n) {
-		if (p < pattern.n && pattern.p[p] == '*') {
-			star = p++;
-			mark = i;
-		} else if (p < pattern.n && pattern.p[p] == s.p[i]) {
-			p++;
-			i++;
-		} else if (star != SIZE_MAX) {
-			p = star + 1;
-			i = ++mark;
-		} else {
-			return false;
-		}
-	}
-	while (p < pattern.n && pattern.p[p] == '*')
-		p++;
-	return p == pattern.n;
 }
 
 #endif

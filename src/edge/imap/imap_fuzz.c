@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "edge/imap/fake_test.h"
+#include "edge/imap/talk_test.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

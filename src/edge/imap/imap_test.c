@@ -1,6 +1,6 @@
 /* Whole sessions against a fake office: each command, its states and its errors. */
 #include "base/unit.h"
-#include "edge/imap/fake_test.h"
+#include "edge/imap/talk_test.h"
 
 /* Lines "> sent" (with CRLF), "- sent" (without), "< expected", separated by LF. */
 static void talk(struct talk *t, const char *script)
@@ -319,12 +319,69 @@ static void idling(void **state)
 	talk_start(&t, x);
 	talk(&t, LOGIN SELECTED_INBOX "> a idle\n< + idling\n");
 	fake_fill(x, "INBOX", str_cstr(mail), 1);
-	atomic_fetch_or(&x->session->wakes, WAKE_BIT_NOTICE);
 	talk(
 	    &t,
-	    "- DO\n< * 4 EXISTS\n< * 4 RECENT\n> NE\n< a OK *\n> a idle\n< + idling\n> x\n< a BAD *\n> a noop\n< a OK *\n");
+	    "> !notice\n< * 4 EXISTS\n< * 4 RECENT\n> DONE\n< a OK *\n> a idle\n< + idling\n> x\n< a BAD *\n> a noop\n< a OK *\n");
 	talk_end(&t);
 	fake_free(&x);
+}
+
+/* The mailbox goes while it is open: there is nothing left to speak of. */
+static void deleted(void **state)
+{
+	(void)state;
+	run("> a select Sent\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+	    "> a delete Sent\n< a OK *\n< * BYE *\n");
+}
+
+/* A literal that comes though it was refused is dropped, and what stands behind it is no command (RFC 7888 4). */
+static void refused_literals(void **state)
+{
+	struct fake *x = fake_new();
+	struct arena *a = arena_new(4 << 20);
+	struct buf *b = buf_new(a, 1 << 20);
+	struct talk t;
+
+	(void)state;
+	talk_start(&t, x);
+	talk(&t, LOGIN "> a list \"\" {70000}\n< a BAD [TOOBIG] *\n> a list \"\" {70000+}\n");
+	for (int k = 0; k < 7000; k++)
+		buf_add(b, S("b NOOP  \r\n"));
+	talk_send(&t, buf_str(b));
+	talk(&t, "> b LOGOUT {3+}\n- abc\n> c LOGOUT\n< a BAD [TOOBIG] *\n> d noop\n< d OK *\n"
+		 "> a list \"\" {1048577+}\n< a BAD [TOOBIG] *\n< * BYE *\n");
+	talk_end(&t);
+	fake_free(&x);
+	arena_free(&a);
+}
+
+/* A peer that reads nothing: what it asked for waits in the office, not here. */
+static void slow_reader(void **state)
+{
+	struct fake *x = fake_new();
+	struct arena *a = arena_new(256 << 20);
+	struct buf *b = buf_new(a, 8 << 20);
+	struct talk t;
+	unsigned fetches;
+
+	(void)state;
+	buf_add(b, S("Subject: large\r\n\r\n"));
+	while (b->n < (4u << 20))
+		buf_add(b, S("a line of a large message\r\n"));
+	fake_fill(x, "INBOX", buf_str(b), 200); /* 800 MiB, if they were all taken */
+	talk_start(&t, x);
+	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+		       "> a fetch 1:* body.peek[]\n");
+	usleep(300 * 1000);
+	fetches = x->fetches;
+	assert_in_range(fetches, 1, 4);
+	usleep(100 * 1000);
+	assert_int_equal(x->fetches, fetches);
+	close(t.fd);
+	pthread_join(t.thread, NULL);
+	buf_free(&t.in);
+	fake_free(&x);
+	arena_free(&a);
 }
 
 /* A large message goes out in windows, byte for byte; many envelopes cost little. */
@@ -391,12 +448,21 @@ static void many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(before_login), cmocka_unit_test(limits_before_login),
-		cmocka_unit_test(mailboxes),    cmocka_unit_test(selecting),
-		cmocka_unit_test(fetching),     cmocka_unit_test(storing),
-		cmocka_unit_test(expunging),    cmocka_unit_test(searching),
-		cmocka_unit_test(appending),    cmocka_unit_test(two_sessions),
-		cmocka_unit_test(idling),       cmocka_unit_test(large),
+		cmocka_unit_test(before_login),
+		cmocka_unit_test(limits_before_login),
+		cmocka_unit_test(mailboxes),
+		cmocka_unit_test(selecting),
+		cmocka_unit_test(fetching),
+		cmocka_unit_test(storing),
+		cmocka_unit_test(expunging),
+		cmocka_unit_test(searching),
+		cmocka_unit_test(appending),
+		cmocka_unit_test(two_sessions),
+		cmocka_unit_test(idling),
+		cmocka_unit_test(deleted),
+		cmocka_unit_test(refused_literals),
+		cmocka_unit_test(slow_reader),
+		cmocka_unit_test(large),
 		cmocka_unit_test(many),
 	};
 
