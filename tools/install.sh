@@ -4,7 +4,7 @@ set -eu
 build="build-essential meson ninja-build pkg-config libssl-dev libsqlite3-dev libunbound-dev libseccomp-dev libcrypt-dev
 	libidn2-dev libutf8proc-dev dns-root-data"
 demo="curl"
-test="clang clang-format libclang-rt-14-dev libcmocka-dev python3 curl swaks msmtp isync fetchmail mutt postfix nsd ldnsutils
+test="clang clang-format libclang-rt-14-dev libcmocka-dev python3 curl swaks msmtp isync fetchmail mutt postfix nsd ldnsutils libnet-ssleay-perl
 	strace openssl mandoc"
 bench="postfix dovecot-imapd dovecot-lmtpd linux-perf valgrind"
 case "$1" in

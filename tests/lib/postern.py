@@ -32,7 +32,10 @@ def free_base(ports=(24, 25, 110, 143, 465, 587, 993, 995)):
 class Instance:
     """with Instance(users={"alice@example.test": "alice"}, settings=["queue.retry_first=1s"]) as p: ..."""
 
-    def __init__(self, users=None, domains=None, settings=(), options=(), folder=None, plaintext=True, binary=None, start=True):
+    def __init__(self, users=None, domains=None, settings=(), options=(), folder=None, plaintext=True, binary=None, start=True,
+                 dns="127.0.0.1:9", prefix=()):
+        """dns: the only resolver it asks; by default one that does not answer, so that no test speaks to the world.
+        prefix: words before the command (setpriv, nice)."""
         self.base = free_base()
         self.users = users or {"alice@example.test": "alice", "bob@example.test": "bob"}
         self.domains = domains or ["example.test"]
@@ -41,6 +44,8 @@ class Instance:
         self.own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
         self.plaintext = plaintext
+        self.dns = dns
+        self.prefix = list(prefix)
         self.binary = binary or BINARY
         self.process = None
         self.log = []
@@ -52,7 +57,9 @@ class Instance:
                             "pop3": 110, "pop3s": 995}[service]
 
     def command(self):
-        words = [self.binary, "dev", f"--dir={self.folder}", f"--port-base={self.base}"]
+        words = [*self.prefix, self.binary, "dev", f"--dir={self.folder}", f"--port-base={self.base}"]
+        if self.dns:
+            words.append(f"--dns={self.dns}")
         words += [f"--domain={d}" for d in self.domains]
         words += [f"--user={a}:{p}" for a, p in self.users.items()]
         words += [f"--set={s}" for s in self.settings]
