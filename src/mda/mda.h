@@ -13,6 +13,7 @@ enum mda_limit {
 	MDA_BATCH = OFFICE_JOBS_MAX,  /* jobs of one pull */
 	MDA_ARENA = 64 * 1024 * 1024, /* of one batch */
 	MDA_PAUSE_MS = 200,           /* after the office could not be asked */
+	MDA_TRIES = 25,               /* of a report, while the office says "later" */
 	MDA_RETURN_BYTES =
 	    1024 * 1024, /* a longer message goes back as its header only, whatever RET says */
 };

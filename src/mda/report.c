@@ -4,7 +4,10 @@
  */
 #include "mda/mda.h"
 
+#include <unistd.h>
+
 #include "base/arena.h"
+#include "base/chars.h"
 #include "base/env.h"
 #include "base/fd.h"
 #include "base/id.h"
@@ -75,6 +78,13 @@ static enum dsn_action headline(const struct dsn_recipient *recipients, size_t n
 	return action;
 }
 
+/* What a peer said stays on its line. */
+static void add_line(struct buf *out, str text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		buf_add_byte(out, char_is(text.p[i], CHAR_CTL) ? ' ' : text.p[i]);
+}
+
 static str people_text(struct arena *a, const struct config *c, const struct job *job,
 		       enum dsn_action action)
 {
@@ -87,8 +97,10 @@ static str people_text(struct arena *a, const struct config *c, const struct job
 		buf_printf(out, "<%.*s>", STR_ARG(e->original.n ? e->original : e->address));
 		if (e->remote_mta.n)
 			buf_printf(out, "\n    %.*s said:", STR_ARG(e->remote_mta));
-		if (e->text.n)
-			buf_printf(out, "\n    %.*s", STR_ARG(e->text));
+		if (e->text.n) {
+			buf_add(out, S("\n    "));
+			add_line(out, e->text);
+		}
 		buf_add(out, S("\n"));
 	}
 	return buf_str(out);
@@ -177,18 +189,34 @@ static const struct fail *body_render(struct arena *a, struct bus *office, const
 	return body_make(a, bytes, q);
 }
 
-const struct fail *mda_report(struct arena *a, struct bus *office, const struct config *c,
-			      const struct job *job)
+static const struct fail *report_once(struct arena *a, struct bus *office, const struct config *c,
+				      const struct job *job)
 {
 	struct office_dsn_commit_request q = { .job = job->id, .body = -1 };
 	struct office_dsn_commit_answer r;
-	const struct fail *f = body_render(a, office, c, job, &q);
 
-	if (f && f->kind == FAIL_TEMP && f->what == FAIL_UNAVAILABLE)
-		return f;
-	if (f) {
-		LOG(WARN, "mda.no_report", LOG_ID("message", job->message), LOG_FAIL("why", f));
-		q = (struct office_dsn_commit_request){ .job = job->id, .body = -1 };
-	}
+	TRY(body_render(a, office, c, job, &q));
 	return office_dsn_commit(a, office, &q, &r);
+}
+
+static bool is_worth_another_try(const struct fail *f)
+{
+	return f->kind == FAIL_TEMP && f->what != FAIL_CORRUPT && f->what != FAIL_UNAVAILABLE;
+}
+
+const struct fail *mda_report(struct arena *a, struct bus *office, const struct config *c,
+			      const struct job *job)
+{
+	struct office_dsn_commit_request none = { .job = job->id, .body = -1 };
+	struct office_dsn_commit_answer r;
+	const struct fail *f = report_once(a, office, c, job);
+
+	for (int i = 1; i < MDA_TRIES && f && is_worth_another_try(f); i++) {
+		usleep(MDA_PAUSE_MS * 1000);
+		f = report_once(a, office, c, job);
+	}
+	if (f == NULL || f->what == FAIL_UNAVAILABLE || f->what == FAIL_DENIED)
+		return f; /* done, or no longer ours: the office has it */
+	LOG(WARN, "mda.no_report", LOG_ID("message", job->message), LOG_FAIL("why", f));
+	return office_dsn_commit(a, office, &none, &r);
 }

@@ -1,0 +1,91 @@
+/* What a report says, for each kind of news; the form is text/dsn_test.c's affair. */
+#include "base/unit.h"
+
+#include "mda/mda.h"
+
+static const str original = { (const u8 *)"Subject: secret plans\r\n\r\nthe body\r\n", 35 };
+
+static str render(struct arena *a, u8 kind, const char *code, const char *remote, u8 ret)
+{
+	struct config *c = config_default(a);
+	struct job_entry entry = { .entry = 1,
+				   .address = S("far@remote.example"),
+				   .original = S("alias@here.example"),
+				   .orcpt = S("rfc822;first@here.example"),
+				   .code = str_cstr(code),
+				   .text = S("no\r\nBcc: everybody@remote.example"),
+				   .remote_mta = str_cstr(remote) };
+	struct job job = { .id = 77,
+			   .kind = kind,
+			   .size = original.n,
+			   .sender = S("ann@here.example"),
+			   .envid = S("env-1"),
+			   .ret = ret,
+			   .entries = &entry,
+			   .entries_n = 1,
+			   .expires = 1700000000000 };
+	str out;
+
+	assert_ok(mda_report_render(a, c, &job, original, 1690000000000, &out));
+	return out;
+}
+
+static bool has(str message, str part)
+{
+	return str_find_str(message, part) != SIZE_MAX;
+}
+
+static void test_news(void **state)
+{
+	static const struct {
+		u8 kind;
+		const char *code, *remote, *action;
+	} rows[] = { { JOB_DSN_FAILURE, "5.1.1", "mx.remote.example", "Action: failed\r\n" },
+		     { JOB_DSN_FAILURE, "4.4.7", "", "Action: failed\r\n" },
+		     { JOB_DSN_FAILURE, "2.0.0", "mx.remote.example", "Action: relayed\r\n" },
+		     { JOB_DSN_FAILURE, "2.1.5", "", "Action: delivered\r\n" },
+		     { JOB_DSN_DELAY, "4.4.1", "", "Action: delayed\r\n" } };
+	struct arena *a = arena_new(64 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		str out = render(a, rows[i].kind, rows[i].code, rows[i].remote, DSN_RET_UNSAID);
+		assert_true(has(out, str_cstr(rows[i].action)));
+		assert_true(has(out, str_format(a, "Status: %s\r\n", rows[i].code)));
+		assert_true(has(out, S("first@here.example")));
+		assert_true(has(out, S("secret plans")));
+		assert_false(has(out, S("the body")));
+		assert_false(has(out, S("\nBcc:"))); /* a reply cannot make a field */
+	}
+	arena_free(&a);
+}
+
+static void test_full_only_when_asked(void **state)
+{
+	struct arena *a = arena_new(64 << 20);
+
+	(void)state;
+	assert_true(has(render(a, JOB_DSN_FAILURE, "5.1.1", "", DSN_RET_FULL), S("the body")));
+	assert_false(has(render(a, JOB_DSN_FAILURE, "5.1.1", "", DSN_RET_HDRS), S("the body")));
+	arena_free(&a);
+}
+
+static void test_decide(void **state)
+{
+	struct job job = { .id = 5 };
+
+	(void)state;
+	assert_int_equal(mda_decide(&job).special, SPECIAL_INBOX);
+	job.junk = true;
+	assert_int_equal(mda_decide(&job).special, SPECIAL_JUNK);
+	assert_int_equal(mda_decide(&job).job, 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_news),
+					    cmocka_unit_test(test_full_only_when_asked),
+					    cmocka_unit_test(test_decide) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
