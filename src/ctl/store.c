@@ -3,7 +3,7 @@
  * that nobody runs.
  */
 #include "ctl/ctl_int.h"
-#include "office/store/sql.h"
+#include "sql/sql.h"
 #include "office/store/store.h"
 
 static const char *store_folder(struct ctl *c)

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "keys/login/login_int.h"
-#include "office/store/sql.h"
+#include "sql/sql.h"
 
 static const struct {
 	str name;

@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "base/env.h"
 #include "base/log.h"
-#include "office/store/sql.h"
+#include "sql/sql.h"
 
 struct login_db {
 	struct sql *sql;

@@ -8,7 +8,7 @@
 
 #include "bus/ticket.h"
 #include "keys/login/login_int.h"
-#include "office/store/sql.h"
+#include "sql/sql.h"
 
 enum { EDGE_INSTANCE = 3, SESSION = 99 };
 

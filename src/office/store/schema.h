@@ -5,7 +5,7 @@
 #ifndef OFFICE_STORE_SCHEMA_H
 #define OFFICE_STORE_SCHEMA_H
 
-#include "office/store/sql.h"
+#include "sql/sql.h"
 
 enum { SCHEMA_FORMAT = 1 };
 

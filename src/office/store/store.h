@@ -18,7 +18,7 @@
 #include "base/env.h"
 #include "base/fail.h"
 #include "bus/office.h"
-#include "office/store/sql.h"
+#include "sql/sql.h"
 #include "text/skeleton.h"
 
 enum store_limit {

@@ -1,4 +1,4 @@
-#include "office/store/sql.h"
+#include "sql/sql.h"
 
 #include <sqlite3.h>
 

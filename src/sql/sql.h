@@ -18,8 +18,8 @@
  * Exactly one connection writes and checkpoints the file (SQL_WRITER); all others are SQL_READER. SQLite before
  * 3.51.3 can corrupt a WAL file with two that checkpoint (DEPENDENCIES 0.3).
  */
-#ifndef OFFICE_STORE_SQL_H
-#define OFFICE_STORE_SQL_H
+#ifndef SQL_SQL_H
+#define SQL_SQL_H
 
 #include "base/fail.h"
 #include "base/str.h"
