@@ -3,6 +3,7 @@
 #define BUS_RELAY_H
 
 #include "bus/bus.h"
+#include "text/dns.h" /* enum dns_status */
 
 #define MESSAGE_STRUCTS
 #include "base/message.h"
@@ -28,12 +29,5 @@
 extern const struct bus_method relay_methods[];
 extern const size_t relay_methods_n;
 
-enum dns_status {
-	DNS_OK,
-	DNS_NODATA,   /* the name exists, not with this type */
-	DNS_NXDOMAIN, /* no such name */
-	DNS_TEMPFAIL, /* SERVFAIL, timeout */
-	DNS_BOGUS,    /* DNSSEC says it was tampered with */
-};
 
 #endif

@@ -3,7 +3,7 @@
 #define RELAY_DNS_LOOKUP_H
 
 #include "base/env.h"
-#include "relay/dns/rdata.h"
+#include "text/dns_rdata.h"
 #include "relay/dns/resolver.h"
 
 enum lookup_limit {

@@ -10,7 +10,7 @@
 #include <openssl/ssl.h>
 
 #include "base/fail.h"
-#include "relay/dns/rdata.h"
+#include "text/dns_rdata.h"
 
 struct connection;
 

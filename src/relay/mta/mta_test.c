@@ -9,7 +9,7 @@
 
 #include "base/env.h"
 #include "bus/office.h"
-#include "relay/dns/rdata.h"
+#include "text/dns_rdata.h"
 #include "relay/dns/service.h"
 #include "relay/mta/mta.h"
 

@@ -1,7 +1,7 @@
 /* RDATA of every type we read, from a server we do not trust; the first byte says which. */
 #include "base/arena.h"
 #include "base/check.h"
-#include "relay/dns/rdata.h"
+#include "text/dns_rdata.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n);
 

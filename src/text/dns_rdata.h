@@ -3,8 +3,8 @@
  * a field is read (THREATS N06); a record that is not exactly what its type says is false, and its caller drops it.
  * Pure: no I/O, no clock.
  */
-#ifndef RELAY_DNS_RDATA_H
-#define RELAY_DNS_RDATA_H
+#ifndef TEXT_DNS_RDATA_H
+#define TEXT_DNS_RDATA_H
 
 #include "base/str.h"
 #include "text/address.h"

@@ -1,4 +1,4 @@
-#include "relay/dns/rdata.h"
+#include "text/dns_rdata.h"
 
 #include <string.h>
 

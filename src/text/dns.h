@@ -1,0 +1,35 @@
+/*
+ * DNS answers as everybody sees them, and where they come from: relay's resolver, the bus for those who may not connect, a table
+ * in tests. Records are RDATA in wire form without compression; text/dns_rdata.h reads them.
+ */
+#ifndef TEXT_DNS_H
+#define TEXT_DNS_H
+
+#include "base/arena.h"
+
+enum dns_status {
+	DNS_OK,
+	DNS_NODATA,   /* the name exists, not with this type */
+	DNS_NXDOMAIN, /* no such name */
+	DNS_TEMPFAIL, /* SERVFAIL, timeout, no resolver */
+	DNS_BOGUS,    /* DNSSEC says it was tampered with */
+};
+
+struct dns_answer {
+	enum dns_status status;
+	bool secure;        /* DNSSEC proved it */
+	str canonical;      /* the name that CNAMEs led to; empty when it is the one asked for */
+	const str *records; /* borrow the arena of the question */
+	size_t records_n;
+	u32 ttl; /* seconds */
+	str why_bogus;
+};
+
+/* A place to ask. query never fails: trouble is a status. name: text without trailing dot; type: enum dns_type. Blocks within the
+ * budget that whoever made it gave. */
+struct dns_source {
+	void *context;
+	void (*query)(void *context, struct arena *a, str name, u32 type, struct dns_answer *out);
+};
+
+#endif
