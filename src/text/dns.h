@@ -18,7 +18,7 @@ enum dns_status {
 struct dns_answer {
 	enum dns_status status;
 	bool secure;        /* DNSSEC proved it */
-	str canonical;      /* the name that CNAMEs led to; empty when it is the one asked for */
+	str canonical;      /* the name at the end of the CNAMEs; lower case, no trailing dot */
 	const str *records; /* borrow the arena of the question */
 	size_t records_n;
 	u32 ttl; /* seconds */

@@ -10,6 +10,7 @@
 
 #include "bus/relay.h"
 #include "config/config.h"
+#include "text/dns.h"
 
 struct resolver;
 
@@ -20,16 +21,6 @@ enum resolver_limit {
 	RESOLVER_NAME = 254,            /* characters of a name, its trailing dot included */
 	RESOLVER_BUDGET_MS = 20 * 1000, /* what a question gets that names no budget */
 	RESOLVER_SWEEP_MS = 100,        /* how late the end of a budget may be seen */
-};
-
-struct dns_answer {
-	enum dns_status status;
-	bool secure;        /* DNSSEC proved it, what is not there included */
-	str canonical;      /* the name at the end of the CNAMEs; lower case, no trailing dot */
-	const str *records; /* RDATA in wire form */
-	size_t records_n;
-	u32 ttl;
-	str why_bogus;
 };
 
 /* Before the jail: reads the anchors' files and the settings. A missing file is logged and left out, so that mail flows
