@@ -23,8 +23,8 @@ ALLOWED = {
 PROCESS = LOW + ["sql", "text", "verdict", "config", "bus", "serve"]
 for name in ("parent", "edge", "mda", "office", "relay", "keys"):
     ALLOWED[name] = PROCESS
-# The command line runs instances and works on stores that nobody runs.
-ALLOWED["ctl"] = PROCESS + ["parent", "office"]
+# The command line runs instances, works on stores that nobody runs, and asks DNS with the relay's resolver.
+ALLOWED["ctl"] = PROCESS + ["parent", "office", "relay"]
 ALLOWED["main.c"] = ["ctl", "serve"]
 
 BANNED = re.compile(
