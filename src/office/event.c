@@ -157,6 +157,20 @@ bool event_args_get(struct arena *a, str json, str wanted, str *out)
 	return false;
 }
 
+str event_args_with(struct arena *a, str json, const char *name, str value)
+{
+	struct event_args args = event_args_new(a);
+	str there;
+
+	if (json.n > EVENT_ARGUMENTS || !event_args_valid(json) ||
+	    event_args_get(a, json, str_cstr(name), &there))
+		return json;
+	if (json.n > 2) /* all but the closing brace; of "{}" nothing */
+		buf_add(args.out, str_slice(json, 0, json.n - 1));
+	event_args_str(&args, name, value);
+	return event_args_end(&args);
+}
+
 static str template_of(str code)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -35,6 +35,9 @@ void event_args_str(struct event_args *args, const char *name, str value);
 void event_args_u64(struct event_args *args, const char *name, u64 value);
 str event_args_end(struct event_args *args); /* lives as long as the arena */
 
+/* The same object with one member more; as it is when it has that member, has no room, or is no such object. Lives as long as the arena. */
+str event_args_with(struct arena *a, str json, const char *name, str value);
+
 /* One object whose members are texts and numbers, as event_args makes it and edges send it; nothing nested. */
 bool event_args_valid(str json);
 /* A member by name, unescaped; false when it is not there. */

@@ -46,6 +46,19 @@ static void test_arguments_have_bounds(void **state)
 	arena_free(&a);
 }
 
+static void test_one_more_member(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+
+	(void)state;
+	assert_str(event_args_with(a, S("{}"), "client", S("::1")), S("{\"client\":\"::1\"}"));
+	assert_str(event_args_with(a, S("{\"a\":1}"), "client", S("::1")),
+		   S("{\"a\":1,\"client\":\"::1\"}"));
+	assert_str(event_args_with(a, S("{\"client\":1}"), "client", S("x")), S("{\"client\":1}"));
+	assert_str(event_args_with(a, S("no object"), "client", S("x")), S("no object"));
+	arena_free(&a);
+}
+
 static void test_validity(void **state)
 {
 	static const char *const good[] = { "{}", "{\"a\":1}", "{\"a\":\"b\",\"c\":22}" };
@@ -121,8 +134,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_arguments), cmocka_unit_test(test_arguments_have_bounds),
-		cmocka_unit_test(test_validity),  cmocka_unit_test(test_sentence),
-		cmocka_unit_test(test_budget),    cmocka_unit_test(test_maildrop)
+		cmocka_unit_test(test_validity),  cmocka_unit_test(test_one_more_member),
+		cmocka_unit_test(test_sentence),  cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_maildrop)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,13 +114,17 @@ static const struct fail *events_run(struct tx *t, struct office_write *w)
 {
 	const struct event_batch *batch = w->context;
 	struct event_args args = event_args_new(t->arena);
+	str client = queue_client_text(t->arena, &batch->request->client);
 
-	for (size_t i = 0; i < batch->kept; i++)
-		TRY(store_event_add_record(t, &batch->request->events[i]));
+	for (size_t i = 0; i < batch->kept; i++) {
+		struct event_record e = batch->request->events[i];
+		e.arguments = event_args_with(t->arena, e.arguments, "client", client);
+		TRY(store_event_add_record(t, &e));
+	}
 	if (batch->dropped == 0)
 		return NULL;
 	event_args_u64(&args, "count", batch->dropped);
-	event_args_str(&args, "client", queue_client_text(t->arena, &batch->request->client));
+	event_args_str(&args, "client", client);
 	return store_event_add(t, 0, S("office"), EVENT_DROPPED_EVENTS, event_args_end(&args));
 }
 
