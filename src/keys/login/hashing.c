@@ -20,8 +20,10 @@ struct hashing {
 	const struct env *env;
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t filled;
+	bool stopping;
 	struct hashing_job *first, **last;
 	unsigned waiting;
+	pthread_t threads[HASHING_THREADS]; /* set once, before they run */
 	u8 key[MAC];
 	struct memory memory[HASHING_MEMORY]; /* by account modulo its size */
 };
@@ -38,38 +40,48 @@ struct hashing *hashing_new(struct arena *a, const struct env *e)
 	return h;
 }
 
+/* NULL: nothing is left, and it is time to go. */
 static struct hashing_job *next_job(struct hashing *h)
 {
 	struct hashing_job *job;
 
 	pthread_mutex_lock(&h->lock);
-	while (h->first == NULL)
+	while (h->first == NULL && !h->stopping)
 		pthread_cond_wait(&h->filled, &h->lock);
 	job = h->first;
-	h->first = job->next;
-	if (h->first == NULL)
-		h->last = &h->first;
-	h->waiting--;
+	if (job) {
+		h->first = job->next;
+		if (h->first == NULL)
+			h->last = &h->first;
+		h->waiting--;
+	}
 	pthread_mutex_unlock(&h->lock);
 	return job;
 }
 
 static void *work(void *context)
 {
-	for (;;) {
-		struct hashing_job *job = next_job(context);
+	struct hashing_job *job;
+
+	while ((job = next_job(context)) != NULL)
 		job->run(job);
-	}
 	return NULL;
 }
 
 void hashing_start(struct hashing *h)
 {
-	for (int i = 0; i < HASHING_THREADS; i++) {
-		pthread_t thread;
-		CHECK(pthread_create(&thread, NULL, work, h) == 0);
-		pthread_detach(thread);
-	}
+	for (int i = 0; i < HASHING_THREADS; i++)
+		CHECK(pthread_create(&h->threads[i], NULL, work, h) == 0);
+}
+
+void hashing_stop(struct hashing *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->stopping = true;
+	pthread_cond_broadcast(&h->filled);
+	pthread_mutex_unlock(&h->lock);
+	for (int i = 0; i < HASHING_THREADS; i++)
+		pthread_join(h->threads[i], NULL);
 }
 
 const struct fail *hashing_submit(struct hashing *h, struct hashing_job *job)

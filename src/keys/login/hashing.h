@@ -26,6 +26,7 @@ struct hashing_job {
 
 struct hashing *hashing_new(struct arena *a, const struct env *e);
 void hashing_start(struct hashing *h); /* after the jail */
+void hashing_stop(struct hashing *h);  /* what waits is still done; then the threads are gone */
 /* BUSY when too many wait. */
 const struct fail *hashing_submit(struct hashing *h, struct hashing_job *job);
 

@@ -222,5 +222,7 @@ const struct fail *login_after_jail(struct process *p)
 		bus_server_listen(l->server, p->ctl, CALLER_CTL);
 	process_ready(p);
 	bus_server_run(l->server);
-	return NULL; /* hashing threads may still work: the process ends under them, and SQLite is made for that */
+	hashing_stop(l->hashing);
+	login_db_close(&l->db);
+	return NULL;
 }

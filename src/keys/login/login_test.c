@@ -68,6 +68,7 @@ static int teardown(void **state)
 	bus_free(&x->ctl);
 	x->process.stop(&x->process);
 	pthread_join(x->thread, NULL);
+	hashing_stop(l->hashing);
 	bus_server_free(&l->server);
 	login_db_close(&l->db);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
