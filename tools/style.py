@@ -25,7 +25,7 @@ for name in ("parent", "edge", "mda", "office", "relay", "keys"):
     ALLOWED[name] = PROCESS
 # The command line runs instances, works on stores that nobody runs, and asks DNS with the relay's resolver.
 ALLOWED["ctl"] = PROCESS + ["parent", "office", "relay"]
-ALLOWED["main.c"] = ["ctl", "serve"]
+ALLOWED["main.c"] = LOW + ["ctl", "serve"]
 
 BANNED = re.compile(
     r"\b(strcpy|strcat|strncpy|strncat|sprintf|vsprintf|strtok|strtok_r|atoi|atol|atoll|sscanf|gets|alloca|"
@@ -58,7 +58,7 @@ def check_words(path, code, say):
     is_test = path.stem.endswith(("_test", "_fuzz"))
     for number, line in enumerate(code.split("\n"), 1):
         match = BANNED.search(line)
-        if match:
+        if match and not (is_test and match.group(1) == "execve"):  # the jail's test shows that it is refused
             say(path, number, f"{match.group(1)} is banned")
         if not in_base and not is_test and HEAP.search(line) and "release" not in line:
             say(path, number, "the heap is for src/base (arenas, buf); a library's pointer is freed by a named release function: "
@@ -86,7 +86,7 @@ def check_readmes(say):
 
 
 def check_format(files, say):
-    result = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, files)], capture_output=True, text=True, check=False)
+    result = subprocess.run(["clang-format", "--dry-run", "-Werror", *[str(f) for f in files if f.name != "stubs.h"]], capture_output=True, text=True, check=False)
     seen = set()
     for match in re.finditer(r"^(\S+?):(\d+):\d+: error", result.stderr, flags=re.M):
         if match.group(1) not in seen:

@@ -29,5 +29,4 @@
 extern const struct bus_method relay_methods[];
 extern const size_t relay_methods_n;
 
-
 #endif

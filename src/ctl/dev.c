@@ -88,7 +88,7 @@ static const struct fail *take_folder(struct dev *d)
 	if (resolved == NULL)
 		return fail_errno(c->arena, errno, "finding the folder");
 	d->folder = str_copy(c->arena, str_cstr(resolved));
-	free(resolved);
+	free(resolved); /* a library's */
 	return NULL;
 }
 

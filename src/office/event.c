@@ -20,22 +20,11 @@ str event_code_name(enum event_code code)
 
 struct event_args event_args_new(struct arena *a)
 {
-	return (struct event_args){ buf_new(a, EVENT_ARGUMENTS) };
-}
+	struct event_args args = { .out = buf_new(a, EVENT_ARGUMENTS) };
 
-static void add_escaped(struct buf *out, str s)
-{
-	bool utf8 = str_is_utf8(s);
-
-	for (size_t i = 0; i < s.n; i++) {
-		u8 byte = s.p[i];
-		if (byte == '"' || byte == '\\')
-			buf_printf(out, "\\%c", byte);
-		else if (char_is(byte, CHAR_CTL))
-			buf_printf(out, "\\u%04x", byte);
-		else
-			buf_add_byte(out, byte < 0x80 || utf8 ? byte : '?');
-	}
+	args.json = json_to(args.out);
+	json_object(&args.json);
+	return args;
 }
 
 /* At most EVENT_ARGUMENT bytes, not cut inside a character. */
@@ -53,29 +42,26 @@ static bool begin_member(struct event_args *args, const char *name, size_t value
 {
 	if (args->out->n + 6 * value_n + 64 > EVENT_ARGUMENTS)
 		return false;
-	buf_printf(args->out, "%s\"%s\":", args->out->n ? "," : "{", name);
+	json_key(&args->json, name);
 	return true;
 }
 
 void event_args_str(struct event_args *args, const char *name, str value)
 {
 	value = shorten(value);
-	if (!begin_member(args, name, value.n))
-		return;
-	buf_add_byte(args->out, '"');
-	add_escaped(args->out, value);
-	buf_add_byte(args->out, '"');
+	if (begin_member(args, name, value.n))
+		json_str(&args->json, value);
 }
 
 void event_args_u64(struct event_args *args, const char *name, u64 value)
 {
 	if (begin_member(args, name, 20))
-		buf_add_u64(args->out, value);
+		json_u64(&args->json, value);
 }
 
 str event_args_end(struct event_args *args)
 {
-	buf_add(args->out, args->out->n ? S("}") : S("{}"));
+	json_object_end(&args->json);
 	return buf_str(args->out);
 }
 
@@ -165,8 +151,10 @@ str event_args_with(struct arena *a, str json, const char *name, str value)
 	if (json.n > EVENT_ARGUMENTS || !event_args_valid(json) ||
 	    event_args_get(a, json, str_cstr(name), &there))
 		return json;
-	if (json.n > 2) /* all but the closing brace; of "{}" nothing */
-		buf_add(args.out, str_slice(json, 0, json.n - 1));
+	if (json.n > 2) { /* the members that are there, without the braces */
+		buf_add(args.out, str_slice(json, 1, json.n - 1));
+		args.json.comma = true;
+	}
 	event_args_str(&args, name, value);
 	return event_args_end(&args);
 }

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "text/json.h"
 
 enum event_code {
 #define EVENT(NAME, code, sentence) EVENT_##NAME,
@@ -29,6 +30,7 @@ str event_sentence(struct arena *a, str code, str arguments);
 /* A JSON object, member by member; bytes that are not UTF-8 and controls are escaped. */
 struct event_args {
 	struct buf *out;
+	struct json json; /* to out */
 };
 struct event_args event_args_new(struct arena *a);
 void event_args_str(struct event_args *args, const char *name, str value);

@@ -43,7 +43,7 @@ enum wake {
 	WAKE_NOTICE,   /* session_wake() was called */
 	WAKE_TIMER,    /* the timer of session_timer() is due */
 	WAKE_RESUME,   /* the pause of session_pause() is over */
-	WAKE_IDLE,     /* the deadline of session_deadline() is over: say goodbye, return TURN_CLOSE */
+	WAKE_IDLE, /* the deadline of session_deadline() is over: say goodbye, return TURN_CLOSE */
 	WAKE_SHUTDOWN, /* the server stops: say goodbye, return TURN_CLOSE */
 	WAKE_GONE,     /* the peer closed, reset, or broke TLS: nothing can be said any more */
 };
@@ -52,11 +52,11 @@ enum turn {
 	TURN_MORE,  /* wait for the next unit (or run it at once when it is there) */
 	TURN_CLOSE, /* flush, then close politely (close_notify, FIN) */
 	TURN_ABORT, /* close at once */
-	TURN_TLS,   /* flush in clear, drop all unread clear input (RFC 3207 4.2: if there is any, close), handshake, then WAKE_TLS */
+	TURN_TLS, /* flush in clear, drop all unread clear input (RFC 3207 4.2: if there is any, close), handshake, then WAKE_TLS */
 };
 
 enum bad_line {
-	BAD_LINE_LONG,	  /* over the limit; its rest is being discarded, within a budget, then the session closes */
+	BAD_LINE_LONG, /* over the limit; its rest is being discarded, within a budget, then the session closes */
 	BAD_LINE_BARE_CR, /* CR without LF, or LF without CR: refused everywhere */
 	BAD_LINE_NUL,
 };
@@ -84,9 +84,10 @@ struct protocol {
 
 void *session_state(struct session *s);
 struct arena *session_turn_arena(struct session *s); /* reset after each turn */
-struct arena *session_arena(struct session *s);	     /* lives as long as the session */
+struct arena *session_arena(struct session *s);      /* lives as long as the session */
 struct process *session_process(struct session *s);
-u64 session_id(const struct session *s); /* unique in this process; the `watch` and ticket session */
+u64 session_id(
+    const struct session *s); /* unique in this process; the `watch` and ticket session */
 enum service session_service(const struct session *s);
 /* address (4 or 16 bytes, IPv4-mapped as 4), port, tls filled in; helo is the protocol's to add. */
 struct client_info session_client(struct session *s);
@@ -102,31 +103,40 @@ const struct fail *session_stretch_fail(const struct session *s);
 /* What to read next; without a call, lines. Kept across turns until its end. sink must live in the session arena or state. */
 void session_line_max(struct session *s, size_t max);
 void session_read_counted(struct session *s, u64 n, struct sink *k); /* then lines again */
-void session_read_dotted(struct session *s, struct sink *k);	      /* to CRLF.CRLF; bare CR or LF: WAKE_BAD_LINE */
+void session_read_dotted(struct session *s,
+			 struct sink *k); /* to CRLF.CRLF; bare CR or LF: WAKE_BAD_LINE */
 /* True when bytes that we have not looked at yet are waiting (unauthorised pipelining, THREATS S12). */
 bool session_has_input(const struct session *s);
 
 /* Output: sent after the turn, in order. */
-struct buf *session_out(struct session *s);	   /* append only; never holds more than the turn wrote */
-void session_out_fd(struct session *s, int fd, u64 at, u64 n); /* takes fd; sent with what stands in out before and after it */
+struct buf *session_out(struct session *s); /* append only; never holds more than the turn wrote */
+void session_out_fd(struct session *s, int fd, u64 at,
+		    u64 n); /* takes fd; sent with what stands in out before and after it */
 /* Bytes not yet taken by the peer. A protocol with much to say stops over SESSION_HIGH_WATER, calls session_continue and returns:
  * its turn gets WAKE_RESUME once they are written. */
 size_t session_unsent(const struct session *s);
 void session_continue(struct session *s);
 
 /* Time. All in milliseconds from now; 0 takes it away. */
-void session_deadline(struct session *s, u64 ms); /* of input; starts anew with each turn but NOTICE and TIMER, until changed */
+void session_deadline(
+    struct session *s,
+    u64 ms); /* of input; starts anew with each turn but NOTICE and TIMER, until changed */
 void session_timer(struct session *s, u64 ms);
-void session_pause(struct session *s, u64 ms); /* no unit is handed out till then (a penalty); then WAKE_RESUME */
+void session_pause(struct session *s,
+		   u64 ms); /* no unit is handed out till then (a penalty); then WAKE_RESUME */
 /* Services for people (ROLE_CLIENT): the cap of SESSION_BEFORE_LOGIN is over. */
 void session_logged_in(struct session *s);
 
 enum session_limit {
 	SESSION_HIGH_WATER = 256 * 1024,
-	SESSION_PROGRESS_MS = 2 * 60 * 1000, /* a peer that takes no output for so long is dropped */
-	SESSION_HANDSHAKE_MS = 30 * 1000,
-	SESSION_DISCARD = 1 << 20, /* bytes of an over-long line that are read and dropped before closing */
-	SESSION_BEFORE_LOGIN = 64 * 1024, /* bytes taken from a person's program that has not logged in; then it is closed */
+	SESSION_PROGRESS_MS =
+	    2 * 60 * 1000,                /* a peer that takes no output for so long is dropped */
+	SESSION_HANDSHAKE_MS = 10 * 1000, /* THREATS T07 */
+	SESSION_DISCARD =
+	    1 << 20, /* bytes of an over-long line that are read and dropped before closing */
+	SESSION_BEFORE_LOGIN =
+	    64 *
+	    1024, /* bytes taken from a person's program that has not logged in; then it is closed */
 };
 
 /* --- For processes ------------------------------------------------------------------------------------------ */
@@ -137,7 +147,8 @@ struct session_refusal {
 };
 
 /* tls: NULL when no service of this process speaks TLS. protocols: by enum service, NULL where unused. */
-struct server *server_new(struct process *p, const struct protocol *const protocols[SERVICES], struct tls_server *tls);
+struct server *server_new(struct process *p, const struct protocol *const protocols[SERVICES],
+			  struct tls_server *tls);
 /* Accepts and serves until server_stop; sessions then get WAKE_SHUTDOWN and up to 3 s. */
 void server_run(struct server *v);
 void server_stop(struct server *v); /* any thread */

@@ -52,12 +52,12 @@ const struct fail *verifier_prepare(struct arena *a, str password, str *out)
 				    UTF8PROC_IGNORE,
 				map_space, NULL);
 	if (n <= 0 || n > VERIFIER_PASSWORD_MAX * 4) {
-		free(mapped);
+		free(mapped); /* a library's */
 		return &bad;
 	}
 	*out = copy_secret(a, str_from(mapped, (size_t)n));
 	OPENSSL_cleanse(mapped, (size_t)n);
-	free(mapped);
+	free(mapped); /* a library's */
 	return NULL;
 }
 
