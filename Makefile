@@ -2,7 +2,7 @@
 BUILD := build
 FUZZ_SECONDS ?= 60
 
-.PHONY: all demo test check unit talk chain crash soak fuzz bench format style sanitize clean install
+.PHONY: all demo test check unit talk chain crash soak fuzz bench format style sanitize docs clean install
 
 all:
 	@tools/install.sh build
@@ -37,6 +37,11 @@ bench:
 
 format:
 	@find src -name '*.[ch]' ! -name 'message.h' ! -name 'message_end.h' | xargs clang-format -i
+
+# docs/rfc from the references in the code; the manual pages and the sample configuration from the tables.
+docs: all
+	@tools/rfc.py
+	@POSTERN=$(BUILD)/postern tools/manual.sh
 
 clean:
 	@rm -rf build build-*
