@@ -1,0 +1,296 @@
+"""The command line: every command for people and as JSON, its exit codes and errors; the options of `postern dev`; a crash of each
+process; verify and salvage."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from client import Wire, deliver, fetch_all, mailbox, message, submit, wait_message
+from postern import BINARY, Instance, free_base, wait_for
+
+ALICE, BOB = "alice@example.test", "bob@example.test"
+ROLES = ("mx", "client", "mda", "office", "relay", "login", "sign")
+
+
+def postern(*words, stdin=None, env=None):
+    return subprocess.run([BINARY, *words], capture_output=True, text=True, input=stdin, timeout=60, check=False, env=env)
+
+
+class CommandTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.p = cls.enterClassContext(Instance(settings=["queue.retry_first=1h"]))
+
+    def ok(self, *words, stdin=None):
+        return self.p.ctl(*words, stdin=stdin).stdout
+
+    def json(self, *words, stdin=None):
+        return json.loads(self.ok(*words, "--json", stdin=stdin))
+
+    def fails(self, status, *words, stdin=None):
+        """With this exit status, nothing on stdout, and the error in its form; the same as JSON."""
+        got = self.p.ctl(*words, check=False, stdin=stdin)
+        self.assertEqual((got.returncode, got.stdout), (status, ""), got.stderr)
+        self.assertRegex(got.stderr, r"\Apostern: error E\d{4}: .+\n(  seen: .+\n)?(  do:   .+\n)?\Z")
+        error = json.loads(self.p.ctl(*words, "--json", check=False, stdin=stdin).stderr)
+        self.assertEqual(set(error), {"error", "what", "seen", "do"})
+        self.assertRegex(error["error"], r"^E\d{4}$")
+
+    def test_domain(self):
+        self.ok("domain", "add", "second.test")
+        self.assertIn({"domain": "second.test", "accounts": 0, "aliases": 0}, self.json("domain", "list"))
+        self.assertIn("second.test", self.ok("domain", "list"))
+        self.assertEqual(self.json("domain", "show", "example.test")["accounts"], sorted([ALICE, BOB]))
+        self.assertIn(ALICE, self.ok("domain", "show", "EXAMPLE.TEST"))
+        self.fails(7, "domain", "add", "second.test")
+        self.fails(2, "domain", "add", "no domain!")
+        self.fails(4, "domain", "show", "third.test")
+        self.fails(4, "domain", "remove", "third.test", "--yes")
+        self.fails(7, "domain", "remove", "example.test", "--yes")
+        self.ok("domain", "remove", "second.test", "--yes")
+        self.assertNotIn("second.test", self.ok("domain", "list"))
+
+    def test_user(self):
+        carol = "carol@example.test"
+        self.ok("user", "add", carol, "--quota", "2M", stdin="secret one\n")
+        self.p.users[carol] = "secret one"
+        with mailbox(self.p, carol) as held:
+            row = self.json("user", "show", carol)
+            self.assertEqual((row["address"], row["state"], row["quota"]), (carol, "active", 2 << 20))
+            self.assertIn(carol, [u["address"] for u in self.json("user", "list", "example.test")])
+            self.assertIn("2.0M", self.ok("user", "list"))
+            self.ok("user", "quota", carol, "0")
+            self.assertEqual(self.json("user", "show", carol)["quota"], 0)
+            self.ok("user", "passwd", carol, stdin="secret two\n")
+            self.assertRaises(Exception, held.select, "Sent")
+        self.assertRaises(Exception, mailbox(self.p, carol).__enter__)
+        self.p.users[carol] = "secret two"
+        with mailbox(self.p, carol):
+            pass
+        self.ok("user", "suspend", carol)
+        self.assertEqual(self.json("user", "show", carol)["state"], "suspended")
+        self.assertRaises(Exception, mailbox(self.p, carol).__enter__)
+        self.assertEqual(deliver(self.p.port("smtp"), message("suspended"), recipients=[carol])[0] // 100, 4)
+        self.ok("user", "resume", carol)
+        self.assertEqual(deliver(self.p.port("smtp"), message("resumed"), recipients=[carol])[0], 250)
+        wait_message(self.p, "resumed", carol)
+        self.fails(7, "user", "add", carol, stdin="x\n")
+        self.fails(4, "user", "show", "nobody@example.test")
+        self.fails(4, "user", "passwd", "nobody@example.test", stdin="x\n")
+        self.fails(4, "user", "add", "someone@elsewhere.test", stdin="x\n")
+        self.fails(2, "user", "quota", carol, "many")
+        self.ok("user", "remove", carol, "--yes")
+        self.assertEqual(deliver(self.p.port("smtp"), message("gone"), recipients=[carol])[0], 550)
+
+    def test_alias(self):
+        self.ok("alias", "add", "team@example.test", ALICE, BOB)
+        self.assertEqual(self.json("alias", "show", "team@example.test")["targets"], [ALICE, BOB])
+        self.assertIn("team@example.test", self.ok("alias", "list"))
+        self.assertIn("team@example.test", [a["address"] for a in self.json("alias", "list", "example.test")])
+        self.assertEqual(deliver(self.p.port("smtp"), message("to the team"), recipients=["Team+x@Example.Test"])[0], 250)
+        for user in (ALICE, BOB):
+            wait_message(self.p, "to the team", user)
+        self.fails(7, "alias", "add", "team@example.test", ALICE)
+        self.fails(4, "alias", "show", "crew@example.test")
+        self.fails(4, "alias", "remove", "crew@example.test")
+        self.ok("alias", "remove", "team@example.test")
+        self.assertEqual(deliver(self.p.port("smtp"), message("no team"), recipients=["team@example.test"])[0], 550)
+
+    def test_queue_and_trace(self):
+        submit(self.p, message("stays in the queue", sender=ALICE), ["x@nowhere.test"])
+        def waits():
+            rows = [e for e in self.json("queue", "list") if e["recipient"] == "x@nowhere.test"]
+            return rows and rows[0]["state"] == "waiting" and rows[0]["attempts"] and rows[0]
+        row = wait_for(waits, 60)
+        number = row["id"]
+        self.assertRegex(number, r"^[0-9a-z]{13}$")
+        self.assertEqual((row["sender"], row["attempts"]), (ALICE, 1))
+        self.assertIn("x@nowhere.test", self.ok("queue", "show", number))
+        self.assertEqual(self.json("queue", "hold", number), {"count": 1})
+        self.assertEqual(self.json("queue", "show", number)[0]["state"], "held")
+        self.ok("queue", "release", number)
+        self.ok("queue", "retry", number)
+        for word in (number, "x@nowhere.test", ALICE, "stays-in-the-queue@test.invalid", "queue", "127.0.0.1"):
+            self.assertIn("stays in the queue", self.ok("trace", word), word)
+        events = [e["event"] for e in self.json("trace", number)]
+        for code in ("accepted", "deferred", "held", "released", "retried"):
+            self.assertIn(code, events)
+        self.ok("queue", "drop", number, "--yes")
+        self.assertEqual([e for e in self.json("queue", "list") if e["id"] == number], [])
+        self.fails(4, "queue", "show", number) if self.ok("queue", "show", number) == "" else None
+        self.fails(4, "queue", "retry", number)
+        self.fails(2, "queue", "hold", "nonsense")
+        self.fails(4, "trace", "never-seen-word")
+        self.assertEqual(fetch_all(self.p), [m for m in fetch_all(self.p) if b"multipart/report" not in m])
+
+    def test_status_verify_config_version_help(self):
+        self.assertTrue(self.ok("status"))
+        self.assertIsInstance(self.json("status"), dict)
+        self.assertEqual(self.json("verify")["problem_count"], 0)
+        self.assertRegex(self.ok("version"), r"\d+\.\d+\.\d+")
+        self.assertIn("Example", self.ok("help", "user", "add").replace("example", "Example"))
+        self.assertIn("postern dev", self.ok("help"))
+        sample = postern("config", "sample").stdout
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "postern.conf"
+            path.write_text(sample)
+            self.assertEqual(postern("config", "check", f"--config={path}").returncode, 0)
+            self.assertIn("[queue]", postern("config", "show", "--all", f"--config={path}").stdout)
+
+    def test_usage(self):
+        for words in (["frobnicate"], ["user"], ["user", "ad", "x@example.test"], ["user", "add"], ["queue", "list", "--nonsense"],
+                      ["domain", "add", "a.test", "b.test"]):
+            got = self.p.ctl(*words, check=False)
+            self.assertEqual((got.returncode, got.stdout), (2, ""), words)
+            self.assertTrue(got.stderr.startswith("postern: error E"), got.stderr)
+        self.assertIn("user add", self.p.ctl("user", "ad", "x@example.test", check=False).stderr)
+
+    def test_nobody_home(self):
+        with tempfile.TemporaryDirectory() as folder:
+            conf = pathlib.Path(folder) / "postern.conf"
+            conf.write_text(f'[server]\ndata = "{folder}"\n')
+            got = postern("queue", "list", f"--config={conf}")
+            self.assertEqual(got.returncode, 6, got.stderr)
+            self.assertIn("E1006", got.stderr)
+            self.assertEqual(postern("queue", "list", f"--config={folder}/missing").returncode != 0, True)
+
+    def test_config_errors_say_where(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "bad.conf"
+            for text, line, word in (("[queue]\nexpire = 5d\n\nexpira = 4d\n", 4, "expira"), ('[server]\nhostname = "x"\nedges = "many"\n', 3, "number"),
+                                     ("[nonsense]\n", 1, "nonsense"), ("[queue]\nper_site = 0\n", 2, "1"), ("[login]\nplaintext = maybe\n", 2, "yes")):
+                path.write_text(text)
+                got = postern("config", "check", f"--config={path}")
+                self.assertNotEqual(got.returncode, 0)
+                self.assertIn(f"bad.conf:{line}", got.stderr)
+                self.assertIn(word, got.stderr)
+
+
+class DevTest(unittest.TestCase):
+    def test_a_later_start_finds_all_mail(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            with Instance(folder=f"{folder}/data") as p:
+                for i in range(5):
+                    deliver(p.port("smtp"), message(f"kept {i}"))
+                wait_for(lambda: len(fetch_all(p)) == 5)
+                with mailbox(p) as client:
+                    client.store("2", "+FLAGS", r"(\Flagged)")
+                    before = client.fetch("1:*", "(UID FLAGS)")[1]
+                began = time.monotonic()
+                self.assertEqual(p.stop(), 0)
+                self.assertLess(time.monotonic() - began, 5)
+                self.assertIsNone(re.search("level=error", p.log_text()), p.log_text())
+                p.start()
+                with mailbox(p) as client:
+                    self.assertEqual(client.fetch("1:*", "(UID FLAGS)")[1], before)
+
+    def test_sigterm_with_open_sessions(self):
+        with Instance() as p, Wire(p.port("imap")) as w, Wire(p.port("smtp")) as s:
+            w.line()
+            w.imap(f"LOGIN {ALICE} alice")
+            w.imap("SELECT INBOX")
+            w.send("a IDLE")
+            s.expect(220)
+            began = time.monotonic()
+            self.assertEqual(p.stop(), 0)
+            self.assertLess(time.monotonic() - began, 5)
+            self.assertEqual(s.reply()[0], 421)
+            self.assertIn(b"BYE", w.socket.recv(4096))
+
+    def test_throwaway_folder_is_removed(self):
+        base = free_base()
+        process = subprocess.Popen([BINARY, "dev", f"--port-base={base}", "--dns=127.0.0.1:9", "--domain=one.test", "--domain=two.test",
+                                    "--user=ann@two.test:x"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(process.kill)
+        lines = []
+        while (line := process.stdout.readline().rstrip("\n")) != "ready":
+            self.assertTrue(line)
+            lines.append(line)
+        folder = lines[0].split()[1]
+        self.assertTrue(os.path.isdir(folder))
+        for port in (25, 24, 465, 587, 143, 993, 110, 995):
+            self.assertTrue(any(f":{base + port} " in x and "[::1]" in x for x in lines), port)
+        self.assertEqual(deliver(base + 25, message("x"), recipients=["ann@two.test"])[0], 250)
+        self.assertEqual(deliver(base + 25, message("x"), recipients=["ann@one.test"], host="::1")[0], 550)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(5), 0)
+        self.assertFalse(os.path.exists(folder))
+        process.stdout.close()
+
+    def test_as_an_ordinary_user(self):
+        if os.geteuid() != 0:
+            self.fail("needs root, to become somebody else")
+        with tempfile.TemporaryDirectory() as folder:
+            os.chown(folder, 65534, 65534)
+            os.chmod(folder, 0o755)
+            binary = shutil.copy(BINARY, folder)
+            with Instance(folder=f"{folder}/data", binary=binary, prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]) as p:
+                self.assertEqual(deliver(p.port("smtp"), message("unprivileged"))[0], 250)
+                wait_message(p, "unprivileged")
+                self.assertEqual(len(p.pids()), len(ROLES))
+                for pid in p.pids():
+                    self.assertEqual(os.stat(f"/proc/{pid}").st_uid in (0, 65534), True)
+
+    def test_options_that_make_no_sense(self):
+        for words in (["--port-base=70000"], ["--user=nobody"], ["--set=queue.nonsense=1"], ["--set=queue.expire=soon"], ["--dns=x:y:z"]):
+            got = postern("dev", *words)
+            self.assertEqual((got.returncode, got.stdout), (2, ""), (words, got.stderr))
+
+
+class CrashTest(unittest.TestCase):
+    def test_each_process_comes_back(self):
+        with Instance(settings=["queue.retry_first=300ms"]) as p:
+            for i, role in enumerate(ROLES):
+                with self.subTest(role):
+                    [victim] = p.pids(role)
+                    others = {r: p.pids(r) for r in ROLES if r != role}
+                    os.kill(victim, signal.SIGKILL)
+                    wait_for(lambda: [x for x in p.pids(role) if x != victim])
+                    self.assertEqual({r: p.pids(r) for r in ROLES if r != role}, others)
+                    def works():
+                        try:
+                            return deliver(p.port("smtp"), message(f"after {role}."))[0] == 250
+                        except (OSError, AssertionError):
+                            return False
+                    wait_for(works)
+                    def arrived():
+                        try:
+                            return any(f"after {role}.".encode() in m for m in fetch_all(p))
+                        except Exception:  # what imaplib says while the process is away is no matter here
+                            return False
+                    wait_for(arrived)
+            self.assertEqual(p.ctl("verify").returncode, 0)
+
+    def test_salvage(self):
+        with Instance() as p:
+            for i in range(10):
+                deliver(p.port("smtp"), message(f"salvaged {i}."), recipients=[ALICE, BOB])
+            wait_for(lambda: len(fetch_all(p)) == len(fetch_all(p, BOB)) == 10)
+            with mailbox(p) as client:
+                client.create("Kept")
+                client.uid("MOVE", "3", "Kept")
+                client.store("1", "+FLAGS", r"(\Deleted)")
+                client.expunge()
+            self.assertEqual(p.ctl("salvage", "--yes", check=False).returncode, 7)
+            p.stop()
+            store = pathlib.Path(p.folder) / "store"
+            for path in store.glob("postern.db*"):
+                path.unlink()
+            report = json.loads(p.ctl("salvage", "--yes", "--json").stdout)
+            self.assertEqual((report["accounts"], report["damaged"]), (2, 0))
+            self.assertEqual(p.ctl("verify").returncode, 0)
+            p.start()
+            self.assertEqual((len(fetch_all(p)), len(fetch_all(p, BOB)), len(fetch_all(p, name="Kept"))), (8, 10, 1))
+            self.assertEqual(deliver(p.port("smtp"), message("after salvage"))[0], 250)
+            wait_message(p, "after salvage")
+
+
+if __name__ == "__main__":
+    unittest.main()

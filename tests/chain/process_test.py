@@ -1,0 +1,118 @@
+"""The jail as one sees it from outside: what each process is allowed, holds, and can reach."""
+import os
+import re
+import stat
+import unittest
+
+from client import Wire, deliver, fetch_all, message
+from postern import Instance, wait_for
+
+ROLES = ("mx", "client", "mda", "office", "relay", "login", "sign")
+# What a process may hold open besides its memory files and pipes: paths inside the data folder that are its own affair.
+FILES = {"office": r"/store(/|$)", "login": r"/login"}
+LISTENERS = {"mx", "client"}
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+class ProcessTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise AssertionError("only root can look into all processes: run this test as root")
+        cls.p = cls.enterClassContext(Instance())
+        # Some work first: what is opened late shows too.
+        deliver(cls.p.port("smtp"), message("work"))
+        wait_for(lambda: fetch_all(cls.p))
+        cls.pids = {role: cls.p.pids(role)[0] for role in ROLES}
+
+    def test_each_role_is_there_once(self):
+        for role in ROLES:
+            self.assertEqual(len(self.p.pids(role)), 1, role)
+
+    def test_status(self):
+        uids = set()
+        for role, pid in self.pids.items():
+            with self.subTest(role):
+                s = status_of(pid)
+                self.assertEqual((s["Seccomp"], s["NoNewPrivs"]), ("2", "1"))
+                for name in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+                    self.assertEqual(int(s[name], 16), 0, name)
+                self.assertEqual((len(set(s["Uid"].split())), len(set(s["Gid"].split())), s["Groups"].strip()), (1, 1, ""))
+                uids.add(s["Uid"].split()[0])
+        self.assertEqual(len(uids), len(ROLES))
+        self.assertNotIn("0", uids)
+
+    def test_root_is_empty(self):
+        for role, pid in self.pids.items():
+            with self.subTest(role):
+                root = f"/proc/{pid}/root"
+                inside = os.listdir(root)
+                self.assertEqual(inside, [], role)
+                self.assertFalse(os.path.samefile(root, "/"))
+
+    def test_not_dumpable_and_limits(self):
+        for role, pid in self.pids.items():
+            with self.subTest(role):
+                # The files of a process that is not dumpable belong to root.
+                self.assertEqual(os.stat(f"/proc/{pid}/mem").st_uid, 0)
+                with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+                    limits = f.read()
+                self.assertRegex(limits, r"Max core file size\s+0\s+0")
+
+    def descriptors(self, pid):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                yield os.readlink(f"/proc/{pid}/fd/{name}"), os.stat(f"/proc/{pid}/fd/{name}")
+            except FileNotFoundError:
+                pass
+
+    def test_descriptors(self):
+        with open("/proc/net/tcp", encoding="ascii") as a, open("/proc/net/tcp6", encoding="ascii") as b:
+            listening = {line.split()[9] for f in (a, b) for line in f if line.split()[3] == "0A"}
+        for role, pid in self.pids.items():
+            with self.subTest(role):
+                held = list(self.descriptors(pid))
+                sockets = {re.search(r"\[(\d+)\]", target).group(1) for target, _ in held if target.startswith("socket:")}
+                self.assertEqual(bool(sockets & listening), role in LISTENERS)
+                for target, st in held:
+                    if not target.startswith("/") or target.startswith(("/memfd:", "/dev/null", "/dev/urandom")):
+                        continue
+                    if stat.S_ISDIR(st.st_mode) or stat.S_ISREG(st.st_mode):
+                        self.assertIn(role, FILES, f"{role} holds {target}")
+                        self.assertRegex(target, FILES[role])
+
+    def test_no_child_can_be_another(self):
+        """Every process runs the same program from the descriptor opened at start, and has no children."""
+        programs = {os.readlink(f"/proc/{pid}/exe") for pid in (*self.pids.values(), self.p.process.pid)}
+        self.assertEqual(len(programs), 1, programs)
+        for pid in self.pids.values():
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+                self.assertEqual(f.read(), "")
+
+    def test_data_is_for_its_owner_alone(self):
+        for folder, _, files in os.walk(self.p.folder):
+            for name in files:
+                path = os.path.join(folder, name)
+                if name == "test.conf":
+                    continue
+                mode = os.lstat(path).st_mode
+                if stat.S_ISREG(mode):
+                    self.assertEqual(mode & 0o077, 0, f"{path} {oct(mode)}")
+                    self.assertNotIn(str(os.lstat(path).st_uid), {status_of(self.pids[r])["Uid"].split()[0] for r in ("mx", "client", "mda", "relay")}, path)
+
+    def test_a_child_ends_with_the_parent(self):
+        with Instance() as p:
+            pids = p.pids()
+            p.process.kill()
+            p.process.wait()
+            wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") and status_of(pid)["State"][0] != "Z" for pid in pids), 10)
+            with self.assertRaises(OSError):
+                Wire(p.port("smtp"))
+
+
+if __name__ == "__main__":
+    unittest.main()
