@@ -3,7 +3,8 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "edge/imap/talk_test.h"
+#include "edge/imap/imap.h"
+#include "edge/talk_test.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fake_free(&x);
 	if (!x)
 		return 0;
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk_send(&t, S("a login alice@example.test alice\r\nb select inbox\r\n"));
 	talk_send(&t, str_from(data, size));
 	talk_end(&t);

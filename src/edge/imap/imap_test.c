@@ -1,6 +1,7 @@
 /* Whole sessions against a fake office: each command, its states and its errors. */
 #include "base/unit.h"
-#include "edge/imap/talk_test.h"
+#include "edge/imap/imap.h"
+#include "edge/talk_test.h"
 
 /* Lines "> sent" (with CRLF), "- sent" (without), "< expected", separated by LF. */
 static void talk(struct talk *t, const char *script)
@@ -52,7 +53,7 @@ static void run(const char *script)
 
 	fake_fill(x, "INBOX", str_cstr(mail), 2);
 	fake_fill(x, "INBOX", str_cstr(mixed), 1);
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, LOGIN);
 	talk(&t, script);
 	talk_end(&t);
@@ -65,7 +66,7 @@ static void before_login(void **state)
 	struct talk t;
 
 	(void)state;
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(
 	    &t,
 	    "< * OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256] "
@@ -94,7 +95,7 @@ static void limits_before_login(void **state)
 	struct talk t;
 
 	(void)state;
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, "< * OK *\n"
 		 "> a login {4097}\n< a BAD [TOOBIG] *\n"
 		 "> a login {4294967295}\n< a BAD *\n"
@@ -102,14 +103,14 @@ static void limits_before_login(void **state)
 		 "> a login {2147483648+}\n< a BAD *\n< * BYE *\n");
 	talk_end(&t);
 	x->config->login_plaintext = false;
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(
 	    &t,
 	    "< * OK [CAPABILITY *LOGINDISABLED]*\n> a login alice@example.test alice\n"
 	    "< a NO [PRIVACYREQUIRED] *\n> a authenticate PLAIN AGE=\n< a NO [PRIVACYREQUIRED]*\n");
 	talk_end(&t);
 	x->config->limit_errors = 3;
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, "< * OK *\n> x\n< * BAD *\n> x\n< * BAD *\n> x\n< * BAD *\n< * BYE *\n");
 	talk_end(&t);
 	fake_free(&x);
@@ -279,9 +280,9 @@ static void two_sessions(void **state)
 
 	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 3);
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, LOGIN SELECTED_INBOX);
-	talk_start(&u, x);
+	talk_start(&u, x, SERVICE_IMAP, &imap_protocol);
 	talk(
 	    &u, LOGIN
 	    "> b select inbox\n< *\n< * 3 EXISTS\n< * 0 RECENT\n< *\n< *\n< *\n< *\n< *\n< b OK *\n"
@@ -316,7 +317,7 @@ static void idling(void **state)
 
 	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 3);
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, LOGIN SELECTED_INBOX "> a idle\n< + idling\n");
 	fake_fill(x, "INBOX", str_cstr(mail), 1);
 	talk(
@@ -343,7 +344,7 @@ static void refused_literals(void **state)
 	struct talk t;
 
 	(void)state;
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, LOGIN "> a list \"\" {70000}\n< a BAD [TOOBIG] *\n> a list \"\" {70000+}\n");
 	for (int k = 0; k < 7000; k++)
 		buf_add(b, S("b NOOP  \r\n"));
@@ -369,7 +370,7 @@ static void slow_reader(void **state)
 	while (b->n < (4u << 20))
 		buf_add(b, S("a line of a large message\r\n"));
 	fake_fill(x, "INBOX", buf_str(b), 200); /* 800 MiB, if they were all taken */
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
 		       "> a fetch 1:* body.peek[]\n");
 	usleep(300 * 1000);
@@ -399,7 +400,7 @@ static void large(void **state)
 		buf_printf(b, "line %u of a large message\r\n", k);
 	fake_fill(x, "INBOX", buf_str(b), 1);
 	fake_fill(x, "INBOX", str_cstr(mail), 1);
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
 		       "> a fetch 1:2 (body.peek[] rfc822.size)\n");
 	assert_true(talk_line(&t, a, &line));
@@ -428,7 +429,7 @@ static void many(void **state)
 
 	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 20000);
-	talk_start(&t, x);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
 		       "> a fetch 1:* (uid flags internaldate rfc822.size envelope)\n");
 	while (talk_line(&t, a, &line) && line.p[0] == '*')

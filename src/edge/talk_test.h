@@ -1,45 +1,55 @@
 /*
- * For tests and fuzzers of this folder: a client of one session, which serve_one runs on a thread of its own against the
- * office of fake_test.h.
+ * For tests and fuzzers of IMAP and POP3: a client of one session, which serve_one runs on a thread of its own against the
+ * office of mailbox_fake_test.h.
  */
-#ifndef EDGE_IMAP_TALK_TEST_H
-#define EDGE_IMAP_TALK_TEST_H
+#ifndef EDGE_TALK_TEST_H
+#define EDGE_TALK_TEST_H
 
-#include "edge/imap/fake_test.h"
+#include "edge/mailbox_fake_test.h"
 
 /* --- A client ---------------------------------------------------------------------------------------------------- */
 
 struct talk {
 	struct fake *fake;
+	const struct protocol *protocol;
+	enum service service;
 	int fd, other;
 	pthread_t thread;
 	struct buf in;
 };
 
+static const struct protocol *talk_protocols[SERVICES];
+
 /* A line "!notice" comes to the protocol as a notice of the office. */
 static enum turn talk_turn(struct session *s, enum wake why)
 {
+	const struct protocol *p = talk_protocols[session_service(s)];
+
 	if (why == WAKE_LINE && str_eq(session_line(s), S("!notice")))
 		why = WAKE_NOTICE;
-	return imap_protocol.turn(s, why);
+	return p->turn(s, why);
 }
 
 static void *talk_serve(void *context)
 {
 	struct talk *t = context;
-	struct protocol watched = imap_protocol;
+	struct protocol watched = *t->protocol;
 
 	watched.turn = talk_turn;
-	serve_one(&t->fake->process, &watched, SERVICE_IMAP, t->other);
+	serve_one(&t->fake->process, &watched, t->service, t->other);
 	return NULL;
 }
 
-static inline void talk_start(struct talk *t, struct fake *x)
+static inline void talk_start(struct talk *t, struct fake *x, enum service service,
+			      const struct protocol *protocol)
 {
 	int pair[2];
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	*t = (struct talk){ .fake = x, .fd = pair[0], .other = pair[1] };
+	*t = (struct talk){
+		.fake = x, .protocol = protocol, .service = service, .fd = pair[0], .other = pair[1]
+	};
+	talk_protocols[service] = protocol;
 	buf_init(&t->in, 64 << 20);
 	/* A reply that does not come is a failure, not a hang. */
 	CHECK(setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 5 },

@@ -1,11 +1,11 @@
 /*
- * For tests and fuzzers of this folder: an office and a login in this process, over real buses. A mailbox is an array;
+ * For tests and fuzzers of IMAP and POP3: an office and a login in this process, over real buses. A mailbox is an array;
  * what the office promises (office.tbl) is kept in the simplest way.
  *
  * alice@example.test (password "alice") is the only account. The office runs on one thread, so the model needs no lock.
  */
-#ifndef EDGE_IMAP_FAKE_TEST_H
-#define EDGE_IMAP_FAKE_TEST_H
+#ifndef EDGE_MAILBOX_FAKE_TEST_H
+#define EDGE_MAILBOX_FAKE_TEST_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,7 +23,6 @@
 #include "bus/view.h"
 #include "config/config.h"
 #include "edge/edge.h"
-#include "edge/imap/imap.h"
 #include "text/skeleton.h"
 
 enum { FAKE_MAILBOXES = 64, FAKE_MESSAGES = 32768, FAKE_PREFIX = 34 };
@@ -61,6 +60,7 @@ struct fake {
 	atomic_uint fetches, changes;
 	atomic_bool forgetful; /* the change log reaches back to nothing */
 	atomic_bool full;
+	bool locked; /* the maildrop */
 };
 
 /* --- Model ------------------------------------------------------------------------------------------------------- */
@@ -474,6 +474,20 @@ FAKE_CALL(quota_get)
 	return NULL;
 }
 
+FAKE_CALL(maildrop_lock)
+{
+	static const struct fail busy = { .what = FAIL_BUSY,
+					  .kind = FAIL_TEMP,
+					  .code = { (const u8 *)"4.4.5", 5 },
+					  .text = { (const u8 *)"in use", 6 } };
+
+	FAKE_UNUSED;
+	if (q->locked && x->locked)
+		return &busy;
+	x->locked = q->locked;
+	return NULL;
+}
+
 static const struct fail *fake_nothing(struct bus_call *call)
 {
 	(void)call;
@@ -491,7 +505,7 @@ static void fake_office(void *context, struct bus_call *call)
 		[28] = fake_unwatch,           [40] = fake_message_flags,
 		[41] = fake_message_expunge,   [42] = fake_message_copy,
 		[43] = fake_message_append,    [44] = fake_message_fetch,
-		[45] = fake_quota_get,
+		[45] = fake_quota_get,         [46] = fake_maildrop_lock,
 	};
 
 	call->context = context;
