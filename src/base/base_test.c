@@ -86,7 +86,7 @@ static void test_cstr_refuses_nul(void **state)
 static void test_scan(void **state)
 {
 	struct scan s = scan_of(S("TO:<a@b> SIZE=12"));
-	str path, word;
+	str path = STR_NONE, word = STR_NONE;
 	u64 n;
 	u32 small;
 

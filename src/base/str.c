@@ -222,13 +222,28 @@ static size_t utf8_length(str s, size_t i)
 	return n;
 }
 
+/* Eight ASCII bytes at a time: most mail is nothing else. */
+static size_t skip_ascii(str s, size_t i)
+{
+	for (u64 eight; s.n - i >= sizeof eight; i += sizeof eight) {
+		memcpy(&eight, s.p + i, sizeof eight);
+		if (eight & 0x8080808080808080u)
+			break;
+	}
+	return i;
+}
+
 bool str_is_utf8(str s)
 {
-	for (size_t i = 0; i < s.n;) {
+	size_t i = skip_ascii(s, 0);
+
+	while (i < s.n) {
 		size_t n = utf8_length(s, i);
 		if (n == 0)
 			return false;
 		i += n;
+		if (n > 1)
+			i = skip_ascii(s, i);
 	}
 	return true;
 }
