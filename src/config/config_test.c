@@ -243,8 +243,8 @@ static void test_rules_between(void **state)
 		"[relay]\nsmarthost_user = \"me\"",
 		"[relay]\nsmarthost = \"h.example:587\"\nsmarthost_user = \"me\"",
 		"[relay]\nsmarthost_password_file = \"/x\"",
-		"[relay]\nsmarthost = \"h.example:587\"\nsmarthost_user = \"me\"\n"
-		"smarthost_password_file = \"/x\"\nsmarthost_tls = \"may\"",
+		("[relay]\nsmarthost = \"h.example:587\"\nsmarthost_user = \"me\"\n"
+		 "smarthost_password_file = \"/x\"\nsmarthost_tls = \"may\""),
 		"[queue]\nretry_first = \"3h\"",
 		"[queue]\nexpire = \"1h\"",
 		"[listen]\nsmtp = [\"127.0.0.1:25\"]\nlmtp = [\"127.0.0.1:25\"]",

@@ -78,8 +78,7 @@ static void test_first_refused(void **state)
 		"x,,n=user,r=rOprNGfwEbeRWgbNEkqO",
 		"n,,n=us=er,r=rOprNGfwEbeRWgbNEkqO",
 		"n,,n=user=2,r=rOprNGfwEbeRWgbNEkqO",
-		"n,,n=us\xff"
-		"er,r=rOprNGfwEbeRWgbNEkqO",
+		"n,,n=us\xff,r=rOprNGfwEbeRWgbNEkqO",
 	};
 	struct arena *a = arena_new(1 << 16);
 	struct scram s;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "keys/sign/padding.h"
@@ -30,7 +31,8 @@ static void release_bio(void *object)
 	BIO_free(object);
 }
 
-static const struct fail *open_pem(struct arena *a, str path, BIO **out)
+/* Open as long as `files` lives. */
+static const struct fail *open_pem(struct arena *a, struct arena *files, str path, BIO **out)
 {
 	const char *name = cstr(a, path);
 	BIO *bio = name ? BIO_new_file(name, "r") : NULL;
@@ -38,7 +40,7 @@ static const struct fail *open_pem(struct arena *a, str path, BIO **out)
 	ERR_clear_error();
 	if (bio == NULL)
 		return fail_new(a, FAIL_INVALID, "cannot open %.*s", STR_ARG(path));
-	arena_own(a, release_bio, bio);
+	arena_own(files, release_bio, bio);
 	*out = bio;
 	return NULL;
 }
@@ -107,8 +109,8 @@ static const struct fail *check_kind(struct arena *a, struct key_pair *k, str pa
 	return NULL;
 }
 
-const struct fail *key_pair_load(struct arena *a, str certificate_path, str key_path,
-				 struct key_pair *out)
+static const struct fail *load(struct arena *a, struct arena *files, str certificate_path,
+			       str key_path, struct key_pair *out)
 {
 	str *chain = arena_array_of(a, KEY_PAIR_CHAIN, str);
 	struct certificate *c = &out->certificate;
@@ -116,8 +118,8 @@ const struct fail *key_pair_load(struct arena *a, str certificate_path, str key_
 	X509 *x;
 
 	*out = (struct key_pair){ .certificate.chain = chain };
-	TRY(open_pem(a, certificate_path, &certificates));
-	TRY(open_pem(a, key_path, &key));
+	TRY(open_pem(a, files, certificate_path, &certificates));
+	TRY(open_pem(a, files, key_path, &key));
 	out->private_key = PEM_read_bio_PrivateKey(key, NULL, NULL, NULL);
 	if (out->private_key == NULL)
 		return fail_new(a, FAIL_INVALID, "%.*s holds no private key", STR_ARG(key_path));
@@ -141,6 +143,17 @@ const struct fail *key_pair_load(struct arena *a, str certificate_path, str key_
 	return NULL;
 }
 
+/* The files, and the buffers through which a key was read, are gone when it is loaded. */
+const struct fail *key_pair_load(struct arena *a, str certificate_path, str key_path,
+				 struct key_pair *out)
+{
+	struct arena *files = arena_new(KEY_PAIR_FILES_ARENA);
+	const struct fail *f = load(a, files, certificate_path, key_path, out);
+
+	arena_free(&files);
+	return f;
+}
+
 static const struct fail *write_new(struct arena *a, str path,
 				    bool (*write)(BIO *, EVP_PKEY *, X509 *), EVP_PKEY *key,
 				    X509 *x)
@@ -152,10 +165,10 @@ static const struct fail *write_new(struct arena *a, str path,
 
 	if (fd < 0)
 		return fail_errno(a, errno, "making a self-signed certificate");
-	arena_own_fd(a, fd);
 	bio = BIO_new_fd(fd, BIO_NOCLOSE);
 	good = write(bio, key, x) && fsync(fd) == 0;
 	BIO_free(bio);
+	fd_close(&fd);
 	return good ? NULL : fail_errno(a, errno, "writing a self-signed certificate");
 }
 

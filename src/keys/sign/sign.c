@@ -92,25 +92,34 @@ static str kept_path(struct process *p, str setting, const char *suffix)
 			  crc32c(0, setting), suffix);
 }
 
+static const struct fail *read_whole(struct arena *a, int fd, str *out)
+{
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return fail_errno(a, errno, "keeping a copy of a certificate");
+	if (st.st_size > SIGN_FILE_MAX)
+		return fail_new(a, FAIL_INVALID, "a PEM file of more than %d bytes", SIGN_FILE_MAX);
+	return fd_read(a, fd, 0, (size_t)st.st_size, out);
+}
+
+/* Closes what it opens: the process lives long, and keeps no key file open. */
 static const struct fail *copy_file(struct process *p, str from, str to)
 {
-	int in = open(cstr(p->arena, from) ?: "", O_RDONLY | O_CLOEXEC);
-	int out = open(cstr(p->arena, to) ?: "",
-		       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	struct stat st;
+	int in = open(cstr(p->arena, from) ?: "", O_RDONLY | O_CLOEXEC), out;
+	const struct fail *f;
+	bool written;
 	str bytes;
 
-	arena_own_fd(p->arena, in);
-	arena_own_fd(p->arena, out);
-	if (in < 0 || out < 0 || fstat(in, &st) != 0)
-		return fail_errno(p->arena, errno, "keeping a copy of a certificate");
-	if (st.st_size > SIGN_FILE_MAX)
-		return fail_new(p->arena, FAIL_INVALID, "a PEM file of more than %d bytes",
-				SIGN_FILE_MAX);
-	TRY(fd_read(p->arena, in, 0, (size_t)st.st_size, &bytes));
-	if (!fd_write_all(out, bytes))
-		return fail_errno(p->arena, errno, "keeping a copy of a certificate");
-	return NULL;
+	f = read_whole(p->arena, in, &bytes);
+	fd_close(&in);
+	if (f)
+		return f;
+	out = open(cstr(p->arena, to) ?: "", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+		   0600);
+	written = out >= 0 && fd_write_all(out, bytes);
+	fd_close(&out);
+	return written ? NULL : fail_errno(p->arena, errno, "keeping a copy of a certificate");
 }
 
 /*
