@@ -11,7 +11,7 @@
 enum {
 	CHILDREN_MAX = ROLES * 64,
 	BACK_OFF_FIRST_MS = 100,
-	BACK_OFF_MOST_MS = 10 * 1000,
+	BACK_OFF_MOST_MS = 2 * 1000, /* whoever finds a way to crash a child gains no more than that each time */
 	BACK_OFF_FORGET_MS = 30 * 1000, /* a child that lived so long begins again at the first */
 	START_FAILURES = 3,             /* of one child before everybody was ready: give up */
 	READY_MS = 60 * 1000,           /* a child that is not ready by then is hung */

@@ -19,6 +19,8 @@ class Ledger:
         self.sent = {}  # number -> recipient
         self.acked = set()
         self.refused = set()
+        self.removing = set()  # asked to be expunged: may be there or not
+        self.removed = set()  # expunged, and acknowledged: gone for good
 
     def new(self, recipients, size=None):
         """A message (bytes, CRLF) to one of the recipients."""
@@ -49,6 +51,10 @@ class Ledger:
     def refuse(self, number):
         with self.lock:
             self.refused.add(number)
+
+    def remove(self, number, sure):
+        with self.lock:
+            (self.removed if sure else self.removing).add(number)
 
 
 class Sender(threading.Thread):
@@ -139,7 +145,8 @@ def check(ledger, port, users):
             elif ledger.sent[number] != user:
                 bad["MISDELIVERED"].append(number)
             found[number].append(user)
-    bad["LOST"] = sorted(ledger.acked - set(found))
+    bad["LOST"] = sorted(ledger.acked - set(found) - ledger.removing - ledger.removed)
+    bad["REMOVED_BUT_THERE"] = sorted(ledger.removed & set(found))
     # A message whose acknowledgement got lost may be there once; nothing may be there twice, since nobody sent it twice.
     bad["DUP"] = sorted(n for n, users_ in found.items() if len(users_) > 1)
     bad["REFUSED_BUT_THERE"] = sorted(n for n in found if n in ledger.refused)

@@ -1,0 +1,238 @@
+"""Kill at every system call (THREATS F01): while one message after another is accepted, queued, delivered, appended and expunged, one
+process is killed as it enters its n-th call of a kind, for every kind and every n that a run without faults shows. After each kill the
+ledger is compared with what IMAP shows.
+
+    tests/run.py crash                                     every POSTERN_SITES_STEP-th site (so many that it takes half a minute)
+    POSTERN_SITES_STEP=1 tests/crash/syscall_test.py       all of them
+"""
+import os
+import imaplib
+import pathlib
+import random
+import re
+import socket
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import fault
+import ledger
+import results
+from client import Wire
+from postern import Instance, wait_for
+
+SEED = int(os.environ.get("POSTERN_SEED", "1"))
+STEP = int(os.environ.get("POSTERN_SITES_STEP", "0"))
+USERS = {f"user{i}@example.test": f"secret{i}" for i in range(2)}
+CALLS = {
+    "office": "pwrite64,fdatasync,fsync,sendmsg,recvmsg,write,pread64,ftruncate,openat,memfd_create,close,unlinkat,renameat2,mmap",
+    "mx": "recvmsg,sendmsg,read,write,writev,accept4,memfd_create,ftruncate,fcntl,close,mmap,pwrite64,recvfrom,sendto",
+    "mda": "recvmsg,sendmsg,read,write,mmap,close,pread64,memfd_create",
+    "client": "recvmsg,sendmsg,read,write,writev,accept4,memfd_create,ftruncate,fcntl,close,mmap,pwrite64,pread64,recvfrom,sendto",
+}
+SHORT_SITES = 30
+FRESH_AFTER = 3  # kills: parent lets a child that dies again and again wait longer each time; a new parent does not
+
+
+def trace_of(role):
+    """A question mark: no complaint about a call that this kernel lacks."""
+    return "trace=" + ",".join("?" + c for c in CALLS[role].split(","))
+
+
+class Work:
+    """What is done at each site. Every step says to the ledger what is certain, and is left when the server goes away."""
+
+    def __init__(self, p, book):
+        self.p, self.book = p, book
+
+    def run(self):
+        for step in (self.smtp, self.lmtp, self.append, self.expunge):
+            try:
+                step()
+            except (OSError, imaplib.IMAP4.error, AssertionError, ValueError):
+                pass  # cut off or put off: nothing was promised
+
+    def smtp(self, port="smtp", hello="EHLO"):
+        with Wire(self.p.port(port), timeout=15) as w:
+            w.expect(220)
+            w.expect(250, f"{hello} ledger.test")
+            for size in (300, 9000):
+                number, recipient, message = self.book.new(list(USERS), size)
+                w.expect(250, "MAIL FROM:<ledger@elsewhere.test>")
+                w.expect(250, f"RCPT TO:<{recipient}>")
+                w.expect(354, "DATA")
+                w.send(re.sub(rb"(?m)^\.", b"..", message) + b".\r\n")
+                code, _ = w.reply()
+                if code == 250:
+                    self.book.ack(number)
+                elif code >= 500:
+                    self.book.refuse(number)
+
+    def lmtp(self):
+        self.smtp("lmtp", "LHLO")
+
+    def login(self, user):
+        client = imaplib.IMAP4("127.0.0.1", self.p.port("imap"), timeout=15)
+        client.login(user, USERS[user])
+        return client
+
+    def append(self):
+        number, user, message = self.book.new(list(USERS), 5000)
+        client = self.login(user)
+        try:
+            status, _ = client.append("INBOX", None, None, message)
+            if status == "OK":
+                self.book.ack(number)
+        finally:
+            client.shutdown()
+
+    def expunge(self):
+        """The older half of a mailbox goes, so that mailboxes stay short."""
+        user = random.choice(list(USERS))
+        client = self.login(user)
+        try:
+            count = int(client.select("INBOX")[1][0])
+            if count < 8:
+                return
+            there = client.fetch(f"1:{count // 2}", "(UID BODY.PEEK[HEADER.FIELDS (X-Ledger)])")[1]
+            pairs = [(re.search(rb"UID (\d+)", i[0]).group(1).decode(), int(re.search(rb": (\d+) ", i[1]).group(1)))
+                     for i in there if isinstance(i, tuple)]
+            uids = ",".join(uid for uid, _ in pairs)
+            for _, number in pairs:
+                self.book.remove(number, sure=False)
+            client.uid("STORE", uids, "+FLAGS.SILENT", r"(\Deleted)")
+            if client.uid("EXPUNGE", uids)[0] == "OK":
+                for _, number in pairs:
+                    self.book.remove(number, sure=True)
+        finally:
+            client.shutdown()
+
+
+def queue_is_empty(p):
+    listed = p.ctl("queue", "list", "--json", check=False)
+    return listed.returncode == 0 and listed.stdout.strip() == "[]"
+
+
+def serves(p):
+    """Whether both doors answer and the office behind them."""
+    try:
+        with Wire(p.port("smtp"), timeout=5) as w:
+            return w.reply()[0] == 220 and w.smtp("EHLO a.test")[0] == 250 and w.smtp("MAIL FROM:<a@b.test>")[0] == 250 and \
+                w.smtp("RCPT TO:<user0@example.test>")[0] == 250
+    except OSError:
+        return False
+
+
+def settle(p, role, since):
+    """Seconds until it serves again; then the queue runs dry."""
+    fault.wait_role(p, role)
+    wait_for(lambda: serves(p), timeout=20, step=0.02)
+    took = time.monotonic() - since
+    wait_for(lambda: queue_is_empty(p), timeout=30, step=0.03)
+    return took
+
+
+def sites(p, book):
+    """Every (role, call, n) that the work reaches."""
+    found = []
+    for role in CALLS:
+        log = pathlib.Path(p.folder) / f"calls-{role}.log"
+        with fault.Strace(fault.wait_role(p, role), trace_of(role), output=log):
+            for _ in range(2):
+                Work(p, book).run()
+                wait_for(lambda: queue_is_empty(p))
+        most = fault.count_calls(log)
+        log.unlink()
+        # Two runs were counted, so that what is done now and then (expunge) is reached too.
+        found += [(role, call, n) for call in sorted(most) for n in range(1, most[call] + 1)]
+    return found
+
+
+class SyscallTest(unittest.TestCase):
+    def fresh(self, p):
+        pids = p.pids()
+        p.kill()
+        wait_for(lambda: not any(fault.alive(pid) for pid in pids))
+        p.start()
+
+    def one_site(self, p, book, role, call, n):
+        """Whether it was reached, and how long the rest was without service."""
+        pid = fault.wait_role(p, role)
+        began = time.monotonic()
+        with fault.Strace(pid, trace_of(role), f"inject={call}:signal=KILL:when={n}"):
+            for _ in range(2):
+                Work(p, book).run()
+                if not fault.alive(pid):
+                    break
+        hit = not fault.alive(pid)
+        worked = time.monotonic() - began
+        took = settle(p, role, time.monotonic())
+        settled = time.monotonic() - began - worked
+        bad, _ = ledger.check(book, p.port("imap"), USERS)
+        if os.environ.get("POSTERN_VERBOSE"):
+            print(f"    {role} {call} {n}: {'killed' if hit else 'not reached'}, work {worked:.2f}, service {took:.2f}, queue {settled:.2f} s", flush=True)
+        self.assertEqual(bad, {}, f"after {role} was killed at {call} {n}, seed {SEED}")
+        return hit, took
+
+    def test_kill_at_every_call(self):
+        random.seed(SEED)
+        book = ledger.Ledger(SEED)
+        with Instance(users=USERS, settings=["queue.retry_first=1s", "server.log=warn"]) as p:
+            every = sites(p, book)
+            step = STEP or max(1, len(every) // SHORT_SITES)
+            chosen = every[SEED % step::step]
+            kills, longest = 0, 0
+            for role, call, n in chosen:
+                hit, took = self.one_site(p, book, role, call, n)
+                kills += hit
+                if hit and kills % FRESH_AFTER == 0:
+                    self.fresh(p)
+                longest = max(longest, took if hit else 0)
+            verified = p.ctl("verify", "--json", check=False)
+        self.assertEqual(verified.returncode, 0, verified.stdout)
+        print(f"    sites {len(every)}, tried {len(chosen)}, kills {kills}, acknowledged {len(book.acked)}, seed {SEED}", flush=True)
+        command = "POSTERN_SITES_STEP=1 tests/crash/syscall_test.py"
+        results.record("acknowledged messages lost, kill at each system call", 0, f"{kills} kills, {len(book.acked)} messages", "0", command)
+        results.record("longest time without service after such a kill", f"{longest:.2f} s", f"{kills} kills", "< 3 s", command)
+        self.assertGreater(kills, len(chosen) // 2)
+        self.assertLess(longest, 3)
+
+    def test_control_the_ledger_sees_lies(self):
+        """Each lie told to the ledger must come back under its name: else zero losses would mean nothing."""
+        book = ledger.Ledger(SEED)
+        with Instance(users=USERS, settings=["server.log=warn"]) as p:
+            lost = book.new(list(USERS))[0]
+            book.ack(lost)
+            number = {}
+            for lie in ("CORRUPT", "MISDELIVERED", "DUP", "REFUSED_BUT_THERE", "REMOVED_BUT_THERE"):
+                number[lie], recipient, message = book.new(list(USERS), 1000)
+                if lie == "CORRUPT":
+                    message = message[:-20] + b"?" + message[-19:]
+                if lie == "MISDELIVERED":
+                    recipient = next(u for u in USERS if u != recipient)
+                for _ in range(2 if lie == "DUP" else 1):
+                    self.send(p, recipient, message)
+                (book.refuse if lie == "REFUSED_BUT_THERE" else book.ack)(number[lie])
+            book.remove(number["REMOVED_BUT_THERE"], sure=True)
+            self.send(p, "user0@example.test", b"Subject: from nowhere\r\n\r\nBoo\r\n")
+            wait_for(lambda: queue_is_empty(p))
+            bad, _ = ledger.check(book, p.port("imap"), USERS)
+        self.assertEqual(bad["LOST"], [lost])
+        for lie, n in number.items():
+            self.assertIn(n, bad[lie], lie)
+        self.assertEqual(len(bad["GHOST"]), 1)
+
+    def send(self, p, recipient, message):
+        with Wire(p.port("smtp")) as w:
+            w.expect(220)
+            w.expect(250, "EHLO ledger.test")
+            w.expect(250, "MAIL FROM:<ledger@elsewhere.test>")
+            w.expect(250, f"RCPT TO:<{recipient}>")
+            w.expect(354, "DATA")
+            w.send(message + b".\r\n")
+            w.expect(250)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,86 @@
+"""Faults made with strace from outside: a process killed, or a call made to fail, at its n-th system call of a kind. Counters
+of strace are per thread, so N means "the first thread that comes to its n-th such call"."""
+import collections
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+import time
+
+
+class Strace:
+    """with Strace(pid, "trace=write", "inject=write:signal=KILL:when=3"): ...; `output`: a file, else nothing is kept."""
+
+    def __init__(self, pids, *expressions, output="/dev/null", options=()):
+        words = ["strace", "-f", "-o", str(output), *options]
+        for pid in pids if isinstance(pids, (list, tuple)) else [pids]:
+            words += ["-p", str(pid)]
+        for expression in expressions:
+            words += ["-e", expression]
+        self.process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.lines = []
+        attached = threading.Event()
+        self.thread = threading.Thread(target=self._read, args=(attached,), daemon=True)
+        self.thread.start()
+        if not attached.wait(10):
+            raise RuntimeError("strace does not attach: " + "".join(self.lines))
+
+    def _read(self, attached):
+        for line in self.process.stderr:
+            self.lines.append(line.decode("utf-8", "replace"))
+            attached.set()
+        attached.set()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.thread.join(5)
+        self.process.stderr.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
+
+
+CALL = re.compile(r"^(\d+) (\w+)\(")
+
+
+def count_calls(path):
+    """{call: the most that one thread made of it} in a log of strace -f."""
+    counts = collections.Counter()
+    for line in pathlib.Path(path).read_text(errors="replace").split("\n"):
+        match = CALL.match(line)
+        if match:
+            counts[match.group(1), match.group(2)] += 1
+    most = collections.Counter()
+    for (_, call), n in counts.items():
+        most[call] = max(most[call], n)
+    return most
+
+
+def alive(pid):
+    """Whether it is there and no zombie."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_role(p, role, timeout=20):
+    """The pid of a role, as soon as one runs that has ended its start."""
+    deadline = time.monotonic() + timeout
+    while True:
+        pids = p.pids(role)
+        if pids:
+            return pids[0]
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{role} does not come back")
+        time.sleep(0.01)
