@@ -2,6 +2,11 @@
  * verify and salvage. Verify asks the running office when there is one, else looks at the files itself; salvage only works on a store
  * that nobody runs.
  */
+#include <errno.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "ctl/ctl_int.h"
 #include "sql/sql.h"
 #include "office/store/store.h"
@@ -9,6 +14,24 @@
 static const char *store_folder(struct ctl *c)
 {
 	return cstr(c->arena, str_format(c->arena, "%.*s/store", STR_ARG(c->config->server_data)));
+}
+
+/*
+ * Root works as the owner of the folder: what verify and salvage make must be the office's afterwards. The folder is entered first, since the
+ * owner may not pass through those above it.
+ */
+static const struct fail *enter_as_owner(struct ctl *c, const char *folder)
+{
+	struct stat st;
+
+	if (folder == NULL || chdir(folder) != 0 || stat(".", &st) != 0)
+		return fail_errno(c->arena, errno, "entering the store's folder");
+	if (geteuid() != 0 || st.st_uid == 0)
+		return NULL;
+	if (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
+	    setresuid(st.st_uid, st.st_uid, st.st_uid) != 0)
+		return fail_errno(c->arena, errno, "becoming the owner of the store");
+	return NULL;
 }
 
 static const struct fail *verify(struct ctl *c, struct office_verify_answer *r)
@@ -20,8 +43,9 @@ static const struct fail *verify(struct ctl *c, struct office_verify_answer *r)
 		return office_verify(c->arena, c->office, &q, r);
 	if (f->what != FAIL_UNAVAILABLE)
 		return f;
+	TRY(enter_as_owner(c, store_folder(c)));
 	sql_before_jail();
-	return store_verify_folder(c->arena, store_folder(c), r);
+	return store_verify_folder(c->arena, ".", r);
 }
 
 enum exit_status ctl_verify(struct ctl *c)
@@ -63,8 +87,9 @@ static enum exit_status say_salvaged(struct ctl *c, const struct salvage_report 
 static const struct fail *salvage(struct ctl *c, struct salvage_report *r)
 {
 	TRY(ctl_config(c));
+	TRY(enter_as_owner(c, store_folder(c)));
 	sql_before_jail();
-	return store_salvage(c->arena, store_folder(c), r);
+	return store_salvage(c->arena, ".", r);
 }
 
 enum exit_status ctl_salvage(struct ctl *c)
