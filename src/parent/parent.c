@@ -27,8 +27,11 @@
 enum {
 	PARENT_ARENA = 1 << 30,
 	EVENTS = 32,
-	EDGES_STOP_MS = 3300, /* sessions get 3 s to say goodbye */
-	OTHERS_STOP_MS = 400, /* each of four stages: 5 s in all */
+	STOP_MS = 4800,       /* all stages together */
+	EDGES_STOP_MS = 3300, /* of it, sessions get 3 s to say goodbye */
+	STAGE_LEAST_MS =
+	    200, /* is left for each stage that follows; the office needs most: it closes the database */
+	STAGE_LAST = 4,
 	CONFIG_FILE_MAX = 1 << 20,
 };
 
@@ -379,10 +382,8 @@ static bool stage_lives(const struct parent *p, int stage)
 	return false;
 }
 
-static void stage_end(struct parent *p, int stage)
+static void stage_end(struct parent *p, int stage, u64 end)
 {
-	u64 end = now_ms() + (stage == 0 ? EDGES_STOP_MS : OTHERS_STOP_MS);
-
 	for (size_t i = 0; i < p->children_n; i++)
 		if (stage_of(p->children[i].role) == stage)
 			child_say(&p->children[i], CONTROL_STOP);
@@ -395,11 +396,12 @@ static void stage_end(struct parent *p, int stage)
 
 static void children_end(struct parent *p)
 {
-	u64 end = now_ms() + 2 * CONTROL_STOP_MS;
+	u64 now = now_ms(), end = now + 2 * CONTROL_STOP_MS;
 
-	for (int stage = 0; stage <= 4; stage++)
-		stage_end(p, stage);
-	for (int stage = 0; stage <= 4; stage++)
+	stage_end(p, 0, now + EDGES_STOP_MS);
+	for (int stage = 1; stage <= STAGE_LAST; stage++)
+		stage_end(p, stage, now + STOP_MS - (u64)(STAGE_LAST - stage) * STAGE_LEAST_MS);
+	for (int stage = 0; stage <= STAGE_LAST; stage++)
 		while (stage_lives(p, stage) && now_ms() < end)
 			events_handle(p, end);
 }
