@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -366,6 +367,8 @@ int process_main(enum role role, u32 instance, int control_fd)
 	struct process *p = process_new(role, instance, control_fd);
 	const struct fail *f;
 
+	/* What a process makes is its own affair, whatever a library thinks of modes. */
+	umask(0077);
 	ignore_signals();
 	log_name(r->name, LOG_INFO);
 	f = process_run(p, r);
