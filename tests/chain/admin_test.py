@@ -1,5 +1,6 @@
 """The command line: every command for people and as JSON, its exit codes and errors; the options of `postern dev`; a crash of each
 process; verify and salvage."""
+import imaplib
 import json
 import os
 import pathlib
@@ -42,6 +43,17 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(set(error), {"error", "what", "seen", "do"})
         self.assertRegex(error["error"], r"^E\d{4}$")
 
+    @staticmethod
+    def select(client, name):
+        try:
+            return client.select(name)[0]
+        except imaplib.IMAP4.abort:
+            return "BYE"
+
+    def cannot_log_in(self, address):
+        with self.assertRaises(imaplib.IMAP4.error), mailbox(self.p, address):
+            pass
+
     def test_domain(self):
         self.ok("domain", "add", "second.test")
         self.assertIn({"domain": "second.test", "accounts": 0, "aliases": 0}, self.json("domain", "list"))
@@ -68,15 +80,15 @@ class CommandTest(unittest.TestCase):
             self.ok("user", "quota", carol, "0")
             self.assertEqual(self.json("user", "show", carol)["quota"], 0)
             self.ok("user", "passwd", carol, stdin="secret two\n")
-            self.assertRaises(Exception, held.select, "Sent")
-        self.assertRaises(Exception, mailbox(self.p, carol).__enter__)
+            self.assertIn(self.select(held, "Sent"), ("NO", "BYE"))
+        self.cannot_log_in(carol)
         self.p.users[carol] = "secret two"
         with mailbox(self.p, carol):
             pass
         self.ok("user", "suspend", carol)
         self.assertEqual(self.json("user", "show", carol)["state"], "suspended")
-        self.assertRaises(Exception, mailbox(self.p, carol).__enter__)
-        self.assertEqual(deliver(self.p.port("smtp"), message("suspended"), recipients=[carol])[0] // 100, 4)
+        self.cannot_log_in(carol)
+        self.assertEqual(deliver(self.p.port("smtp"), message("suspended"), recipients=[carol])[0], 550)
         self.ok("user", "resume", carol)
         self.assertEqual(deliver(self.p.port("smtp"), message("resumed"), recipients=[carol])[0], 250)
         wait_message(self.p, "resumed", carol)
@@ -123,7 +135,7 @@ class CommandTest(unittest.TestCase):
             self.assertIn(code, events)
         self.ok("queue", "drop", number, "--yes")
         self.assertEqual([e for e in self.json("queue", "list") if e["id"] == number], [])
-        self.fails(4, "queue", "show", number) if self.ok("queue", "show", number) == "" else None
+        self.fails(4, "queue", "show", number)
         self.fails(4, "queue", "retry", number)
         self.fails(2, "queue", "hold", "nonsense")
         self.fails(4, "trace", "never-seen-word")
@@ -164,7 +176,7 @@ class CommandTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "bad.conf"
             for text, line, word in (("[queue]\nexpire = 5d\n\nexpira = 4d\n", 4, "expira"), ('[server]\nhostname = "x"\nedges = "many"\n', 3, "number"),
-                                     ("[nonsense]\n", 1, "nonsense"), ("[queue]\nper_site = 0\n", 2, "1"), ("[login]\nplaintext = maybe\n", 2, "yes")):
+                                     ("[nonsense]\n", 1, "nonsense"), ("[queue]\nper_site = 0\n", 2, "1"), ("[login]\nplaintext = maybe\n", 2, "true or false")):
                 path.write_text(text)
                 got = postern("config", "check", f"--config={path}")
                 self.assertNotEqual(got.returncode, 0)
@@ -182,7 +194,7 @@ class DevTest(unittest.TestCase):
                 wait_for(lambda: len(fetch_all(p)) == 5)
                 with mailbox(p) as client:
                     client.store("2", "+FLAGS", r"(\Flagged)")
-                    before = client.fetch("1:*", "(UID FLAGS)")[1]
+                    before = [line.replace(b" \\Recent", b"").replace(b"\\Recent", b"") for line in client.fetch("1:*", "(UID FLAGS)")[1]]
                 began = time.monotonic()
                 self.assertEqual(p.stop(), 0)
                 self.assertLess(time.monotonic() - began, 5)
@@ -234,9 +246,12 @@ class DevTest(unittest.TestCase):
             with Instance(folder=f"{folder}/data", binary=binary, prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]) as p:
                 self.assertEqual(deliver(p.port("smtp"), message("unprivileged"))[0], 250)
                 wait_message(p, "unprivileged")
-                self.assertEqual(len(p.pids()), len(ROLES))
-                for pid in p.pids():
-                    self.assertEqual(os.stat(f"/proc/{pid}").st_uid in (0, 65534), True)
+                for role in ROLES:
+                    [pid] = p.pids(role)
+                    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                        s = f.read()
+                    self.assertRegex(s, r"Uid:\t65534\t65534\t65534\t65534\n")
+                    self.assertRegex(s, r"NoNewPrivs:\t1\nSeccomp:\t2\n")
 
     def test_options_that_make_no_sense(self):
         for words in (["--port-base=70000"], ["--user=nobody"], ["--set=queue.nonsense=1"], ["--set=queue.expire=soon"], ["--dns=x:y:z"]):
