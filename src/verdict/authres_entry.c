@@ -1,0 +1,133 @@
+/* What must not come in from outside: fields in our name (RFC 8601 5). When in doubt a field is ours, so it goes. */
+#include "base/arena.h"
+#include "base/scan.h"
+#include "text/encoding.h"
+#include "text/token.h"
+#include "verdict/authres.h"
+
+/* One piece of what stands before the first ';': unquoted, backslashes off. False at ';' and at the end. */
+static bool take_piece(struct arena *a, struct scan *s, str *out)
+{
+	struct buf *text = buf_new(a, s->rest.n + 1);
+	bool broken = false;
+
+	token_cfws0(s, &broken);
+	while (!scan_end(s)) {
+		int next = scan_peek(s);
+		if (next == '"') {
+			token_quoted(s, text, &broken);
+			continue;
+		}
+		if (next == ';' || next == '(' || char_is((u8)next, CHAR_WSP | CHAR_CRLF))
+			break;
+		s->rest = str_skip(s->rest, 1);
+		if (next != '\\')
+			buf_add_byte(text, (u8)next);
+	}
+	*out = buf_str(text);
+	return text->n > 0;
+}
+
+static str without_dots(str s)
+{
+	s = str_trim(s);
+	while (s.n > 0 && s.p[s.n - 1] == '.')
+		s.n--;
+	return s;
+}
+
+static bool is_number(str s)
+{
+	u64 unused;
+
+	return str_u64(s, &unused);
+}
+
+/* The first piece alone, all pieces joined, or all but a version behind them. */
+static bool claims(struct arena *a, str value, str id)
+{
+	struct scan s = scan_of(value);
+	struct buf *joined = buf_new(a, value.n + 1);
+	str piece;
+
+	for (size_t i = 0; i < AUTHRES_WORDS && take_piece(a, &s, &piece); i++) {
+		if (str_eq_nocase(without_dots(piece), id))
+			return true;
+		if (i > 0 && is_number(piece))
+			continue;
+		buf_add(joined, piece);
+		if (str_eq_nocase(without_dots(buf_str(joined)), id))
+			return true;
+	}
+	return false;
+}
+
+bool authres_is_from(struct arena *a, str value, str id)
+{
+	id = without_dots(id);
+	return claims(a, value, id) || claims(a, header_unfold(a, value), id) ||
+	       claims(a, header_text(a, value), id);
+}
+
+static bool has_nocase(struct arena *a, str text, str word)
+{
+	return str_find_str(str_lower(a, text), str_lower(a, word)) != SIZE_MAX;
+}
+
+static bool is_forbidden(struct arena *a, const struct header_field *f, const str *ids,
+			 size_t ids_n)
+{
+	bool results = str_eq_nocase(f->name, S("Authentication-Results"));
+	bool spf = str_eq_nocase(f->name, S("Received-SPF"));
+
+	if (str_eq_nocase(f->name, S("Return-Path")) || str_starts_nocase(f->name, S("X-Postern-")))
+		return true;
+	for (size_t i = 0; i < ids_n; i++) {
+		if (results && authres_is_from(a, f->value, ids[i]))
+			return true;
+		if (spf && has_nocase(a, header_unfold(a, f->value), ids[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Scratch memory is of one field at a time, so that many fields cost no more than one. */
+static void find_ranges(struct arena *scratch, str header, const str *ids, size_t ids_n,
+			struct authres_range *out, size_t *n)
+{
+	struct header_field f;
+	str rest = header;
+
+	*n = 0;
+	while (header_next(&rest, &f)) {
+		size_t from = (size_t)(f.raw.p - header.p), to = from + f.raw.n;
+		arena_reset(scratch);
+		if (!is_forbidden(scratch, &f, ids, ids_n))
+			continue;
+		if (*n > 0 && out[*n - 1].to == from)
+			out[*n - 1].to = to;
+		else
+			out[(*n)++] = (struct authres_range){ from, to };
+	}
+}
+
+static size_t count_fields(str header)
+{
+	struct header_field f;
+	size_t n = 0;
+
+	while (header_next(&header, &f))
+		n++;
+	return n;
+}
+
+const struct authres_range *authres_forbidden(struct arena *a, str header, const str *ids,
+					      size_t ids_n, size_t *n)
+{
+	struct authres_range *out = arena_array_of(a, count_fields(header), struct authres_range);
+	struct arena *scratch = arena_new(header.n * 8 + 65536);
+
+	find_ranges(scratch, header, ids, ids_n, out, n);
+	arena_free(&scratch);
+	return out;
+}

@@ -1,0 +1,208 @@
+/* Authentication-Results: what we write cannot be broken out of, what others write in our name is found (THREATS H12, D01 a3-a7). */
+#include "base/unit.h"
+
+#include "base/buf.h"
+#include "verdict/authres.h"
+
+static struct arena *a;
+
+static int start(void **state)
+{
+	(void)state;
+	a = arena_new(1 << 24);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	arena_free(&a);
+	return 0;
+}
+
+static const str ids[] = { S("mx.example.test") };
+
+static void test_ours(void **state)
+{
+	(void)state;
+	static const char *const rows[] = {
+		" mx.example.test; spf=pass",
+		"mx.example.test;spf=pass",
+		" MX.Example.TEST; spf=pass",
+		" mx.example.test 1; spf=pass",
+		" mx.example.test/1; spf=pass",
+		" (c) mx.example.test (d(e)) 1 (f); spf=pass",
+		"\r\n mx.example.test\r\n ; spf=pass",
+		"\r\n (x)\r\n\tmx.example.test\r\n\t1; spf=pass",
+		" \"mx.example.test\"; spf=pass",
+		" \"mx.example\\.test\"; spf=pass",
+		" \"mx.\"example.\"test\"; spf=pass",
+		" mx.example.test.; spf=pass",
+		" mx.example.test",
+		" mx.example.test none",
+		" mx . example . test; spf=pass",
+		" mx.(a)example(b).test; spf=pass",
+		" mx.exa\r\n mple.test; spf=pass",
+		" mx.example\\.test; spf=pass",
+		" =?utf-8?q?mx=2Eexample.test?=; spf=pass",
+		" (unclosed\\) mx.example.test) mx.example.test; spf=pass",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!authres_is_from(a, str_cstr(rows[i]), ids[0]))
+			fail_msg("not found: %s", rows[i]);
+}
+
+static void test_others(void **state)
+{
+	(void)state;
+	static const char *const rows[] = {
+		" mx.example.org; spf=pass",
+		" amx.example.test; spf=pass",
+		" mx.example.test.evil.example; spf=pass",
+		" example.test; spf=pass",
+		" other; x=\"mx.example.test\"",
+		" (mx.example.test) other; spf=pass",
+		" ; mx.example.test",
+		"",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (authres_is_from(a, str_cstr(rows[i]), ids[0]))
+			fail_msg("taken for ours: %s", rows[i]);
+}
+
+static str without(str header)
+{
+	size_t n, at = 0;
+	const struct authres_range *r = authres_forbidden(a, header, ids, 1, &n);
+	struct buf *out = buf_new(a, 1 << 16);
+
+	for (size_t i = 0; i < n; i++) {
+		buf_add(out, str_slice(header, at, r[i].from));
+		at = r[i].to;
+	}
+	buf_add(out, str_skip(header, at));
+	return buf_str(out);
+}
+
+static void test_entry(void **state)
+{
+	(void)state;
+	static const struct {
+		str in, out;
+	} rows[] = {
+		{ S("A: b\r\n\r\n"), S("A: b\r\n\r\n") },
+		{ S("authentication-RESULTS : mx.example.test; spf=pass\r\nA: b\r\n\r\n"),
+		  S("A: b\r\n\r\n") },
+		{ S("A: b\r\nAuthentication-Results:\r\n mx.example.test;\r\n spf=pass\r\n\r\n"),
+		  S("A: b\r\n\r\n") },
+		{ S("A: b\r\nAuthentication-Results: mx.example.test; spf=pass"), S("A: b\r\n") },
+		{ S("Authentication-Results: other; spf=pass\r\nA: b\r\n"),
+		  S("Authentication-Results: other; spf=pass\r\nA: b\r\n") },
+		{ S("ARC-Authentication-Results: i=1; mx.example.test; spf=pass\r\n"),
+		  S("ARC-Authentication-Results: i=1; mx.example.test; spf=pass\r\n") },
+		{ S("Return-Path: <x@y>\r\nReturn-path: <>\r\nA: b\r\nX-Postern-Junk: no\r\n\r\n"),
+		  S("A: b\r\n\r\n") },
+		{ S("Received-SPF: pass (MX.example.test: x) receiver=mx.example.test;\r\nA: b\r\n"),
+		  S("A: b\r\n") },
+		{ S("Received-SPF: pass (o: x) receiver=other;\r\nA: b\r\n"),
+		  S("Received-SPF: pass (o: x) receiver=other;\r\nA: b\r\n") },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_str(without(rows[i].in), rows[i].out);
+}
+
+static str print(str value)
+{
+	struct buf *out = buf_new(a, 1 << 16);
+	struct header_builder h;
+	struct authres_printer p;
+
+	header_builder_init(&h, out);
+	authres_start(&p, &h, ids[0]);
+	authres_result(&p, "spf", S("pass"), STR_NONE, STR_NONE);
+	authres_property(&p, "smtp.mailfrom", value);
+	authres_end(&p);
+	assert_false(h.bad);
+	return header_unfold(a, buf_str(out));
+}
+
+static void test_values(void **state)
+{
+	(void)state;
+	static const struct {
+		str value, printed;
+	} rows[] = {
+		{ S("a@b.example"), S("a@b.example") },
+		{ S("b.example"), S("b.example") },
+		{ S("@b.example"), S("@b.example") },
+		{ S("j\xc3\xb6@b.example"), S("@b.example") },
+		{ S("any@legitimate.example(a.attack.example"),
+		  S("\"any@legitimate.example(a.attack.example\"") },
+		{ S("any@legitimate.example'@any.attack.example"),
+		  S("\"any@legitimate.example'@any.attack.example\"") },
+		{ S("legitimate.example'a.attack.example"),
+		  S("\"legitimate.example'a.attack.example\"") },
+		{ S("a\"; dkim=pass header.d=b.example; x=\"@c.example"),
+		  S("\"a\\\"; dkim=pass header.d=b.example; x=\\\"@c.example\"") },
+		{ S("attack.example.\0.any"), S("\"attack.example.?.any\"") },
+		{ S("a\r\nFrom: b@c"), S("\"a??From: b@c\"") },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_str(
+		    print(rows[i].value),
+		    str_format(
+			a, "Authentication-Results: mx.example.test; spf=pass smtp.mailfrom=%.*s",
+			STR_ARG(rows[i].printed)));
+	assert_str(print(STR_NONE), S("Authentication-Results: mx.example.test; spf=pass"));
+}
+
+static void test_none(void **state)
+{
+	(void)state;
+	struct buf *out = buf_new(a, 1 << 16);
+	struct header_builder h;
+	struct authres_printer p;
+
+	header_builder_init(&h, out);
+	authres_start(&p, &h, ids[0]);
+	authres_end(&p);
+	assert_str(buf_str(out), S("Authentication-Results: mx.example.test; none\r\n"));
+}
+
+static void test_read(void **state)
+{
+	(void)state;
+	struct authres r;
+
+	authres_parse(
+	    a,
+	    S(" mx.example.test 1; spf=fail (no) smtp.mailfrom=a@b.example reason=\"be cause\";\r\n"
+	      " dkim=pass header.d = c.example header.s=s1"),
+	    &r);
+	assert_false(r.broken);
+	assert_str(r.id, S("mx.example.test"));
+	assert_int_equal(r.results_n, 2);
+	assert_str(r.results[0].reason, S("be cause"));
+	assert_str(r.results[0].properties[0].value, S("a@b.example"));
+	assert_str(r.results[1].method, S("dkim"));
+	assert_int_equal(r.results[1].properties_n, 2);
+	authres_parse(a, S("x; none"), &r);
+	assert_int_equal(r.results_n, 0);
+	authres_parse(a, S("x; =; spf; ("), &r);
+	assert_true(r.broken);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ours),  cmocka_unit_test(test_others),
+		cmocka_unit_test(test_entry), cmocka_unit_test(test_values),
+		cmocka_unit_test(test_none),  cmocka_unit_test(test_read),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
