@@ -122,6 +122,7 @@ static const struct config *quiet_config(struct ctl *c)
 	struct config *quiet = arena_new_of(c->arena, struct config);
 
 	*quiet = *c->config;
+	quiet->server_log = S("warn");
 	quiet->listen_smtp.n = quiet->listen_lmtp.n = quiet->listen_submissions.n = 0;
 	quiet->listen_submission.n = quiet->listen_imap.n = quiet->listen_imaps.n = 0;
 	quiet->listen_pop3.n = quiet->listen_pop3s.n = 0;
