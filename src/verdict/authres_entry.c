@@ -11,14 +11,17 @@ static bool take_piece(struct arena *a, struct scan *s, str *out)
 	struct buf *text = buf_new(a, s->rest.n + 1);
 	bool broken = false;
 
-	token_cfws0(s, &broken);
+	do
+		token_cfws0(s, &broken);
+	while (scan_byte(s, '/') || scan_byte(s, ','));
 	while (!scan_end(s)) {
 		int next = scan_peek(s);
 		if (next == '"') {
 			token_quoted(s, text, &broken);
 			continue;
 		}
-		if (next == ';' || next == '(' || char_is((u8)next, CHAR_WSP | CHAR_CRLF))
+		if (next == ';' || next == '(' || next == '/' || next == ',' ||
+		    char_is((u8)next, CHAR_WSP | CHAR_CRLF))
 			break;
 		s->rest = str_skip(s->rest, 1);
 		if (next != '\\')
