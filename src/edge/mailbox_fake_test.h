@@ -606,6 +606,8 @@ static void fake_free(struct fake **x)
 {
 	struct arena *a = (*x)->arena;
 
+	bus_free(&(*x)->process.office);
+	bus_free(&(*x)->process.login);
 	bus_server_stop((*x)->office);
 	bus_server_stop((*x)->login);
 	pthread_join((*x)->office_thread, NULL);

@@ -125,8 +125,13 @@ static const struct fail *parent_prepare(struct parent *p, bool *in_use)
 
 /* --- Children come and go ------------------------------------------------------------------------------------ */
 
-static void back_off(struct child *c, u64 now)
+static void back_off(struct child *c, u64 now, bool in_order)
 {
+	if (in_order && c->reloaded) {
+		c->reloaded = false;
+		c->again = now;
+		return;
+	}
 	if (now - c->started >= BACK_OFF_FORGET_MS)
 		c->back_off = 0;
 	c->back_off = c->back_off ? c->back_off * 2 : BACK_OFF_FIRST_MS;
@@ -150,7 +155,7 @@ static void child_ended(struct parent *p, struct child *c, int status)
 	if (role_is_edge(c->role))
 		address_table_clear(p->addresses,
 				    address_table_column(c->instance, c->role == ROLE_CLIENT));
-	back_off(c, now_ms());
+	back_off(c, now_ms(), WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	if (!p->was_ready && !c->ready && ++c->failures >= START_FAILURES) {
 		LOG(ERROR, "parent.cannot_start", LOG_CSTR("child", name));
 		p->failed = true;
@@ -270,8 +275,10 @@ static void reload(struct parent *p)
 		    LOG_CSTR("text",
 			     "server.data, server.edges and [listen] change at the next start"));
 	p->config = c;
-	for (size_t i = 0; i < p->children_n; i++)
+	for (size_t i = 0; i < p->children_n; i++) {
+		p->children[i].reloaded = true;
 		child_reload(p, &p->children[i]);
+	}
 	LOG(INFO, "parent.reloaded", LOG_STR("file", p->options->config_path));
 }
 

@@ -11,7 +11,8 @@
 enum {
 	CHILDREN_MAX = ROLES * 64,
 	BACK_OFF_FIRST_MS = 100,
-	BACK_OFF_MOST_MS = 2 * 1000, /* whoever finds a way to crash a child gains no more than that each time */
+	BACK_OFF_MOST_MS =
+	    2 * 1000, /* whoever finds a way to crash a child gains no more than that each time */
 	BACK_OFF_FORGET_MS = 30 * 1000, /* a child that lived so long begins again at the first */
 	START_FAILURES = 3,             /* of one child before everybody was ready: give up */
 	READY_MS = 60 * 1000,           /* a child that is not ready by then is hung */
@@ -25,6 +26,8 @@ struct child {
 	pid_t pid; /* 0: none now */
 	int control;
 	bool ready;
+	bool
+	    reloaded; /* it may end now, in order, to begin anew with what changed (keys sign does) */
 	u64 started, again; /* monotonic; again: when to start it the next time */
 	u64 back_off;
 	unsigned failures; /* before it was ready */

@@ -4,9 +4,11 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include <time.h>
+
 #include "serve/tls_key.h"
 
-enum { LOCAL_KEYS = 8 };
+enum { LOCAL_KEYS = 8, RESTART_MS = 3000, RESTART_STEP_MS = 10 };
 
 static const struct fail *bus_sign(const struct tls_signer *signer, struct arena *a, u64 key,
 				   enum sign_scheme scheme, str digest, str *signature)
@@ -15,8 +17,16 @@ static const struct fail *bus_sign(const struct tls_signer *signer, struct arena
 						 .scheme = (u8)scheme,
 						 .digest = digest };
 	struct sign_tls_sign_answer r = { 0 };
+	const struct fail *f = sign_tls_sign(a, signer->context, &q, &r);
 
-	TRY(sign_tls_sign(a, signer->context, &q, &r));
+	/* New certificates start a new sign process: its moment of absence costs a handshake time, not its life (THREATS T11). */
+	for (int waited = 0; f && f->what == FAIL_UNAVAILABLE && waited < RESTART_MS;
+	     waited += RESTART_STEP_MS) {
+		const struct timespec step = { .tv_nsec = RESTART_STEP_MS * 1000000L };
+		nanosleep(&step, NULL);
+		f = sign_tls_sign(a, signer->context, &q, &r);
+	}
+	TRY(f);
 	*signature = r.signature;
 	return NULL;
 }

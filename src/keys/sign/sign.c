@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,8 +24,10 @@ enum { SIGN_PAIRS = 64, SIGN_FILE_MAX = 256 * 1024 };
 
 struct sign {
 	struct bus_server *server;
-	struct key_pair pairs[SIGN_PAIRS];
-	struct certificate certificates[SIGN_PAIRS]; /* of the pairs, side by side for the answer */
+	struct key_pair pairs[2 * SIGN_PAIRS];
+	size_t pairs_n; /* first the n in use, then those just replaced */
+	struct certificate
+	    certificates[SIGN_PAIRS]; /* of the pairs in use, side by side for the answer */
 	size_t n;
 	u64 serial; /* of the whole set: never the same for two sets */
 };
@@ -54,7 +57,7 @@ const struct fail *sign_serve_tls_sign(struct bus_call *call, const struct sign_
 {
 	const struct sign *s = call->context;
 
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->pairs_n; i++)
 		if (s->pairs[i].certificate.key == q->key)
 			return key_pair_sign(call->arena, &s->pairs[i], (enum sign_scheme)q->scheme,
 					     q->digest, &r->signature);
@@ -104,6 +107,12 @@ static const struct fail *read_whole(struct arena *a, int fd, str *out)
 }
 
 /* Closes what it opens: the process lives long, and keeps no key file open. */
+static str self_signed_path(struct process *p, const char *suffix)
+{
+	return str_format(p->arena, "%.*s/keys/selfsigned.%s", STR_ARG(p->config->server_data),
+			  suffix);
+}
+
 static const struct fail *copy_file(struct process *p, str from, str to)
 {
 	int in = open(cstr(p->arena, from) ?: "", O_RDONLY | O_CLOEXEC), out;
@@ -120,6 +129,27 @@ static const struct fail *copy_file(struct process *p, str from, str to)
 	written = out >= 0 && fd_write_all(out, bytes);
 	fd_close(&out);
 	return written ? NULL : fail_errno(p->arena, errno, "keeping a copy of a certificate");
+}
+
+/* The copy becomes the one before, unless it is of the same key: handshakes that began with its certificate go on with it. */
+static const struct fail *keep_pair(struct process *p, str setting, const struct key_pair *pair)
+{
+	static const char *const suffixes[][2] = { { "crt", "old.crt" }, { "key", "old.key" } };
+	struct key_pair kept;
+	size_t colon = str_find(setting, ':');
+
+	if (key_pair_load(p->arena, kept_path(p, setting, "crt"), kept_path(p, setting, "key"),
+			  &kept) == NULL &&
+	    kept.certificate.key != pair->certificate.key) {
+		for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+			if (rename(cstr(p->arena, kept_path(p, setting, suffixes[i][0])) ?: "",
+				   cstr(p->arena, kept_path(p, setting, suffixes[i][1])) ?: "") !=
+			    0)
+				return fail_errno(p->arena, errno,
+						  "keeping the certificate before");
+	}
+	TRY(copy_file(p, str_slice(setting, 0, colon), kept_path(p, setting, "crt")));
+	return copy_file(p, str_skip(setting, colon + 1), kept_path(p, setting, "key"));
 }
 
 /*
@@ -142,12 +172,26 @@ static const struct fail *load_pair(struct process *p, str setting, struct key_p
 		LOG(ERROR, "sign.bad_pair", LOG_STR("pair", setting), LOG_FAIL("why", f));
 		return key_pair_load(p->arena, kept_certificate, kept_key, out) ? f : NULL;
 	}
-	f = copy_file(p, certificate, kept_certificate);
-	if (f == NULL)
-		f = copy_file(p, key, kept_key);
+	f = keep_pair(p, setting, out);
 	if (f)
 		LOG(WARN, "sign.not_kept", LOG_STR("pair", setting), LOG_FAIL("why", f));
 	return NULL;
+}
+
+/* Whoever shook hands a moment ago may have our last certificate yet: its key, and the one of the self-signed pair, sign on. */
+static void load_replaced(struct process *p, struct sign *s)
+{
+	const struct str_list *list = &p->config->tls_certificate;
+
+	s->pairs_n = s->n;
+	for (size_t i = 0; i < list->n && i < SIGN_PAIRS - 1; i++)
+		if (key_pair_load(p->arena, kept_path(p, list->items[i], "old.crt"),
+				  kept_path(p, list->items[i], "old.key"),
+				  &s->pairs[s->pairs_n]) == NULL)
+			s->pairs_n++;
+	if (list->n && key_pair_load(p->arena, self_signed_path(p, "crt"),
+				     self_signed_path(p, "key"), &s->pairs[s->pairs_n]) == NULL)
+		s->pairs_n++;
 }
 
 static const struct fail *load_configured(struct process *p, struct sign *s)
@@ -161,9 +205,7 @@ static const struct fail *load_configured(struct process *p, struct sign *s)
 
 static const struct fail *load_self_signed(struct process *p, struct sign *s)
 {
-	str certificate =
-	    str_format(p->arena, "%.*s/keys/selfsigned.crt", STR_ARG(p->config->server_data));
-	str key = str_format(p->arena, "%.*s/keys/selfsigned.key", STR_ARG(p->config->server_data));
+	str certificate = self_signed_path(p, "crt"), key = self_signed_path(p, "key");
 
 	if (access(cstr(p->arena, certificate) ?: "", F_OK) != 0)
 		TRY(key_pair_make(p->arena, certificate, key, p->config->server_hostname));
@@ -199,6 +241,7 @@ const struct fail *sign_before_jail(struct process *p)
 		TRY(load_configured(p, s));
 	else
 		TRY(load_self_signed(p, s));
+	load_replaced(p, s);
 	number_set(s);
 	LOG(INFO, "sign.keys", LOG_U64("pairs", s->n));
 	return NULL;

@@ -1,0 +1,135 @@
+"""`postern setup` and `postern serve`: a machine made ready, certificates replaced under load without one lost handshake (THREATS T11), bad
+configuration and bad certificates that change nothing."""
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from postern import BINARY, free_base, wait_for
+
+ROTATIONS = 5
+
+
+def make_pair(folder, name):
+    """A new pair, put in place the way an ACME client does: by rename."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                    "-keyout", folder / "new.key", "-out", folder / "new.crt"], check=True, capture_output=True)
+    (folder / "new.key").rename(folder / "tls.key")
+    (folder / "new.crt").rename(folder / "tls.crt")
+
+
+class ServeTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-serve-"))
+        self.folder.chmod(0o711)
+        self.config = self.folder / "postern.conf"
+        self.base = free_base()
+        self.process = None
+        result = self.run_postern("setup", "example.org", f"--data={self.folder}/data")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.said = result.stdout
+        make_pair(self.folder, "first")
+        self.config.write_text(self.config.read_text() + f"""
+[tls]
+certificate = ["{self.folder}/tls.crt:{self.folder}/tls.key"]
+[listen]
+smtp = ["127.0.0.1:{self.base + 25}"]
+submissions = []
+submission = []
+imap = []
+imaps = ["127.0.0.1:{self.base + 993}"]
+pop3s = []
+""")
+        self.process = subprocess.Popen([BINARY, "serve", f"--config={self.config}"], stderr=open(self.folder / "log", "wb"))
+        wait_for(lambda: b"parent.ready" in self.log(), timeout=30)
+
+    def tearDown(self):
+        if self.process:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.assertEqual(self.process.wait(10), 0)
+            finally:
+                self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run_postern(self, *words):
+        return subprocess.run([BINARY, *words, f"--config={self.config}"], capture_output=True, text=True, timeout=60, check=False)
+
+    def log(self):
+        return (self.folder / "log").read_bytes()
+
+    def hang_up(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def handshake(self):
+        """The subject that the server shows."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", self.base + 993), 10) as s, context.wrap_socket(s) as t:
+            t.recv(100)
+            der = t.getpeercert(binary_form=True)
+        text = subprocess.run(["openssl", "x509", "-inform", "der", "-noout", "-subject"], input=der, capture_output=True, check=True).stdout
+        return text.decode().strip().rsplit("=", 1)[1].strip()
+
+    def test_setup_says_what_to_do(self):
+        self.assertIn("example.org.  3600 IN MX    10 mail.example.org.", self.said)
+        self.assertIn("postmaster@example.org", self.said)
+        again = self.run_postern("setup", "example.org")
+        self.assertEqual(again.returncode, 7)
+        self.assertIn("postmaster@example.org", self.run_postern("user", "list").stdout)
+
+    def test_certificates_under_load(self):
+        stop, done, failed = threading.Event(), [], []
+
+        def shake():
+            while not stop.is_set():
+                try:
+                    done.append(self.handshake())
+                except OSError as e:
+                    failed.append(repr(e))
+
+        threads = [threading.Thread(target=shake) for _ in range(3)]
+        for t in threads:
+            t.start()
+        for i in range(ROTATIONS):
+            make_pair(self.folder, f"number{i}")
+            self.hang_up()
+            wait_for(lambda i=i: done and done[-1] == f"number{i}", timeout=20)
+        stop.set()
+        for t in threads:
+            t.join()
+        self.assertEqual(failed, [])
+        self.assertGreater(len(done), 2 * ROTATIONS)
+
+    def test_bad_files_change_nothing(self):
+        wait_for(lambda: self.handshake() == "first")
+        (self.folder / "tls.crt").write_text("not a certificate\n")
+        self.hang_up()
+        wait_for(lambda: b"sign.bad_pair" in self.log())
+        self.assertEqual(self.handshake(), "first")
+        good = self.config.read_text()
+        self.config.write_text(good + "nonsense = 1\n")
+        self.hang_up()
+        wait_for(lambda: b"parent.reload_refused" in self.log())
+        self.assertEqual(self.handshake(), "first")
+        check = self.run_postern("config", "check")
+        self.assertEqual(check.returncode, 2)
+        self.assertIn("nonsense", check.stderr)
+
+    def test_second_instance_is_refused(self):
+        other = self.folder / "other.conf"
+        other.write_text(f'[server]\ndata = "{self.folder}/data"\n[listen]\nsmtp = []\nsubmissions = []\nsubmission = []\nimap = []\n'
+                         'imaps = []\npop3s = []\n')
+        result = subprocess.run([BINARY, "serve", f"--config={other}"], capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(result.returncode, 7, result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
