@@ -141,7 +141,7 @@ class MuttTest(SyncTest):
     def rc(self, *more):
         return self.write("muttrc", "\n".join([
             f"set imap_user={ALICE} imap_pass=alice smtp_pass=alice certificate_file={self.certificate}",
-            "set ssl_verify_host=no ssl_verify_dates=no ssl_force_tls=yes ssl_starttls=yes header_cache= record= postponed=",
+            "set ssl_verify_host=no ssl_verify_dates=no ssl_force_tls=yes ssl_starttls=yes header_cache= record=/dev/null postponed=/dev/null",
             f"set my_hdr= from={ALICE} use_from=yes envelope_from=yes realname=Alice quit=yes delete=yes confirmappend=no wait_key=no",
             "set confirmcreate=no move=no beep=no resolve=no smtp_authenticators=plain imap_keepalive=300", *more]).replace("my_hdr= ", "") + "\n")
 

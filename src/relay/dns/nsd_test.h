@@ -163,7 +163,7 @@ static inline bool nsd_start(struct nsd *n, const struct nsd_zone *zones, size_t
 	nsd_write(n, "nsd.conf", buf_str(conf));
 	argv[3] = cstr(n->arena, nsd_path(n, "nsd.conf"));
 	n->pid = nsd_spawn(n, argv);
-	for (int i = 0; i < 200 && n->pid > 0; i++) {
+	for (int i = 0; i < 1200 && n->pid > 0; i++) {
 		if (nsd_answers(n->port))
 			return true;
 		poll(NULL, 0, 25); /* not there yet: refused at once */
