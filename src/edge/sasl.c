@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "edge/edge.h"
+#include "edge/event.h"
 #include "text/encoding.h"
 
 static const str mechanisms[] = { S("PLAIN"), S("LOGIN"), S("SCRAM-SHA-256") };
@@ -80,8 +81,11 @@ static str to_base64(struct arena *a, str bytes)
 static const struct fail *understand(struct session *s, struct sasl *x, const struct answer *r,
 				     struct sasl_result *out)
 {
-	*out = (struct sasl_result){ .status = SASL_FAILED, .delay_ms = r->delay_ms };
-	*x = (struct sasl){ 0 };
+	*out = (struct sasl_result){ .status = SASL_FAILED,
+				     .delay_ms = r->delay_ms,
+				     .tried = str_copy(session_turn_arena(s), r->address),
+				     .mechanism = x->mechanism };
+	*x = (struct sasl){ .mechanism = x->mechanism };
 	if (r->status == SASL_FAILED)
 		return NULL;
 	if (r->status == SASL_DONE)
@@ -129,6 +133,7 @@ const struct fail *sasl_start(struct session *s, struct sasl *x, str mechanism, 
 	if (q.mechanism.n == 0)
 		return &no_such_mechanism;
 	q.client.helo = helo;
+	x->mechanism = q.mechanism;
 	if (has_initial && !str_eq(initial, S("=")))
 		f = decode(a, initial, &response);
 	if (!f) {
@@ -195,6 +200,17 @@ void sasl_abort(struct session *s, struct sasl *x)
 	(void)f; /* it would have ended by itself after 60 s */
 }
 
+void sasl_record_failure(struct session *s, const char *stage, const struct sasl_result *r)
+{
+	struct client_info client = session_client(s);
+	struct event_batch batch = { 0 };
+	struct event_argument arguments[] = { EVENT_STR("user", r->tried),
+					      EVENT_STR("mechanism", r->mechanism) };
+
+	event_batch_note(&batch, 0, stage, "login_failed", arguments, ARRAY_LEN(arguments));
+	event_batch_flush(&batch, session_process(s)->office, &client);
+}
+
 /* RFC 4616 2: [authzid] NUL authcid NUL passwd. A NUL inside either would move the border, so it is refused. */
 const struct fail *sasl_password(struct session *s, str user, str password, struct sasl_result *out)
 {
@@ -202,7 +218,7 @@ const struct fail *sasl_password(struct session *s, str user, str password, stru
 					      .mechanism = S("PLAIN"),
 					      .has_response = true };
 	struct buf *response = buf_new(session_turn_arena(s), LOGIN_RESPONSE_MAX);
-	struct sasl x = { 0 };
+	struct sasl x = { .mechanism = S("PLAIN") };
 	const struct fail *f;
 
 	if (sasl_mechanisms(s).n == 0)

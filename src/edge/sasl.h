@@ -37,6 +37,7 @@ struct sasl_login {
 struct sasl {
 	bool under_way;
 	u64 exchange;
+	str mechanism;
 	const struct sasl_login
 	    *held; /* good already, but the last challenge (SCRAM) waits for its empty answer */
 };
@@ -46,6 +47,8 @@ struct sasl_result {
 	str challenge; /* CONTINUE: base64, to be sent as it is; may be empty; turn arena */
 	const struct sasl_login *login; /* DONE */
 	u32 delay_ms;                   /* FAILED */
+	str tried;     /* FAILED: the name, for the event; turn arena. May be empty. */
+	str mechanism; /* of ours; static */
 };
 
 /* "PLAIN LOGIN SCRAM-SHA-256", or empty when this session must not log in: no TLS, and the configuration
@@ -57,6 +60,8 @@ const struct fail *sasl_start(struct session *s, struct sasl *x, str mechanism, 
 			      str initial, str helo, struct sasl_result *out);
 /* line: what the peer sent, without CRLF: base64, or "*". */
 const struct fail *sasl_step(struct session *s, struct sasl *x, str line, struct sasl_result *out);
+/* SASL_FAILED as an event (login_failed). stage as in edge/event.h. */
+void sasl_record_failure(struct session *s, const char *stage, const struct sasl_result *r);
 /* Forgets an exchange under way (the session ends, the line was too long). Any time. */
 void sasl_abort(struct session *s, struct sasl *x);
 /* IMAP LOGIN and POP3 USER/PASS: a PLAIN exchange (RFC 4616) in one step. Never SASL_CONTINUE. */

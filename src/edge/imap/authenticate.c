@@ -46,6 +46,7 @@ struct imap_reply imap_sasl_result(struct imap *i, const struct fail *f,
 		buf_printf(imap_out(i), "+ %.*s\r\n", STR_ARG(r->challenge));
 		return LATER;
 	}
+	sasl_record_failure(i->session, "imap", r);
 	i->errors++;
 	i->rude = i->errors >= imap_config(i)->limit_errors;
 	i->stage = STAGE_PENALTY;

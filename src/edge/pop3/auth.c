@@ -121,6 +121,7 @@ static enum turn go_on(struct pop3 *p, const struct fail *f, const struct sasl_r
 		return TURN_MORE;
 	}
 	LOG(INFO, "pop3.login_failed", LOG_STR("from", session_address_text(p->session)));
+	sasl_record_failure(p->session, "pop3", r);
 	if (r->delay_ms == 0)
 		return auth_failed(p);
 	p->resume = auth_failed;

@@ -2,8 +2,6 @@
  * AUTH (RFC 4954). The exchange is edge/sasl.c's and keys login's; here are its replies. Every failed login has the same words
  * and waits as long as login says (THREATS A01, S24). Outside a mail transaction only, once a session.
  */
-#include <string.h>
-
 #include "edge/smtp/smtp_int.h"
 
 /* RFC 4954 4, 6 */
@@ -22,17 +20,16 @@ static struct reply auth_fail(struct smtp *s, const struct fail *f)
 	return r;
 }
 
-static struct reply rejected(struct smtp *s, u32 delay_ms)
+static struct reply rejected(struct smtp *s, const struct sasl_result *result)
 {
 	struct reply r = REPLY(535, "5.7.8", "wrong name or password");
 
-	smtp_record_refusal(s, "login_failed", "mechanism", str_from(s->mechanism, s->mechanism_n),
-			    &r);
-	if (delay_ms == 0)
+	sasl_record_failure(s->session, s->policy->stage, result);
+	if (result->delay_ms == 0)
 		return r;
 	smtp_say_later(s, r);
 	s->input = INPUT_PAUSE;
-	session_pause(s->session, delay_ms);
+	session_pause(s->session, result->delay_ms);
 	return REPLY_SILENT;
 }
 
@@ -52,7 +49,7 @@ static struct reply answer(struct smtp *s, const struct fail *f, const struct sa
 	if (r->status == SASL_DONE)
 		return logged_in(s, r->login);
 	if (r->status == SASL_FAILED)
-		return rejected(s, r->delay_ms);
+		return rejected(s, r);
 	s->input = INPUT_RESPONSE;
 	return (struct reply){ .code = 334, .text = r->challenge };
 }
@@ -67,8 +64,6 @@ struct reply smtp_verb_auth(struct smtp *s, struct scan *argument)
 	f = smtp_auth_parse(smtp_turn_arena(s), argument->rest, &mechanism, &has_initial, &initial);
 	if (f)
 		return reply_from_fail(smtp_turn_arena(s), f);
-	s->mechanism_n = mechanism.n < sizeof s->mechanism ? mechanism.n : sizeof s->mechanism;
-	memcpy(s->mechanism, mechanism.p, s->mechanism_n);
 	f = sasl_start(s->session, &s->sasl, mechanism, has_initial, initial, smtp_helo(s), &r);
 	return answer(s, f, &r);
 }

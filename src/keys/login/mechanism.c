@@ -63,6 +63,8 @@ static const struct fail *answer_failed(struct login *l, struct bus_call *call,
 
 	penalty_failed(l->penalty, x->address, name);
 	r->status = SASL_FAILED;
+	r->address =
+	    str_copy(call->arena, name); /* as it was tried; whether it is one, nobody learns */
 	r->delay_ms = penalty_delay(l->penalty, x->address, name, &refuse);
 	LOG(INFO, "login.failed", LOG_STR("name", name), LOG_U64("delay", r->delay_ms));
 	return NULL;
