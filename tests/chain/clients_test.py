@@ -1,6 +1,7 @@
 """People's programs from Debian against Postern: what swaks, msmtp, curl, mutt and Python's libraries send and read."""
 import base64
 import imaplib
+import json
 import pathlib
 import poplib
 import smtplib
@@ -289,6 +290,25 @@ class RefusedTest(ClientsTest):
             w.start_tls()
             self.assertIn(b"USER", b" ".join(w.pop3("CAPA", many=True)[1]))
 
+    def test_wrong_passwords_are_events(self):
+        token = base64.b64encode(f"\0{ALICE}\0wrong".encode()).decode()
+        for service, mechanism in (("submissions", "PLAIN"), ("submissions", "LOGIN"), ("pop3s", "USER")):
+            with Wire(self.p.port(service), tls=True) as w:
+                w.line()
+                if service == "pop3s":
+                    w.pop3(f"USER {ALICE}")
+                    self.assertTrue(w.pop3("PASS wrong")[0].startswith("-ERR"))
+                    continue
+                w.expect(250, "EHLO me")
+                if mechanism == "LOGIN":
+                    w.expect(334, "AUTH LOGIN")
+                    w.expect(334, base64.b64encode(ALICE.encode()).decode())
+                    w.expect(535, base64.b64encode(b"wrong").decode())
+                else:
+                    w.expect(535, f"AUTH PLAIN {token}")
+        found = [e["what"] for e in json.loads(self.p.ctl("trace", ALICE, "--json", "--max=1000").stdout) if e["event"] == "login_failed"]
+        self.assertEqual(sorted(found), [f"login as {ALICE} from 127.0.0.1 failed by {m}" for m in ("LOGIN", "PLAIN", "PLAIN")])
+
     def test_a_wrong_password_waits_longer_each_time(self):
         with Instance(plaintext=False) as p:
             times = []
@@ -301,6 +321,8 @@ class RefusedTest(ClientsTest):
                     self.assertIn("NO [AUTHENTICATIONFAILED]", status)
             self.assertGreater(times[4], times[2] + 0.3, times)
             self.assertGreater(times[4], 1.5, times)
+            events = [e for e in json.loads(p.ctl("trace", BOB, "--json").stdout) if e["event"] == "login_failed"]
+            self.assertEqual({(e["stage"], e["what"]) for e in events}, {("imap", f"login as {BOB} from 127.0.0.1 failed by PLAIN")})
             # And the right one is not locked out.
             with mailbox(p, BOB):
                 pass
