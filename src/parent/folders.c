@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/fd.h"
 #include "parent/parent_int.h"
 
 enum { CTL_BACKLOG = 16, FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
@@ -45,6 +46,17 @@ static const struct fail *folder_make(struct parent *p, int data, const char *na
 		return cannot(p, "chown", name);
 	*out = fd;
 	return NULL;
+}
+
+/* The folder that ours stands in. */
+static bool sync_above(int data)
+{
+	int above = openat(data, "..", FOLDER_FLAGS);
+	bool done =
+	    above >= 0 ? fsync(above) == 0 : errno == EACCES; /* then it was not we who made it */
+
+	fd_close(&above);
+	return done;
 }
 
 /* An OFD lock goes with the last copy of the descriptor; children never get one. */
@@ -102,6 +114,9 @@ const struct fail *folders_prepare(struct parent *p, bool *in_use)
 		TRY(folder_make(p, data, folders[i].name, 0700, p->identities[folders[i].owner],
 				&fd));
 	TRY(folder_make(p, data, "run", 0711, ours, &p->run_folder));
+	/* Their names too must outlive a power cut: what the office syncs lies below them. */
+	if (fsync(data) != 0 || !sync_above(data))
+		return cannot(p, "syncing", "");
 	for (size_t i = 0; i < ARRAY_LEN(with_ctl); i++)
 		TRY(ctl_bind(p, with_ctl[i]));
 	return NULL;

@@ -1,0 +1,256 @@
+"""Power loss (THREATS F03 to F05). All that a whole instance writes below its data folder is recorded from its first start on, through
+mail by SMTP, LMTP and APPEND, expunges, a stop in order and a kill; then the disks that a cut may leave behind are built (disk.py), the
+store is opened on each (power_check.c), and asked for every message that was acknowledged before the cut.
+
+    tests/run.py crash                                        some hundred states
+    POSTERN_STATES=10000 tests/crash/power_test.py            the promise
+
+The control ignores every sync: then there must be losses."""
+import collections
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import disk
+import fault
+import ledger
+import results
+from postern import BINARY, ROOT, Instance, wait_for
+from syscall_test import USERS, Work, queue_is_empty
+
+SEED = int(os.environ.get("POSTERN_SEED", "1"))
+STATES = int(os.environ.get("POSTERN_STATES", "400"))
+ROUNDS = int(os.environ.get("POSTERN_ROUNDS", "4"))
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+class TimedLedger(ledger.Ledger):
+    """Knows when it was told, on the clock that strace writes."""
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.acked_at, self.removing_at, self.removed_at = {}, {}, {}
+
+    def ack(self, number):
+        super().ack(number)
+        self.acked_at[number] = time.time()
+
+    def remove(self, number, sure):
+        super().remove(number, sure)
+        (self.removed_at if sure else self.removing_at)[number] = time.time()
+
+
+class Checker:
+    """power_check as a child: a folder in, what is in it out."""
+
+    def __init__(self, program):
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def look(self, folder):
+        self.process.stdin.write(f"{folder}\n")
+        self.process.stdin.flush()
+        found = []
+        while (line := self.process.stdout.readline().rstrip("\n")) != "end":
+            if not line and self.process.poll() is not None:
+                return [["problem", f"the checker died: {self.process.returncode}"]]
+            found.append(line.split(" ", 1 if line.startswith("problem") else -1))
+        return found
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def build_checker(folder):
+    program = f"{folder}/power_check"
+    libraries = subprocess.run(["pkg-config", "--libs", "openssl", "sqlite3", "libseccomp", "libidn2", "libutf8proc", "libcrypt"],
+                               capture_output=True, text=True, check=True).stdout.split()
+    subprocess.run([os.environ.get("CC", "gcc"), "-std=c17", "-D_GNU_SOURCE", "-O1", "-g", f"-I{ROOT}/src",
+                    str(ROOT / "tests/crash/power_check.c"), str(pathlib.Path(BINARY).parent / "libpostern.a"), *libraries, "-lunbound",
+                    "-lm", "-lpthread", "-o", program], check=True)
+    return program
+
+
+def record(folder, book):
+    """The life of an instance, as operations on its disk: a first start, an end in order, a start, a kill, a start, a kill."""
+    recording = disk.Recording(folder)
+    for life, rounds in enumerate((ROUNDS, ROUNDS, 1)):
+        log = f"{folder}.trace{life}"
+        with Instance(users=USERS, folder=folder, settings=["queue.retry_first=1s", "server.log=warn"], prefix=[*disk.STRACE, "-o", log]) as p:
+            work = Work(p, book)
+            for n in range(rounds):
+                senders = [threading.Thread(target=work.run) for _ in range(3)]
+                for s in senders:
+                    s.start()
+                for s in senders:
+                    s.join()
+                if n == rounds // 2:
+                    time.sleep(1.3)  # so idle that the log of the database is written home
+            if life == 0:
+                wait_for(lambda: queue_is_empty(p))
+                p.stop()
+            else:
+                pids = p.pids()
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+                p.process.wait(20)
+                wait_for(lambda: not any(fault.alive(pid) for pid in pids))
+                p.process = None
+        wait_log(log)
+        recording.read(log)
+        os.unlink(log)
+    return recording
+
+
+def wait_log(log):
+    size = -1
+    while size != os.path.getsize(log):
+        size = os.path.getsize(log)
+        time.sleep(0.3)
+
+
+def verdicts(book, cut, found):
+    """{verdict: what} of a disk that was cut at that time."""
+    there, bad = collections.Counter(), collections.defaultdict(list)
+    uids = collections.Counter()
+    for word, *more in found:
+        if word == "problem":
+            bad["PROBLEM"].append(more[0])
+            continue
+        address, number, good = more[0], int(more[-2]), more[-1] == "good"
+        there[number] += 1
+        if word == "message":
+            uids[address, more[1]] += 1
+        if not good:
+            bad["CORRUPT"].append(number)
+        if number not in book.sent:
+            bad["GHOST"].append(number)
+        elif book.sent[number] != address:
+            bad["MISDELIVERED"].append(number)
+    for number, when in book.acked_at.items():
+        if when < cut and number not in there and not book.removing_at.get(number, cut) < cut:
+            bad["LOST"].append(number)
+    bad["REMOVED_BUT_THERE"] = [n for n, when in book.removed_at.items() if when < cut and n in there]
+    bad["DUP"] = [n for n, times in there.items() if times > 1]
+    bad["UID"] = [u for u, times in uids.items() if times > 1]
+    return {verdict: what for verdict, what in bad.items() if what}
+
+
+class Replay:
+    """Builds states in memory and asks the checker about each."""
+
+    def __init__(self, program, recording, book, rng):
+        self.recording, self.book, self.rng = recording, book, rng
+        self.folder = tempfile.mkdtemp(prefix="postern-disk-", dir=MEMORY)
+        self.reserve = f"{self.folder}/reserve"
+        with open(self.reserve, "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, 16 << 20)
+        self.checker = Checker(program)
+        self.states, self.bad = 0, []
+
+    def put(self, there):
+        root = f"{self.folder}/disk"
+        shutil.rmtree(root, ignore_errors=True)
+        store = self.recording.root + "/store"
+        for path, content in there.items():
+            if path != store and not path.startswith(store + "/"):
+                continue
+            place = root + path[len(store):]
+            if content is None:
+                os.mkdir(place, 0o700)
+            else:
+                with open(place, "wb") as f:
+                    f.write(content)
+        if os.path.isdir(root):
+            os.link(self.reserve, f"{root}/reserve")
+        return root
+
+    def one(self, there, cut, how):
+        self.states += 1
+        if self.recording.root + "/store" in there:
+            bad = verdicts(self.book, cut, self.checker.look(self.put(there)))
+        else:
+            bad = verdicts(self.book, cut, [])
+        if bad:
+            self.bad.append((how, bad))
+
+    def run(self, per_cut, step, ignore_sync=False):
+        model = disk.Disk(self.recording.root, ignore_sync)
+        ops = self.recording.ops
+        for k in range(len(ops) + 1):
+            cut = ops[k].time if k < len(ops) else float("inf")
+            if k % step == SEED % step or k == len(ops):
+                for kept in disk.choices(model.pending(), self.rng, per_cut):
+                    self.one(model.build(kept), cut, (k, kept))
+            if k < len(ops):
+                model.do(ops[k])
+
+    def close(self):
+        self.checker.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class PowerTest(unittest.TestCase):
+    maxDiff = 200
+
+    @classmethod
+    def setUpClass(cls):
+        random.seed(SEED)
+        cls.work = tempfile.mkdtemp(prefix="postern-power-")
+        os.chmod(cls.work, 0o711)
+        cls.program = build_checker(cls.work)
+        cls.book = TimedLedger(SEED)
+        folder = f"{cls.work}/data"
+        os.mkdir(folder, 0o711)
+        cls.recording = record(folder, cls.book)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.work, ignore_errors=True)
+
+    def replay(self, states, ignore_sync=False):
+        rng = random.Random(SEED)
+        cuts = len(self.recording.ops) + 1
+        per_cut = 6 if states < cuts * 6 else -(-states // cuts)
+        run = Replay(self.program, self.recording, self.book, rng)
+        run.run(per_cut, max(1, cuts * per_cut // states), ignore_sync)
+        run.close()
+        return run
+
+    def explain(self, run):
+        """The first few bad states, and what the disk did before each."""
+        lines = []
+        for (k, kept), bad in run.bad[:: max(1, len(run.bad) // 3)][:4]:
+            lines += [f"cut before operation {k}: {str(bad)[:400]}", f"    choices {str(kept)[:200]}"]
+            lines += [f"    {i} {self.recording.ops[i]}" for i in range(max(0, k - 6), min(k + 2, len(self.recording.ops)))]
+        return "\n".join(lines)
+
+    def test_nothing_acknowledged_is_lost(self):
+        run = self.replay(STATES)
+        lost = sum("LOST" in bad for _, bad in run.bad)
+        print(f"    operations {len(self.recording.ops)}, states {run.states}, acknowledged {len(self.book.acked)}, seed {SEED}", flush=True)
+        results.record("disk states after a power cut with an acknowledged message lost", lost, f"{run.states} states", "0",
+                       "POSTERN_STATES=10000 tests/crash/power_test.py")
+        self.assertEqual(run.bad, [], "\n" + self.explain(run))
+        self.assertGreater(len(self.book.acked), 10)
+
+    def test_control_without_syncs_there_are_losses(self):
+        run = self.replay(60, ignore_sync=True)
+        lost = sum("LOST" in bad for _, bad in run.bad)
+        print(f"    control, syncs ignored: {lost} of {run.states} states lost mail", flush=True)
+        self.assertGreater(lost, run.states // 10)
+
+
+if __name__ == "__main__":
+    unittest.main()
