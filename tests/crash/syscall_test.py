@@ -4,6 +4,7 @@ ledger is compared with what IMAP shows.
 
     tests/run.py crash                                     every POSTERN_SITES_STEP-th site (so many that it takes half a minute)
     POSTERN_SITES_STEP=1 tests/crash/syscall_test.py       all of them
+    POSTERN_SITE="office pwrite64 20" POSTERN_VERBOSE=1 tests/crash/syscall_test.py    one of them again
 """
 import os
 import imaplib
@@ -23,6 +24,8 @@ from client import Wire
 from postern import Instance, wait_for
 
 SEED = int(os.environ.get("POSTERN_SEED", "1"))
+ONE = os.environ.get("POSTERN_SITE", "").split()
+VERBOSE = bool(os.environ.get("POSTERN_VERBOSE"))
 STEP = int(os.environ.get("POSTERN_SITES_STEP", "0"))
 USERS = {f"user{i}@example.test": f"secret{i}" for i in range(2)}
 CALLS = {
@@ -48,10 +51,13 @@ class Work:
 
     def run(self):
         for step in (self.smtp, self.lmtp, self.append, self.expunge):
+            began = time.monotonic()
             try:
                 step()
-            except (OSError, imaplib.IMAP4.error, AssertionError, ValueError):
-                pass  # cut off or put off: nothing was promised
+            except (OSError, imaplib.IMAP4.error, AssertionError, ValueError) as e:
+                # Cut off or put off: nothing was promised.
+                if VERBOSE:
+                    print(f"        {step.__name__} ended after {time.monotonic() - began:.2f} s: {e!r}"[:200])
 
     def smtp(self, port="smtp", hello="EHLO"):
         with Wire(self.p.port(port), timeout=15) as w:
@@ -170,7 +176,7 @@ class SyscallTest(unittest.TestCase):
         took = settle(p, role, time.monotonic())
         settled = time.monotonic() - began - worked
         bad, _ = ledger.check(book, p.port("imap"), USERS)
-        if os.environ.get("POSTERN_VERBOSE"):
+        if VERBOSE:
             print(f"    {role} {call} {n}: {'killed' if hit else 'not reached'}, work {worked:.2f}, service {took:.2f}, queue {settled:.2f} s", flush=True)
         self.assertEqual(bad, {}, f"after {role} was killed at {call} {n}, seed {SEED}")
         return hit, took
@@ -182,6 +188,8 @@ class SyscallTest(unittest.TestCase):
             every = sites(p, book)
             step = STEP or max(1, len(every) // SHORT_SITES)
             chosen = every[SEED % step::step]
+            if ONE:
+                chosen = [(ONE[0], ONE[1], int(ONE[2]))]
             kills, longest = 0, 0
             for role, call, n in chosen:
                 hit, took = self.one_site(p, book, role, call, n)
