@@ -381,6 +381,7 @@ const struct fail *office_before_jail(struct process *p)
 	struct office *o = arena_new_of(p->arena, struct office);
 
 	sql_before_jail();
+	ticket_before_jail();
 	o->process = p;
 	o->env = env_system();
 	o->last = &o->first;

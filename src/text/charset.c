@@ -151,6 +151,10 @@ static void add_repaired(str text, struct room *room)
 {
 	struct buf repaired;
 
+	if (text.n <= room->left && str_is_utf8(text)) { /* nearly always: nothing to repair */
+		buf_add(room->out, text);
+		return;
+	}
 	buf_init(&repaired, room->left);
 	utf8_repair(text, &repaired);
 	buf_add(room->out, buf_str(&repaired));
