@@ -33,13 +33,14 @@ class Strace:
         attached.set()
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """Asks again and again: a signal that comes just before strace waits is not seen until its next event."""
+        deadline = time.monotonic() + 10
+        while self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
+            try:
+                self.process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                pass
         self.thread.join(5)
         self.process.stderr.close()
 
