@@ -51,7 +51,7 @@ class Strace:
         self.stop()
 
 
-CALL = re.compile(r"^(\d+) (\w+)\(")
+CALL = re.compile(r"^(\d+) +(\w+)\(")
 
 
 def count_calls(path):
