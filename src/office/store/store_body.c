@@ -121,18 +121,22 @@ static const struct fail *bury(struct tx *t, u64 id, u64 segment, u64 length)
 		       SQL_U64(segment), SQL_U64(length));
 }
 
-/* A body whose row is lost is no reason to keep what refers to it: deleting must work on a damaged store. */
+/* A body whose row is lost is no reason to keep what refers to it: deleting must work on a damaged store. No UPDATE .. RETURNING:
+ * SQLite runs that in a savepoint of its own, whose end costs the more the more the job has changed before. */
 const struct fail *store_body_release(struct tx *t, u64 id)
 {
-	struct query *q = SQL_QUERY(t->db,
-				    "UPDATE body SET references_n = references_n - 1 WHERE id = ?"
-				    " RETURNING references_n, segment, length",
-				    SQL_U64(id));
+	struct query *q = SQL_QUERY(
+	    t->db, "SELECT references_n, segment, length FROM body WHERE id = ?", SQL_U64(id));
 	bool found = sql_row(q);
-	u64 left = sql_u64(q), segment = sql_u64(q), length = sql_u64(q);
+	u64 references = sql_u64(q), segment = sql_u64(q), length = sql_u64(q);
 
 	TRY(sql_end(t->arena, q));
-	return found && left == 0 ? bury(t, id, segment, length) : NULL;
+	if (!found)
+		return NULL;
+	if (references == 1)
+		return bury(t, id, segment, length);
+	return SQL_RUN(t->arena, t->db,
+		       "UPDATE body SET references_n = references_n - 1 WHERE id = ?", SQL_U64(id));
 }
 
 /* --- Out --- */

@@ -152,6 +152,8 @@ struct state {
 const struct fail *states_load(struct tx *t, u64 account, u64 mailbox,
 			       const struct uid_range *ranges, size_t n, struct state **out,
 			       size_t *out_n);
+/* Removes what message_env has of a range of UIDs; bodies are let go one by one, rows in one sweep. */
+const struct fail *envs_remove(struct tx *t, u64 mailbox, u32 low, u32 high);
 /* Removes these rows with all that hangs on them; gone gets what went. */
 const struct fail *states_remove(struct tx *t, u64 account, const struct mailbox_row *m,
 				 const struct state *rows, size_t n, u64 *modseq);

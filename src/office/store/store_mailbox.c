@@ -2,8 +2,6 @@
  * Mailboxes as such: list, create, delete, rename, subscribe (RFC 3501 6.3.3 to 6.3.9), and the six of a new account.
  * '/' stands between levels. A parent need not exist; creating makes missing ones, deleting leaves children.
  */
-#include <string.h>
-
 #include "office/store/record.h"
 #include "office/store/store_int.h"
 
@@ -178,30 +176,6 @@ const struct fail *store_mailbox_create(struct tx *t, u64 account, str name, u32
 
 /* --- Deleting --- */
 
-/* Bodies are let go one by one, rows in one sweep. */
-static const struct fail *release_bodies(struct tx *t, u64 mailbox)
-{
-	struct query *q =
-	    SQL_QUERY(t->db, "SELECT body_id FROM message_env WHERE key BETWEEN ? AND ?",
-		      SQL_U64(env_key(mailbox, 0)), SQL_U64(env_key(mailbox, UINT32_MAX)));
-	struct buf ids;
-	const struct fail *f;
-
-	buf_init(&ids, (size_t)STORE_MAILBOX_ROWS * 8);
-	while (sql_row(q)) {
-		u64 id = sql_u64(q);
-		buf_add(&ids, str_from(&id, sizeof id));
-	}
-	f = sql_end(t->arena, q);
-	for (size_t i = 0; i < ids.n && !f; i += 8) {
-		u64 id;
-		memcpy(&id, ids.p + i, sizeof id);
-		f = store_body_release(t, id);
-	}
-	buf_free(&ids);
-	return f;
-}
-
 static const struct fail *delete_rows(struct tx *t, u64 account, u64 id)
 {
 	const struct sql_value key[] = { SQL_U64(account), SQL_U64(id) };
@@ -214,8 +188,7 @@ static const struct fail *delete_rows(struct tx *t, u64 account, u64 id)
 	TRY(sql_run(a, t->db, "DELETE FROM keyword WHERE account_id = ? AND mailbox_id = ?", key,
 		    2));
 	TRY(sql_run(a, t->db, "DELETE FROM mailbox WHERE account_id = ? AND id = ?", key, 2));
-	return SQL_RUN(a, t->db, "DELETE FROM message_env WHERE key BETWEEN ? AND ?",
-		       SQL_U64(env_key(id, 0)), SQL_U64(env_key(id, UINT32_MAX)));
+	return envs_remove(t, id, 0, UINT32_MAX);
 }
 
 static const struct fail *remove_mailbox(struct tx *t, u64 account, const struct mailbox_row *m)
@@ -225,7 +198,6 @@ static const struct fail *remove_mailbox(struct tx *t, u64 account, const struct
 
 	TRY(modseq_next(t, account, &modseq, NULL));
 	TRY(mailbox_touch(t, account, m->id, modseq, &d));
-	TRY(release_bodies(t, m->id));
 	TRY(delete_rows(t, account, m->id));
 	TRY(note(t, account, m->id, STR_NONE, SPECIAL_NONE, m->uidvalidity));
 	return list_changed(t, account);
