@@ -23,7 +23,7 @@ struct dkim_hash *dkim_hash_new(struct arena *a);
 struct dkim_sink dkim_hash_sink(struct dkim_hash *h);
 void dkim_hash_finish(struct dkim_hash *h, u8 digest[DKIM_DIGEST]); /* and starts anew */
 
-/* One field, name to last CRLF, which is added when missing unless `last`: then it is taken away (the signature's own field). */
+/* One field that has a name, up to its last CRLF, which is added when missing unless `last`: then it is taken away (the signature's own field). */
 void dkim_canon_field(enum dkim_canon canon, str raw, bool last, struct dkim_sink sink);
 /* The same for a field whose b= value must be left out (RFC 6376 3.7). */
 void dkim_canon_signature(enum dkim_canon canon, str raw, struct dkim_sink sink);

@@ -90,6 +90,6 @@ bool dkim_tag_item(str *rest, str *item)
 		return false;
 	end = str_find(*rest, ':');
 	*item = str_trim(str_slice(*rest, 0, end));
-	*rest = end == SIZE_MAX ? STR_NONE : str_skip(*rest, end + 1);
+	*rest = end == SIZE_MAX ? STR_NONE : str_from(rest->p + end + 1, rest->n - end - 1);
 	return true;
 }
