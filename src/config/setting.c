@@ -250,6 +250,8 @@ static const char *rule_list(const struct config *c, const struct setting *s)
 		return "numeric addresses with ports, such as \"9.9.9.9:53\"";
 	if (s->offset == offsetof(struct config, tls_certificate) && !all_have_colon(list))
 		return "pairs of files as \"CERT:KEY\"";
+	if (s->offset == offsetof(struct config, auth_dnsbl) && !all_have_colon(list))
+		return "\"ZONE:WEIGHT\" or \"ZONE=127.0.0.2:WEIGHT\"";
 	return NULL;
 }
 

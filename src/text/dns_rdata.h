@@ -49,4 +49,7 @@ bool rdata_address(str rdata, enum address_family family, struct dns_address *ou
 bool rdata_txt(struct arena *a, str rdata, str *text) NODISCARD;
 bool rdata_tlsa(str rdata, struct dns_tlsa *out) NODISCARD;
 
+/* Neither loopback, private, link-local, multicast, unspecified nor reserved; nor an IPv6 form of such an IPv4 address. */
+bool address_is_public(const struct dns_address *address);
+
 #endif

@@ -73,6 +73,10 @@ struct skeleton_parser *skeleton_parser_new(struct arena *a);
 const struct fail *skeleton_feed(struct skeleton_parser *p, str bytes);
 const struct fail *skeleton_finish(struct skeleton_parser *p, const struct skeleton **out);
 
+/* The same message with a prefix of n bytes in front, whole fields that no envelope has; `received` of them are Received. */
+const struct skeleton *skeleton_behind(struct arena *a, const struct skeleton *s, u64 n,
+				       u32 received);
+
 /* Encoded form, as it goes to the office. */
 str skeleton_encode(struct arena *a, const struct skeleton *s);
 /* From bytes that are not trusted; checks nesting, order and that all offsets are within size. */

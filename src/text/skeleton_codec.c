@@ -15,6 +15,26 @@
 
 static const struct fail corrupt = FAIL_STATIC(CORRUPT, "bad message skeleton");
 
+const struct skeleton *skeleton_behind(struct arena *a, const struct skeleton *s, u64 n,
+				       u32 received)
+{
+	struct skeleton *out = arena_new_of(a, struct skeleton);
+	struct skeleton_part *parts = arena_array_of(a, s->parts_n, struct skeleton_part);
+
+	*out = *s;
+	out->size += n;
+	out->received += received;
+	out->parts = parts;
+	for (size_t i = 0; i < s->parts_n; i++) {
+		parts[i] = s->parts[i];
+		if (i > 0) /* the message's own header begins with the prefix */
+			parts[i].header_at += n;
+		parts[i].body_at += n;
+		parts[i].end += n;
+	}
+	return out;
+}
+
 str skeleton_encode(struct arena *a, const struct skeleton *s)
 {
 	struct buf *bytes = buf_new(a, SKELETON_BYTES);

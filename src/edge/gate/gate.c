@@ -5,10 +5,12 @@
 #include "base/check.h"
 #include "base/env.h"
 #include "edge/gate/gate_int.h"
+#include "verdict/authres.h"
 
 enum { GATE_MAGIC = 0x47415445 };
 
 static const struct fail too_large = FAIL_STATIC(TOO_LARGE, "message too large");
+static const struct fail header_too_large = FAIL_STATIC(TOO_LARGE, "the header is too large");
 
 static i64 now(void)
 {
@@ -25,14 +27,6 @@ static const struct fail *store(struct gate *g, str bytes)
 	return skeleton_feed(g->parser, bytes);
 }
 
-static const struct fail *store_trace(struct gate *g)
-{
-	struct buf *out = buf_new(g->arena, GATE_PREFIX);
-
-	TRY(trace_print(g->arena, g->rules.trace, g->id, now(), out));
-	return store(g, buf_str(out));
-}
-
 static const struct fail *store_completion(struct gate *g)
 {
 	struct buf *out = buf_new(g->arena, GATE_PREFIX);
@@ -41,14 +35,65 @@ static const struct fail *store_completion(struct gate *g)
 	return store(g, buf_str(out));
 }
 
+/* What only we may write goes out; the rest is stored. */
+static const struct fail *store_cleaned(struct gate *g, str header)
+{
+	size_t n, at = 0;
+	const struct authres_range *out =
+	    authres_forbidden(g->arena, header, g->rules.names, g->rules.names_n, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		TRY(store(g, str_slice(header, at, out[i].from)));
+		at = out[i].to;
+	}
+	return store(g, str_skip(header, at));
+}
+
+/* The header is complete: it is held no more. */
+static const struct fail *release_header(struct gate *g)
+{
+	const struct gate_watch *watch = g->rules.watch;
+	str header = buf_str(g->header);
+
+	g->header = NULL; /* its bytes stay: the arena owns them */
+	if (watch)
+		TRY(watch->header(watch->context, header));
+	return store_cleaned(g, header);
+}
+
+/* The part of bytes up to `end` belongs to a header that is held. */
+static const struct fail *hold(struct gate *g, str bytes, size_t end)
+{
+	bool ends = end != SIZE_MAX;
+
+	buf_add(g->header, str_slice(bytes, 0, end));
+	if (ends)
+		buf_add(g->header, S("\r\n"));
+	if (g->header->full)
+		return &header_too_large;
+	return ends ? release_header(g) : NULL;
+}
+
+static const struct fail *store_body(struct gate *g, str bytes)
+{
+	if (g->rules.watch && bytes.n > 0)
+		g->rules.watch->body(g->rules.watch->context, bytes);
+	return store(g, bytes);
+}
+
 /* bytes: never cut between CR and LF. */
 static const struct fail *take(struct gate *g, str bytes)
 {
 	size_t header_end;
 
 	TRY(lines_check(&g->lines, bytes, &header_end));
+	if (g->header) {
+		TRY(hold(g, bytes, header_end));
+		return header_end == SIZE_MAX ? NULL
+					      : store_body(g, str_skip(bytes, header_end + 2));
+	}
 	if (header_end == SIZE_MAX || !g->rules.complete)
-		return store(g, bytes);
+		return store_body(g, bytes);
 	TRY(store(g, str_slice(bytes, 0, header_end)));
 	TRY(store_completion(g));
 	return store(g, str_skip(bytes, header_end));
@@ -109,9 +154,11 @@ const struct fail *gate_new(struct arena *a, struct bus *office, const struct ga
 	g->rules = *rules;
 	g->arena = a;
 	g->parser = skeleton_parser_new(a);
-	TRY(spool_open(&g->spool, a, office, rules->size_hint, &g->id));
-	if (rules->trace)
-		TRY(store_trace(g));
+	CHECK(!rules->complete || rules->names_n == 0);
+	if (rules->names_n > 0)
+		g->header = buf_new(a, SKELETON_HEADER_BYTES);
+	TRY(spool_open(&g->spool, a, office, rules->size_hint, rules->trace ? GATE_PREFIX : 0,
+		       &g->id));
 	*out = g;
 	return NULL;
 }
@@ -137,6 +184,8 @@ u64 gate_id(const struct gate *g)
 /* A message that is all header has no empty line before which the missing fields could stand. */
 static const struct fail *end_header(struct gate *g)
 {
+	if (g->header)
+		return release_header(g);
 	if (!g->rules.complete || g->lines.body)
 		return NULL;
 	if (g->lines.column > 0)
@@ -146,38 +195,70 @@ static const struct fail *end_header(struct gate *g)
 
 static const struct fail *check_hops(const struct gate *g, const struct skeleton *s)
 {
-	u64 others = s->received - (g->rules.trace && s->received > 0 ? 1 : 0);
-
-	if (g->rules.hops == 0 || others <= g->rules.hops)
+	if (g->rules.hops == 0 || s->received <= g->rules.hops)
 		return NULL;
 	return fail_code(g->arena, FAIL_DENIED, "5.4.6", "a mail loop: too many Received fields");
 }
 
-static const struct fail *finish(struct gate *g, struct gate_message *out)
+static const struct fail *end(struct gate *g)
 {
-	const struct skeleton *s;
-	str tail;
-
 	if (g->lines.cr)
 		return take(g, S("\r")); /* fails: it is bare */
 	TRY(end_header(g));
-	TRY(skeleton_finish(g->parser, &s));
-	TRY(check_hops(g, s));
-	tail = skeleton_encode(g->arena, s);
+	TRY(skeleton_finish(g->parser, &g->skeleton));
+	return check_hops(g, g->skeleton);
+}
+
+const struct fail *gate_end(struct gate *g, const struct skeleton **out)
+{
+	CHECK_MAGIC(g, GATE_MAGIC);
+	if (!g->fail)
+		g->fail = end(g);
+	*out = g->skeleton;
+	return g->fail;
+}
+
+/* Our fields in front, and the skeleton as if it had been parsed with them. */
+static const struct fail *write_trace(struct gate *g, str above)
+{
+	struct buf *out = buf_new(g->arena, GATE_PREFIX);
+
+	buf_add(out, above);
+	TRY(trace_print(g->arena, g->rules.trace, g->id, now(), out));
+	g->skeleton = skeleton_behind(g->arena, g->skeleton, out->n, 1);
+	return spool_front(&g->spool, buf_str(out));
+}
+
+static const struct fail *seal(struct gate *g, str above, struct gate_message *out)
+{
+	str tail;
+
+	if (g->rules.trace)
+		TRY(write_trace(g, above));
+	tail = skeleton_encode(g->arena, g->skeleton);
 	TRY(arena_check(g->arena));
 	TRY(spool_close(&g->spool, tail));
 	*out = (struct gate_message){ .id = g->id,
 				      .body = g->spool.fd,
+				      .at = g->spool.at,
 				      .size = g->spool.size,
 				      .skeleton_bytes = tail.n,
-				      .skeleton = s };
+				      .skeleton = g->skeleton };
 	return NULL;
+}
+
+const struct fail *gate_seal(struct gate *g, str above, struct gate_message *out)
+{
+	CHECK_MAGIC(g, GATE_MAGIC);
+	if (!g->fail)
+		g->fail = seal(g, above, out);
+	return g->fail;
 }
 
 const struct fail *gate_finish(struct gate *g, struct gate_message *out)
 {
-	CHECK_MAGIC(g, GATE_MAGIC);
-	if (!g->fail)
-		g->fail = finish(g, out);
-	return g->fail;
+	const struct skeleton *unused;
+
+	TRY(gate_end(g, &unused));
+	return gate_seal(g, STR_NONE, out);
 }

@@ -1,14 +1,16 @@
 /*
  * The gate: every message enters through here, once. A sink that is fed the bytes as they come from the peer, and while they pass
  *
- *  - writes our Received field in front (RFC 5321 4.4) and, for submission, Date and Message-ID at the end of the header when they
+ *  - keeps room in front for our trace fields, which are written last: Received (RFC 5321 4.4) and what a verdict over the whole
+ *    message has to say (RFC 8601); for mail of strangers holds the header back until it is complete, shows it to a watcher as it
+ *    came, and takes out the fields that only we may write (verdict/authres.h); for submission, adds Date and Message-ID at the end of the header when they
  *    are missing (RFC 6409 8.1, 8.2, 8.3),
  *  - refuses what must not be stored: a bare CR or LF anywhere (BDAT and literals can carry them; THREATS S01, S02), a NUL in the
  *    header (S14), a line over GATE_LINE, more bytes than allowed (S20, S22), more Received fields than `hops`,
  *  - parses the skeleton (text/skeleton.h),
  *  - stores: in a memfd, from OFFICE_LARGE on in the unlinked file that the office hands out.
  *
- * What is stored is what came, byte for byte, behind our own fields: lines of 999 bytes up to GATE_LINE are kept as they are (S13;
+ * What is stored is what came, byte for byte, behind our own fields (less those that were taken out): lines of 999 bytes up to GATE_LINE are kept as they are (S13;
  * relay sees SKELETON_LONG_LINE), NULs in the body too, 8-bit bytes whatever BODY= or SMTPUTF8 said (as every large server does;
  * SKELETON_8BIT and SKELETON_HEADER_8BIT tell relay).
  *
@@ -37,6 +39,14 @@ struct gate_trace {
 	str recipient; /* the only one, or empty (more would tell of hidden ones) */
 };
 
+/* Somebody who looks at the message as it came, whatever is taken out of it or put before it. */
+struct gate_watch {
+	void *context;
+	/* Once, with the empty line if there is one; header lives as long as the gate. */
+	const struct fail *(*header)(void *context, str header);
+	void (*body)(void *context, str piece);
+};
+
 struct gate_rules {
 	const struct gate_trace *trace; /* NULL: no Received (APPEND) */
 	u64 size_max;                   /* of what the peer sends; our fields are not counted */
@@ -44,6 +54,10 @@ struct gate_rules {
 	u64 hops;      /* most Received fields, ours not counted; 0: not looked at */
 	bool complete; /* add Date and Message-ID when missing */
 	str domain;    /* of a Message-ID made here */
+	/* Our names: what strangers wrote in them is taken out. None: nothing is, and nobody watches. Not with `complete`. */
+	const str *names;
+	size_t names_n;
+	const struct gate_watch *watch; /* NULL: nobody */
 };
 
 struct gate;
@@ -58,13 +72,20 @@ u64 gate_id(const struct gate *g);
 /* The message as message_commit and message_append want it. */
 struct gate_message {
 	u64 id;
-	int body;           /* sealed memfd, or the office's file: message, then encoded skeleton */
-	u64 size;           /* of the message */
+	int body; /* sealed memfd, or the office's file: nothing, message, then encoded skeleton */
+	u64 at;   /* where the message begins in it; 0 without a trace */
+	u64 size; /* of the message */
 	u64 skeleton_bytes; /* of the encoded skeleton behind it */
 	const struct skeleton *skeleton;
 };
 
-/* The last byte has come. Once; after a fail (here or in the sink) the gate is good for nothing. */
+/* The last byte has come. Once; after a fail (here or in the sink) the gate is good for nothing. *out: of what is stored so far,
+ * without our trace fields; lives as long as the gate. */
+const struct fail *gate_end(struct gate *g, const struct skeleton **out);
+/* Then this, once: writes the trace fields in front, `above` (whole fields, no Received among them) over our Received, and closes
+ * the spool. above is only for gates with a trace. */
+const struct fail *gate_seal(struct gate *g, str above, struct gate_message *out);
+/* Both, when nobody has anything to say in between. */
 const struct fail *gate_finish(struct gate *g, struct gate_message *out);
 
 #endif

@@ -12,8 +12,8 @@ static void check(struct arena *a, const struct gate_message *m)
 	struct skeleton skeleton;
 	str bytes, tail;
 
-	CHECK(fd_read(a, m->body, 0, (size_t)m->size, &bytes) == NULL);
-	CHECK(fd_read(a, m->body, m->size, (size_t)m->skeleton_bytes, &tail) == NULL);
+	CHECK(fd_read(a, m->body, m->at, (size_t)m->size, &bytes) == NULL);
+	CHECK(fd_read(a, m->body, m->at + m->size, (size_t)m->skeleton_bytes, &tail) == NULL);
 	for (size_t i = 0; i < bytes.n; i++) {
 		if (bytes.p[i] == '\n')
 			CHECK(i > 0 && bytes.p[i - 1] == '\r');
@@ -43,6 +43,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	if (size < 2)
 		return 0;
 	rules.complete = data[0] & 1;
+	rules.names = &trace.by;
+	rules.names_n = data[0] & 4 && !rules.complete;
 	rules.trace = data[0] & 2 ? &trace : NULL;
 	a = arena_new(1 << 26);
 	if (!gate_new(a, x->process.office, &rules, &g)) {

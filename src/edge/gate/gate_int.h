@@ -13,7 +13,8 @@ struct spool {
 	struct arena *arena;
 	int fd;
 	bool file; /* the office's, else a memfd of ours */
-	u64 size;
+	u64 at;    /* where in fd the message begins: room for what is written last */
+	u64 size;  /* of the message */
 };
 
 /* What is known of the line under way and of the header (lines.c). */
@@ -33,15 +34,19 @@ struct gate {
 	struct arena *arena;
 	struct spool spool;
 	struct gate_lines lines;
+	struct buf *header; /* held back until it is complete; NULL: not held, or no more */
 	struct skeleton_parser *parser;
+	const struct skeleton *skeleton; /* after gate_end */
 	u64 id;
 	u64 received;
 	const struct fail *fail; /* sticky */
 };
 
+/* room: bytes that spool_front may take. */
 const struct fail *spool_open(struct spool *p, struct arena *a, struct bus *office, u64 size_hint,
-			      u64 *id);
+			      u64 room, u64 *id);
 const struct fail *spool_write(struct spool *p, str bytes);
+const struct fail *spool_front(struct spool *p, str bytes); /* before all that is there */
 /* Appends what comes behind the message; then the memfd is sealed. */
 const struct fail *spool_close(struct spool *p, str tail);
 

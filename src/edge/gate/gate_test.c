@@ -32,7 +32,8 @@ static struct outcome pass(struct arena *a, struct fake *x, const struct gate_ru
 	if (!o.fail)
 		o.fail = gate_finish(g, &o.message);
 	if (!o.fail)
-		assert_ok(fd_read(a, o.message.body, 0, (size_t)o.message.size, &o.bytes));
+		assert_ok(
+		    fd_read(a, o.message.body, o.message.at, (size_t)o.message.size, &o.bytes));
 	return o;
 }
 
@@ -130,6 +131,118 @@ static void test_trace(void **state)
 	arena_free(&a);
 }
 
+/* The skeleton that was moved behind our fields is the one that a parser finds in what is stored. */
+static void check_skeleton(struct arena *a, const struct outcome *o)
+{
+	struct skeleton_parser *parser = skeleton_parser_new(a);
+	const struct skeleton *again;
+
+	assert_ok(skeleton_feed(parser, o->bytes));
+	assert_ok(skeleton_finish(parser, &again));
+	assert_str(skeleton_encode(a, o->message.skeleton), skeleton_encode(a, again));
+}
+
+struct seen {
+	struct arena *arena;
+	struct buf *header, *body;
+};
+
+static const struct fail *see_header(void *context, str header)
+{
+	struct seen *seen = context;
+
+	assert_int_equal(seen->header->n + seen->body->n, 0);
+	buf_add(seen->header, header);
+	return NULL;
+}
+
+static void see_body(void *context, str piece)
+{
+	struct seen *seen = context;
+
+	buf_add(seen->body, piece);
+}
+
+/* What came, and what is left of it behind our own fields. */
+static const struct stranger {
+	str header, body, kept;
+} strangers[] = {
+	{ S(""), S(""), S("") },
+	{ S("\r\n"), S(""), S("\r\n") },
+	{ S("\r\n"), S("b\r\n"), S("\r\n") },
+	{ S("A: b"), S(""), S("A: b") },
+	{ S("A: b\r\n"), S(""), S("A: b\r\n") },
+	{ S("A: b\r\n\r\n"), S("c\r\n\r\nd"), S("A: b\r\n\r\n") },
+	{ S("Return-Path: <x>\r\nA: b\r\n\r\n"), S("c"), S("A: b\r\n\r\n") },
+	{ S("A: b\r\nAuthentication-Results:\r\n (x) MX.example.test;\r\n dmarc=pass\r\n\r\n"),
+	  S("c"), S("A: b\r\n\r\n") },
+	{ S("Authentication-Results: mx.example.test; none"), S(""), S("") },
+	{ S("From: a@b.example\r\nContent-Type: multipart/mixed; boundary=x\r\nReceived: y\r\n\r\n"),
+	  S("--x\r\n\r\none\r\n--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\ntwo\r\n--x--\r\n"),
+	  S("From: a@b.example\r\nContent-Type: multipart/mixed; boundary=x\r\nReceived: y\r\n\r\n") },
+};
+
+static void pass_stranger(struct fake *x, const struct stranger *m, size_t step)
+{
+	struct arena *a = arena_new(1 << 24);
+	struct seen seen = { .header = buf_new(a, 4096), .body = buf_new(a, 4096) };
+	struct gate_watch watch = { .context = &seen, .header = see_header, .body = see_body };
+	struct gate_rules rules = {
+		.size_max = 1000, .trace = &trace, .names = &trace.by, .names_n = 1, .watch = &watch
+	};
+	str whole = str_format(a, "%.*s%.*s", STR_ARG(m->header), STR_ARG(m->body));
+	str rest = str_format(a, "%.*s%.*s", STR_ARG(m->kept), STR_ARG(m->body));
+	struct outcome o = pass(a, x, &rules, whole, step);
+
+	assert_ok(o.fail);
+	assert_str(buf_str(seen.header), m->header);
+	assert_str(buf_str(seen.body), m->body);
+	assert_true(str_starts(o.bytes, S("Received: from [192.0.2.7]")));
+	assert_str(str_skip(o.bytes, o.bytes.n - rest.n), rest);
+	check_skeleton(a, &o);
+	arena_free(&a);
+}
+
+static void test_strangers(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(strangers); i++)
+		for (size_t step = 1; step <= strangers[i].header.n + strangers[i].body.n + 1;
+		     step++)
+			pass_stranger(*state, &strangers[i], step);
+}
+
+static void test_above(void **state)
+{
+	struct arena *a = arena_new(1 << 24);
+	struct gate_rules rules = { .size_max = 1000, .trace = &trace };
+	const struct skeleton *skeleton;
+	struct outcome o = { 0 };
+	struct gate *g;
+
+	assert_ok(gate_new(a, ((struct fake *)*state)->process.office, &rules, &g));
+	assert_ok(gate_sink(g)->write(gate_sink(g), a, S("A: b\r\n\r\nc\r\n")));
+	assert_ok(gate_end(g, &skeleton));
+	assert_int_equal(skeleton->size, 11);
+	assert_ok(gate_seal(g, S("X: y\r\n"), &o.message));
+	assert_ok(fd_read(a, o.message.body, o.message.at, (size_t)o.message.size, &o.bytes));
+	assert_true(str_starts(o.bytes, S("X: y\r\nReceived: from ")));
+	assert_true(str_ends_nocase(o.bytes, S("\r\nA: b\r\n\r\nc\r\n")));
+	check_skeleton(a, &o);
+	arena_free(&a);
+}
+
+static void test_held_header(void **state)
+{
+	struct arena *a = arena_new(1 << 26);
+	struct gate_rules rules = { .size_max = 10 << 20, .names = &trace.by, .names_n = 1 };
+	struct buf *header = buf_new(a, 1 << 20);
+
+	while (header->n < SKELETON_HEADER_BYTES)
+		buf_add(header, S("A: 0123456789012345678901234567890123456789\r\n"));
+	assert_fail(pass(a, *state, &rules, buf_str(header), 16000).fail, FAIL_TOO_LARGE);
+	arena_free(&a);
+}
+
 /* At, above and far above. */
 static void test_limits(void **state)
 {
@@ -191,7 +304,8 @@ static int teardown(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_rows), T(test_trace), T(test_limits),
+	const struct CMUnitTest tests[] = { T(test_rows),  T(test_trace),       T(test_strangers),
+					    T(test_above), T(test_held_header), T(test_limits),
 					    T(test_large) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

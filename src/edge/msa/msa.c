@@ -42,10 +42,11 @@ static const struct fail *from_address(struct arena *a, const struct skeleton_ad
 }
 
 static const struct fail *msa_message(struct smtp *s, struct transaction *t,
-				      const struct gate_message *m)
+				      const struct skeleton *k, struct smtp_judgement *out)
 {
-	const struct skeleton *k = m->skeleton;
 	str address;
+
+	(void)out;
 
 	if ((k->flags & SKELETON_NO_FROM) || k->envelope.from_n == 0)
 		return fail_code(t->arena, FAIL_DENIED, "5.6.0", "no From in the header");

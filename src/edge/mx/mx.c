@@ -3,7 +3,7 @@
  * Never a relay (THREATS S17): the office says which addresses are ours, and local parts mean nothing to us.
  * All refusals happen here, before we have taken the message: nobody gets a report for mail he did not send (THREATS Q03).
  */
-#include "edge/smtp/policy.h"
+#include "edge/mx/judge.h"
 
 /* Any sender, the null one too (RFC 5321 4.5.5); who may send as whom is for SPF, DKIM and DMARC. */
 static const struct fail *mx_sender(struct smtp *s, struct transaction *t)
@@ -18,19 +18,10 @@ static const struct fail *mx_recipient(struct smtp *s, struct transaction *t, st
 	return smtp_recipient_check(s, t, address, false, out);
 }
 
-/* The gate has looked at all there is to look at yet. */
-static const struct fail *mx_message(struct smtp *s, struct transaction *t,
-				     const struct gate_message *m)
-{
-	(void)s;
-	(void)t;
-	(void)m;
-	return NULL;
-}
-
 const struct smtp_policy mx_policy = {
 	.stage = "mx",
 	.sender = mx_sender,
 	.recipient = mx_recipient,
-	.message = mx_message,
+	.open = judge_open,
+	.message = judge_message,
 };

@@ -116,8 +116,8 @@ static const struct fail *fake_message_commit(struct bus_call *call)
 
 	if (x->refuse_commit)
 		return fail_new(call->arena, FAIL_STORAGE, "disk full");
-	CHECK(q->size > OFFICE_LARGE || fd_is_sealed(q->body, q->size + q->skeleton));
-	TRY(fd_read(call->arena, q->body, q->size, (size_t)q->skeleton, &bytes));
+	CHECK(q->size > OFFICE_LARGE || fd_is_sealed(q->body, q->at + q->size + q->skeleton));
+	TRY(fd_read(call->arena, q->body, q->at + q->size, (size_t)q->skeleton, &bytes));
 	TRY(skeleton_decode(call->arena, bytes, &skeleton));
 	CHECK(skeleton.size == q->size);
 	*m = (struct fake_message){ .sender = str_copy(x->arena, q->envelope.sender),
@@ -125,7 +125,7 @@ static const struct fail *fake_message_commit(struct bus_call *call)
 				    .body_type = q->envelope.body_type,
 				    .smtputf8 = q->envelope.smtputf8,
 				    .has_ticket = q->ticket.account != 0 };
-	TRY(fd_read(x->arena, q->body, 0, (size_t)q->size, &m->bytes));
+	TRY(fd_read(x->arena, q->body, q->at, (size_t)q->size, &m->bytes));
 	x->committed++;
 	return NULL;
 }

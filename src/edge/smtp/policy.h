@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "bus/office.h"
+#include "edge/event.h"
 #include "edge/gate/gate.h"
 #include "edge/sasl.h"
 #include "text/smtp_command.h"
@@ -25,6 +26,13 @@ struct transaction {
 	struct gate *gate; /* from DATA or the first BDAT on */
 	bool chunked;
 	u32 tiny_chunks;
+	void *judgement; /* the policy's own, from open on */
+};
+
+/* What a policy has to say of a message that it takes. */
+struct smtp_judgement {
+	str fields; /* whole header fields, to stand over our Received; live as long as the transaction */
+	bool junk;
 };
 
 /* What a service decides. A fail refuses; for sender and message it ends the transaction. */
@@ -35,11 +43,23 @@ struct smtp_policy {
 	/* address: canonical. *out: as it is to be stored; lives as long as the transaction. */
 	const struct fail *(*recipient)(struct smtp *s, struct transaction *t, str address,
 					str *out);
+	/* Before the first byte of the message; may add to rules. */
+	const struct fail *(*open)(struct smtp *s, struct transaction *t, struct gate_rules *rules);
+	/* After its last one. m: without our own fields. */
 	const struct fail *(*message)(struct smtp *s, struct transaction *t,
-				      const struct gate_message *m);
+				      const struct skeleton *m, struct smtp_judgement *out);
 };
 extern const struct smtp_policy mx_policy, msa_policy;
 
+const struct config *smtp_config(struct smtp *s);
+str smtp_helo(const struct smtp *s);
+struct client_info smtp_client(struct smtp *s);
+str smtp_client_text(struct smtp *s); /* its address, "192.0.2.1" or "2001:db8::1" */
+bool smtp_is_lmtp(const struct smtp *s);
+/* Something to remember of the message that is under way (row of office/event.tbl); may call the office. */
+void smtp_note(struct smtp *s, u64 message, const char *code,
+	       const struct event_argument *arguments, size_t n);
+struct bus *smtp_relay(struct smtp *s); /* NULL: nobody looks up DNS here */
 /* The bus to the office; who has logged in (NULL: nobody). */
 struct bus *smtp_office(struct smtp *s);
 const struct sasl_login *smtp_login(struct smtp *s);

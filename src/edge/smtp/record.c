@@ -21,6 +21,15 @@ void smtp_record_refusal(struct smtp *s, const char *code, const char *name, str
 	    LOG_CSTR("event", code), LOG_STR(name, value), LOG_STR("reply", reply));
 }
 
+/* The batch of a session that brings many messages is sent in between, so that no verdict is lost. */
+void smtp_note(struct smtp *s, u64 message, const char *code,
+	       const struct event_argument *arguments, size_t n)
+{
+	if (s->events.n == EVENT_BATCH)
+		smtp_record_flush(s);
+	event_batch_note(&s->events, message, stage(s), code, arguments, n);
+}
+
 /* What the peer was about; nothing when it was between two mails. */
 static str under_way(const struct smtp *s)
 {

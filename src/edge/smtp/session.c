@@ -24,6 +24,26 @@ struct bus *smtp_office(struct smtp *s)
 	return session_process(s->session)->office;
 }
 
+struct bus *smtp_relay(struct smtp *s)
+{
+	return session_process(s->session)->relay;
+}
+
+struct client_info smtp_client(struct smtp *s)
+{
+	return session_client(s->session);
+}
+
+str smtp_client_text(struct smtp *s)
+{
+	return session_address_text(s->session);
+}
+
+bool smtp_is_lmtp(const struct smtp *s)
+{
+	return s->service == FOR_LMTP;
+}
+
 const struct sasl_login *smtp_login(struct smtp *s)
 {
 	return s->login;

@@ -81,8 +81,6 @@ struct smtp {
 	size_t helo_n;
 	struct transaction *transaction; /* NULL: none */
 	struct sasl sasl;
-	u8 mechanism[SMTP_MECHANISM]; /* of the exchange, for its event */
-	size_t mechanism_n;
 	const struct sasl_login *login; /* NULL: nobody */
 	enum smtp_input input;
 	bool last_chunk;             /* INPUT_CHUNK: it said LAST */
@@ -100,9 +98,7 @@ struct smtp {
 
 /* --- The session (session.c) ------------------------------------------------------------------------------------------------ */
 
-const struct config *smtp_config(struct smtp *s);
 struct arena *smtp_turn_arena(struct smtp *s);
-str smtp_helo(const struct smtp *s);
 enum smtp_state smtp_state(const struct smtp *s);
 /* Which parameters MAIL and RCPT may have: those of what EHLO offered. */
 unsigned smtp_extensions(struct smtp *s);

@@ -94,6 +94,8 @@ const struct fail *transaction_open(struct smtp *s)
 				      .tls = client.tls };
 	if (t->recipients_n == 1)
 		trace->recipient = t->recipients[0].address;
+	if (s->policy->open)
+		TRY(s->policy->open(s, t, &rules));
 	return gate_new(t->arena, smtp_office(s), &rules, &t->gate);
 }
 
@@ -124,7 +126,7 @@ static u8 body_type(const struct transaction *t, const struct skeleton *m)
 }
 
 static const struct fail *commit(struct smtp *s, struct transaction *t,
-				 const struct gate_message *m)
+				 const struct gate_message *m, bool junk)
 {
 	struct office_message_commit_request q = {
 		.id = m->id,
@@ -135,8 +137,10 @@ static const struct fail *commit(struct smtp *s, struct transaction *t,
 			      .body_type = body_type(t, m->skeleton),
 			      .smtputf8 = t->mail.smtputf8 },
 		.body = m->body,
+		.at = m->at,
 		.size = m->size,
 		.skeleton = m->skeleton_bytes,
+		.junk = junk,
 	};
 	struct office_message_commit_answer r;
 
@@ -151,11 +155,14 @@ static const struct fail *commit(struct smtp *s, struct transaction *t,
 
 static const struct fail *hand_over(struct smtp *s, struct transaction *t)
 {
+	struct smtp_judgement judgement = { 0 };
+	const struct skeleton *skeleton;
 	struct gate_message m;
 
-	TRY(gate_finish(t->gate, &m));
-	TRY(s->policy->message(s, t, &m));
-	TRY(commit(s, t, &m));
+	TRY(gate_end(t->gate, &skeleton));
+	TRY(s->policy->message(s, t, skeleton, &judgement));
+	TRY(gate_seal(t->gate, judgement.fields, &m));
+	TRY(commit(s, t, &m, judgement.junk));
 	LOG(INFO, "smtp.accepted", LOG_ID("id", m.id),
 	    LOG_STR("client", session_address_text(s->session)), LOG_STR("sender", t->sender),
 	    LOG_U64("recipients", t->recipients_n), LOG_U64("size", m.size));

@@ -252,17 +252,17 @@ static const struct fail *read_source(struct arena *a, int fd, u8 *out, size_t n
 }
 
 static const struct fail *append_small(struct arena *a, struct segments *s, struct record *r,
-				       str small, int fd, struct place *out)
+				       str small, int fd, u64 from, struct place *out)
 {
 	u8 *bytes = arena_alloc(a, (size_t)r->message);
 
-	TRY(read_source(a, fd, bytes, (size_t)r->message, 0));
+	TRY(read_source(a, fd, bytes, (size_t)r->message, from));
 	return segments_append(a, s, r, small, str_from(bytes, (size_t)r->message), false, out);
 }
 
 /* The message goes straight to the file; its header, with the CRC, follows last. */
 static const struct fail *append_large(struct arena *a, struct segments *s, struct record *r,
-				       str small, int fd, u8 *piece)
+				       str small, int fd, u64 from, u8 *piece)
 {
 	u8 header[RECORD_HEADER];
 	u64 base = s->flushed + RECORD_HEADER + small.n;
@@ -273,7 +273,7 @@ static const struct fail *append_large(struct arena *a, struct segments *s, stru
 		u64 left = r->message - at;
 		size_t n = left < SEGMENT_COPY ? (size_t)left : SEGMENT_COPY;
 
-		TRY(read_source(a, fd, piece, n, at));
+		TRY(read_source(a, fd, piece, n, from + at));
 		r->message_crc = crc32c(r->message_crc, str_from(piece, n));
 		TRY(write_at(a, s, str_from(piece, n), base + at));
 	}
@@ -287,7 +287,7 @@ static const struct fail *append_large(struct arena *a, struct segments *s, stru
 }
 
 const struct fail *segments_append_fd(struct arena *a, struct segments *s, struct record *r,
-				      str small, int fd, struct place *out)
+				      str small, int fd, u64 from, struct place *out)
 {
 	struct arena *piece;
 	const struct fail *f;
@@ -296,12 +296,13 @@ const struct fail *segments_append_fd(struct arena *a, struct segments *s, struc
 		return fail_new(a, FAIL_TOO_LARGE, "message too large");
 	piece = arena_new(SEGMENT_COPY);
 	if (r->message <= SEGMENT_COPY) {
-		f = append_small(piece, s, r, small, fd, out);
+		f = append_small(piece, s, r, small, fd, from, out);
 	} else {
 		f = flush(piece, s);
 		*out = segments_end(s);
 		if (f == NULL)
-			f = append_large(piece, s, r, small, fd, arena_alloc(piece, SEGMENT_COPY));
+			f = append_large(piece, s, r, small, fd, from,
+					 arena_alloc(piece, SEGMENT_COPY));
 	}
 	if (f)
 		f = fail_new(a, f->what, "%.*s", STR_ARG(f->text));

@@ -78,6 +78,7 @@ void store_tx_changed(struct tx *t, u64 account, u64 mailbox, u64 modseq);
 /* An edge's body, looked at before its job is queued. Nothing in it is trusted. */
 struct body_draft {
 	int fd; /* borrows */
+	u64 at; /* where in it the message begins */
 	u64 size;
 	str skeleton;    /* our own copy, decoded once and found good */
 	u64 header_size; /* bytes of the message header with its empty line */
@@ -88,6 +89,9 @@ struct body_draft {
  * length (store_spool_file). INVALID when it is something else or the skeleton does not fit it. */
 const struct fail *store_body_check(struct arena *a, struct store *s, int fd, u64 size,
 				    u64 skeleton, struct body_draft *out);
+/* The same when the message begins at `at`: at + size + skeleton bytes in all. */
+const struct fail *store_body_check_at(struct arena *a, struct store *s, int fd, u64 at, u64 size,
+				       u64 skeleton, struct body_draft *out);
 /* Any thread: an unlinked file for a large message; a owns it. */
 const struct fail *store_spool_file(struct arena *a, struct store *s, int *out);
 

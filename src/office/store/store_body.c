@@ -28,15 +28,22 @@ static bool is_our_spool(const struct store *s, int fd, u64 n)
 const struct fail *store_body_check(struct arena *a, struct store *s, int fd, u64 size,
 				    u64 skeleton, struct body_draft *out)
 {
-	struct skeleton *parsed = arena_new_of(a, struct skeleton);
+	return store_body_check_at(a, s, fd, 0, size, skeleton, out);
+}
 
-	*out = (struct body_draft){ .fd = fd, .size = size, .parsed = parsed };
+const struct fail *store_body_check_at(struct arena *a, struct store *s, int fd, u64 at, u64 size,
+				       u64 skeleton, struct body_draft *out)
+{
+	struct skeleton *parsed = arena_new_of(a, struct skeleton);
+	u64 all = at + size + skeleton;
+
+	*out = (struct body_draft){ .fd = fd, .at = at, .size = size, .parsed = parsed };
 	if (size > SEGMENT_MESSAGE_BYTES)
 		return fail_new(a, FAIL_TOO_LARGE, "message too large");
-	if (fd < 0 || skeleton > SKELETON_BYTES ||
-	    (!fd_is_sealed(fd, size + skeleton) && !is_our_spool(s, fd, size + skeleton)))
+	if (fd < 0 || skeleton > SKELETON_BYTES || at > SEGMENT_MESSAGE_BYTES ||
+	    (!fd_is_sealed(fd, all) && !is_our_spool(s, fd, all)))
 		return &not_ours;
-	TRY(fd_read(a, fd, size, (size_t)skeleton, &out->skeleton));
+	TRY(fd_read(a, fd, at + size, (size_t)skeleton, &out->skeleton));
 	TRY(skeleton_decode(a, out->skeleton, parsed));
 	if (parsed->size != size)
 		return &not_ours;
@@ -84,7 +91,7 @@ static const struct fail *append(struct tx *t, u64 id, const struct body_draft *
 			      .message = d->size,
 			      .skeleton = (u32)d->skeleton.n,
 			      .summary = (u32)(small.n - d->skeleton.n) };
-	f = segments_append_fd(t->arena, t->store->segments, r, buf_str(&small), d->fd, at);
+	f = segments_append_fd(t->arena, t->store->segments, r, buf_str(&small), d->fd, d->at, at);
 	buf_free(&small);
 	return f;
 }

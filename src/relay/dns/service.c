@@ -24,8 +24,10 @@ static void query_answered(void *context, const struct dns_answer *from)
 static void dispatch(void *context, struct bus_call *call)
 {
 	const struct relay_dns_query_request *q = call->request;
+	u64 budget = q->budget_ms > 0 && q->budget_ms < RESOLVER_BUDGET_MS ? q->budget_ms
+									   : RESOLVER_BUDGET_MS;
 
-	resolver_ask(context, q->name, q->type, RESOLVER_BUDGET_MS, query_answered, call);
+	resolver_ask(context, q->name, q->type, budget, query_answered, call);
 }
 
 static void gone(void *context, const struct bus_peer *peer)

@@ -52,8 +52,6 @@ struct route_order {
 const struct fail *route_addresses(struct arena *a, const struct router *r,
 				   const struct route *route, const struct route_host *host,
 				   struct route_order order, struct dns_address *out, size_t *n);
-/* Neither loopback, private, link-local, multicast, unspecified nor reserved; nor an IPv6 form of such an IPv4 address. */
-bool address_is_public(const struct dns_address *address);
 /* "192.0.2.1", "2001:db8::1" */
 str address_text(struct arena *a, const struct dns_address *address);
 

@@ -1,0 +1,40 @@
+#include "edge/dns.h"
+
+#include "base/env.h"
+#include "base/log.h"
+
+static void query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
+{
+	struct edge_dns *d = context;
+	struct relay_dns_query_request q = { .name = name, .type = type };
+	struct relay_dns_query_answer r;
+	u64 now = env_monotonic(env_system());
+	const struct fail *f;
+
+	*out = (struct dns_answer){ .status = DNS_TEMPFAIL };
+	if (!d->relay || now >= d->deadline)
+		return;
+	d->asked++;
+	q.budget_ms = (u32)(d->deadline - now);
+	f = relay_dns_query(a, d->relay, &q, &r);
+	if (f) {
+		LOG(WARN, "edge.dns", LOG_STR("name", name), LOG_FAIL("why", f));
+		return;
+	}
+	if (r.status > DNS_BOGUS)
+		return;
+	*out = (struct dns_answer){ .status = (enum dns_status)r.status,
+				    .secure = r.secure,
+				    .canonical = r.canonical,
+				    .records = r.records,
+				    .records_n = r.records_n,
+				    .ttl = r.ttl,
+				    .why_bogus = r.why_bogus };
+}
+
+struct dns_source edge_dns_source(struct edge_dns *d, struct bus *relay, u32 budget_ms)
+{
+	*d = (struct edge_dns){ .relay = relay,
+				.deadline = env_monotonic(env_system()) + budget_ms };
+	return (struct dns_source){ .context = d, .query = query };
+}
