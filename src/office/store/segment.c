@@ -34,6 +34,7 @@ struct segments {
 	int fd;
 	u32 number;
 	u64 flushed, synced;
+	u64 written; /* bytes of a write that failed may lie up to here */
 	struct buf buffer;
 	u64 roll_at;
 	bool must_sync; /* something not lazy since the last sync */
@@ -81,7 +82,7 @@ static const struct fail *cut_tail(struct arena *a, struct segments *s, u64 tail
 				(unsigned long long)st.st_size, (unsigned long long)tail);
 	if ((u64)st.st_size > tail && (ftruncate(s->fd, (off_t)tail) != 0 || fsync(s->fd) != 0))
 		return fail_errno(a, errno, "cutting a torn mail segment");
-	s->flushed = s->synced = tail;
+	s->flushed = s->synced = s->written = tail;
 	return NULL;
 }
 
@@ -175,10 +176,13 @@ void segments_rewind(struct segments *s, struct place end)
 		s->synced = end.offset;
 	if (end.offset >= s->flushed) {
 		s->buffer.n = (size_t)(end.offset - s->flushed);
-		return;
+	} else {
+		s->flushed = end.offset;
+		s->buffer.n = 0;
 	}
-	s->flushed = end.offset;
-	s->buffer.n = 0;
+	/* Else they would hold room on a full disk, and stay behind the next record when that is shorter. */
+	if (s->written > s->flushed && ftruncate(s->fd, (off_t)s->flushed) == 0)
+		s->written = s->flushed;
 }
 
 u64 segments_pending(const struct segments *s)
@@ -195,6 +199,8 @@ static const struct fail *write_at(struct arena *a, struct segments *s, str byte
 {
 	int error = env_fault(s->env, ENV_FAULT_WRITE);
 
+	if (s->written < at + bytes.n)
+		s->written = at + bytes.n;
 	if (error == 0 && !fd_pwrite_all(s->fd, bytes, at))
 		error = errno;
 	return error ? fail_errno(a, error, "writing mail") : NULL;
@@ -325,7 +331,7 @@ static const struct fail *roll(struct arena *a, struct segments *s)
 		return NULL;
 	}
 	fd_close(&old);
-	s->flushed = s->synced = 0;
+	s->flushed = s->synced = s->written = 0;
 	return f;
 }
 
