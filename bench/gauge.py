@@ -6,6 +6,8 @@ import subprocess
 import time
 
 UNIFIED = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+BLKIO = "/sys/fs/cgroup/blkio"
+LIMIT = "blkio.throttle.write_iops_device"
 
 
 class Group:
@@ -17,10 +19,19 @@ class Group:
             raise RuntimeError("bench needs root and a writable cgroup2 file system to count the CPU of all processes")
         self.folder = pathlib.Path(root) / f"postern-bench-{os.getpid()}-{name}"
         self.folder.mkdir()
+        self.disk = None
+
+    def slow_disk(self, writes, path):
+        """Before the first child: the disk that holds `path` does so many writes a second for this group, and no more."""
+        self.disk = pathlib.Path(BLKIO) / self.folder.name
+        self.disk.mkdir()
+        (self.disk / LIMIT).write_text(f"{_disk_of(path)} {writes}")
 
     def enter(self):
         """Called in a child before exec: it and all its children are counted from here on."""
-        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
+        for folder in (self.folder, self.disk):
+            if folder:
+                (folder / "cgroup.procs").write_text(str(os.getpid()))
 
     def pids(self):
         return [int(p) for p in (self.folder / "cgroup.procs").read_text().split()]
@@ -35,13 +46,26 @@ class Group:
         return sum(process_pss(p) for p in self.pids())
 
     def remove(self):
+        for folder in filter(None, (self.folder, self.disk)):
+            self._remove(folder)
+
+    def _remove(self, folder):
         for _ in range(100):
             try:
-                self.folder.rmdir()
+                folder.rmdir()
                 return
             except OSError:
                 time.sleep(0.1)
-        raise RuntimeError(f"{self.folder}: still in use by {self.pids()}")
+        raise RuntimeError(f"{folder}: still in use by {self.pids()}")
+
+
+def can_slow_disk(path):
+    return os.access(BLKIO, os.W_OK) and os.path.exists(f"/sys/dev/block/{_disk_of(path)}/queue")
+
+
+def _disk_of(path):
+    device = os.stat(path).st_dev
+    return f"{os.major(device)}:{os.minor(device)}"
 
 
 def process_pss(pid):

@@ -34,15 +34,15 @@ def fetches(system, runs, address):
     """One connection: each command once as the first after the start, then again; seconds: {name: (cold, median of the others)}."""
     client = Imap(system.imap, address, PASSWORD)
     seconds = {name: [] for name in COMMANDS}
-    cpu = {}
-    for run in range(runs + 1):
+    cpu = {name: [] for name in COMMANDS}
+    for _ in range(runs + 1):
         for name, command in COMMANDS.items():
             before = system.group.cpu()
             seconds[name].append(client.command(command)[0])
-            if run:
-                cpu.setdefault(name, []).append(system.group.cpu() - before)
+            cpu[name].append(system.group.cpu() - before)
     client.close()
-    return {name: {"cold": s[0], "warm": statistics.median(s[1:]), "cpu": statistics.median(cpu[name])} for name, s in seconds.items()}
+    return {name: {"cold": s[0], "warm": statistics.median(s[1:]), "cold cpu": cpu[name][0], "warm cpu": statistics.median(cpu[name][1:])}
+            for name, s in seconds.items()}
 
 
 def expunge(system, address):

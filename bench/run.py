@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench: Postern and Postfix + Dovecot in turn, the same work on the same disk; writes bench/RESULTS.md. README.md explains.
 
-    bench/run.py [--quick] [--postern BINARY] [--folder DIR] [--output FILE]"""
+    bench/run.py [--quick] [--rounds N] [--postern BINARY] [--folder DIR] [--output FILE]"""
 import argparse
 import pathlib
 import shutil
@@ -22,6 +22,7 @@ PORTS = {"Postern": 26000, "Postfix + Dovecot": 27000}
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="less of everything: to see that it works")
+    parser.add_argument("--rounds", type=int, help="of each flood")
     parser.add_argument("--postern", help="the program to measure (default: built here, as a release)")
     parser.add_argument("--folder", default=str(ROOT / "build-bench" / "work"), help="where both keep their data: says which disk")
     parser.add_argument("--output", default=str(ROOT / "bench" / "RESULTS.md"))
@@ -30,9 +31,10 @@ def arguments():
 
 def plan(quick):
     if quick:
-        return {"rounds": 1, "flood": {"Postern": 1000, "Postfix + Dovecot": 300}, "connections": (20,), "mailbox": 2000, "runs": 3, "idle": 100}
-    return {"rounds": 3, "flood": {"Postern": 6000, "Postfix + Dovecot": 1500}, "connections": (20, 30, 50), "mailbox": 20000, "runs": 7,
-            "idle": 1000}
+        return {"rounds": 1, "flood": {"Postern": 1000, "Postfix + Dovecot": 300}, "connections": (20,), "mailbox": 2000, "runs": 3, "idle": 100,
+                "writes": 1000}
+    return {"rounds": 2, "flood": {"Postern": 4000, "Postfix + Dovecot": 1000}, "connections": (20, 30, 50), "mailbox": 20000, "runs": 7,
+            "idle": 1000, "writes": 1000}
 
 
 def say(text):
@@ -44,18 +46,17 @@ def build():
     return str(ROOT / "build-bench" / "postern")
 
 
-def inbound(systems, todo, found):
+def inbound(systems, todo, found, connections, writes=None):
     """Rounds in turn, so that a busy minute of the machine does not hit one system alone."""
-    for connections in todo["connections"]:
-        for _ in range(todo["rounds"]):
-            for s in systems:
-                s.start()
-                measure.inbound(s, 10, 100)  # processes are started, mailboxes made
-                r = measure.inbound(s, connections, todo["flood"][s.name])
-                s.stop()
-                found[s.name].setdefault("inbound", {}).setdefault(connections, []).append(r)
-                say(f"{s.name}, {connections} connections: accepted {r['accepted']:.0f}/s, delivered {r['delivered']:.0f}/s, "
-                    f"{r['cpu']:.0f} us CPU a message")
+    for _ in range(todo["rounds"]):
+        for s in systems:
+            s.start(writes)
+            measure.inbound(s, 10, 100)  # processes are started, mailboxes made
+            r = measure.inbound(s, connections, todo["flood"][s.name] // (3 if writes else 1))
+            s.stop()
+            found[s.name].setdefault("inbound", {}).setdefault((connections, writes), []).append(r)
+            say(f"{s.name}, {connections} connections{f', {writes} disk writes/s' if writes else ''}: accepted {r['accepted']:.0f}/s, "
+                f"delivered {r['delivered']:.0f}/s, {r['cpu']:.0f} us CPU a message")
 
 
 def one_mailbox(s, todo, found):
@@ -90,6 +91,7 @@ def one_mailbox(s, todo, found):
 def main():
     args = arguments()
     todo = plan(args.quick)
+    todo["rounds"] = args.rounds or todo["rounds"]
     binary = args.postern or build()
     folder = pathlib.Path(args.folder)
     shutil.rmtree(folder, ignore_errors=True)
@@ -107,7 +109,10 @@ def main():
     systems = []
     try:
         systems = make("flood")
-        inbound(systems, todo, found)
+        for connections in todo["connections"]:
+            inbound(systems, todo, found, connections)
+        if gauge.can_slow_disk(folder):
+            inbound(systems, todo, found, todo["connections"][-1], todo["writes"])
         loads += [r["load"] for f in found.values() for runs in f["inbound"].values() for r in runs]
         systems += make("mailbox")
         for s in systems[2:]:

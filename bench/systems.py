@@ -24,8 +24,11 @@ class System:
         self.folder.chmod(0o755)
         self.group = None
 
-    def start(self):
+    def start(self, writes=None):
+        """writes: the most its disk does in a second."""
         self.group = Group(self.name.split()[0].lower())
+        if writes:
+            self.group.slow_disk(writes, self.folder)
         self.launch()
 
     def stop(self):
