@@ -2,7 +2,7 @@
 BUILD := build
 FUZZ_SECONDS ?= 60
 
-.PHONY: all demo test check unit talk chain crash soak fuzz bench format style sanitize docs clean install
+.PHONY: all demo test check unit talk chain crash attack soak scoreboard fuzz bench format style sanitize docs clean install
 
 all:
 	@tools/install.sh build
@@ -22,11 +22,15 @@ test:
 check:
 	@tests/run.py style unit
 
-unit talk chain crash style sanitize:
+unit talk chain crash attack style sanitize:
 	@tests/run.py $@
 
 soak:
 	@tests/run.py soak
+
+# What the harnesses found when they last ran, with what it is worth: docs/SCOREBOARD.md.
+scoreboard:
+	@tools/scoreboard
 
 fuzz:
 	@tools/fuzz.sh $(FUZZ_SECONDS)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All tests, or the groups that are named: style unit sanitize talk chain crash (and soak, which is long). Each group
+"""All tests, or the groups that are named: style unit sanitize talk chain crash attack (and soak, which is long). Each group
 builds what it needs. Ends with one line "N passed, N failed"; exits 1 when anything failed."""
 import importlib.util
 import json
@@ -149,13 +149,24 @@ def group_crash(tally):
     python_tests(tally, "tests/crash")
 
 
+def group_attack(tally):
+    python_tests(tally, "tests/attack")
+
+
+# The long forms of the harnesses in tests/crash and tests/attack: their figures go to the scoreboard.
+SOAK = {"POSTERN_KILLS": "200", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
+        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
+
+
 def group_soak(tally):
-    os.environ["POSTERN_KILLS"] = os.environ.get("POSTERN_KILLS", "200")
+    for name, value in SOAK.items():
+        os.environ.setdefault(name, value)
     python_tests(tally, "tests/crash")
+    python_tests(tally, "tests/attack")
 
 
 GROUPS = {name[6:]: function for name, function in globals().items() if name.startswith("group_")}
-ALL = ["style", "unit", "talk", "chain", "crash", "sanitize", "fuzz"]
+ALL = ["style", "unit", "talk", "chain", "crash", "attack", "sanitize", "fuzz"]
 
 
 def main():

@@ -21,6 +21,7 @@ union control {
 void frame_begin(struct frame_out *o, u64 sequence, u32 number, enum frame_form form)
 {
 	o->file = -1;
+	o->file_bytes = 0;
 	o->encoder.fds_n = 0;
 	o->encoder.bytes = &o->bytes;
 	buf_init(&o->bytes, BUS_BODY_MAX + FRAME_HEAD);
@@ -33,14 +34,18 @@ void frame_begin(struct frame_out *o, u64 sequence, u32 number, enum frame_form 
 static bool move_to_file(struct frame_out *o)
 {
 	str body = str_skip(buf_str(&o->bytes), FRAME_HEAD);
+	u8 head[FRAME_HEAD];
 	u64 size = body.n;
 
 	o->file = fd_memory("bus");
 	if (o->file < 0 || !fd_write_all(o->file, body) || !fd_seal(o->file))
 		return false;
-	o->bytes.n = FRAME_HEAD;
-	o->bytes.p[FORM_AT] = FRAME_FILE;
+	memcpy(head, o->bytes.p, sizeof head);
+	head[FORM_AT] = FRAME_FILE;
+	buf_free(&o->bytes); /* the frame may have to wait: not with the body twice */
+	buf_add(&o->bytes, str_from(head, sizeof head));
 	encode_u64(&o->encoder, size);
+	o->file_bytes = body.n;
 	return true;
 }
 
@@ -164,7 +169,8 @@ enum frame_result frame_receive(int fd, u8 *scratch, struct arena **out, struct 
 		n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EAGAIN ? FRAME_AGAIN : FRAME_END;
+		return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? FRAME_AGAIN
+									      : FRAME_END;
 	if (n == 0 && m.msg_controllen == 0)
 		return FRAME_END;
 	*f = (struct frame){ 0 };

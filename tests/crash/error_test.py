@@ -71,7 +71,7 @@ class ErrorTest(unittest.TestCase):
         book = ledger.Ledger(SEED)
         tried, longest = 0, 0
         with Instance(users=USERS, settings=["queue.retry_first=300ms", "server.log=warn"]) as p:
-            for role, call, error, when in plan():
+            for role, call, error, when in list(plan())[:: 1 if EVERY else 3]:
                 what = f"{role} {call} {error} {when}"
                 began = time.monotonic()
                 with fault.Strace(fault.wait_role(p, role), f"trace=?{call}", f"inject={call}:error={error}:when={when}"):
@@ -164,7 +164,7 @@ class ErrorTest(unittest.TestCase):
         """F15: each process stands still for a while; whoever waits is answered or put off, and nothing is lost."""
         book = ledger.Ledger(SEED)
         with Instance(users=USERS, settings=["queue.retry_first=300ms", "server.log=error"]) as p:
-            for role in ("office", "mx", "mda", "client", "login", "sign", "relay"):
+            for role in ("office", "mx", "mda", "client", "login", "sign", "relay") if EVERY else ("office", "mda"):
                 pid = fault.wait_role(p, role)
                 os.kill(pid, signal.SIGSTOP)
                 Work(p, book, timeout=1).run()
@@ -175,7 +175,7 @@ class ErrorTest(unittest.TestCase):
         """F17: the resolver does not answer. Mail for elsewhere waits; nobody is told that it failed."""
         with Instance(settings=["queue.retry_first=300ms", "queue.retry_most=1s", "server.log=error"]) as p:
             submit(p, message("far", sender="alice@example.test", to="x@elsewhere.test"), ["x@elsewhere.test"])
-            time.sleep(6)
+            time.sleep(4)
             self.assertFalse(queue_is_empty(p))
             self.assertEqual(list(ledger.imap_messages(p.port("imap"), "alice@example.test", "alice")), [])
 

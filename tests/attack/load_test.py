@@ -1,0 +1,259 @@
+"""Loads (THREATS 6): slow connections on every port, a flood of new ones, a flood of wrong passwords, many large mails at once; beside
+each an honest sender is timed. Memory is PSS, of all processes together.
+
+    tests/run.py attack                                small
+    POSTERN_LOAD=full tests/attack/load_test.py        5,000 slow connections, 100 mails of 50 MB
+
+The control holds the slow connections to a cap that cannot be kept: the same measure must then say no."""
+import imaplib
+import multiprocessing
+import os
+import pathlib
+import resource
+import socket
+import statistics
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import results
+from client import Wire, deliver, message
+from postern import Instance, wait_for
+
+FULL = os.environ.get("POSTERN_LOAD") == "full"
+SLOW = 5000 if FULL else 1000
+LARGE, LARGE_AT_ONCE = 50 << 20, 100 if FULL else 8
+SECONDS = 20 if FULL else 5
+MIB = 1 << 20
+SERVICES = ("smtp", "imap", "pop3", "submission", "submissions", "imaps")
+COMMAND = "POSTERN_LOAD=full tests/attack/load_test.py"
+
+
+def memory(p):
+    """PSS of all processes of the instance, in bytes; files in memory that nobody maps are not in it, see shared_files()."""
+    total = 0
+    for pid in [p.process.pid, *p.pids()]:
+        try:
+            for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().split("\n"):
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+        except OSError:
+            pass
+    return total
+
+
+def shared_files():
+    """What memory files take on the whole machine."""
+    for line in pathlib.Path("/proc/meminfo").read_text().split("\n"):
+        if line.startswith("Shmem:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class Peak(threading.Thread):
+    """The most memory while it runs."""
+
+    def __init__(self, p):
+        super().__init__(daemon=True)
+        self.p, self.done, self.most = p, threading.Event(), 0
+        self.before = memory(p) + shared_files()
+
+    def run(self):
+        while not self.done.wait(0.1):
+            self.most = max(self.most, memory(self.p) + shared_files() - self.before)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *unused):
+        self.done.set()
+        self.join()
+
+
+def connect(port, n):
+    """From one of many addresses, so that the caps on one address are not what is measured."""
+    s = socket.socket()
+    s.settimeout(20)
+    s.bind((f"127.1.{n // 200 % 250}.{n % 200 + 1}", 0))
+    s.connect(("127.0.0.1", port))
+    return s
+
+
+class Flood:
+    """A function (port, n, count) in processes of their own, over and over, n rising."""
+
+    def __init__(self, function, port, processes):
+        context = multiprocessing.get_context("fork")
+        self.made = context.Value("i", 0)
+        self.processes = [context.Process(target=self.run, args=(function, port, k * 20000), daemon=True) for k in range(processes)]
+
+    def run(self, function, port, n):
+        while True:
+            n += 1
+            try:
+                function(port, n, self.made)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        for process in self.processes:
+            process.start()
+        return self.made
+
+    def __exit__(self, *unused):
+        for process in self.processes:
+            process.terminate()
+            process.join()
+
+
+def knock(port, n, made):
+    connect(port, n).close()
+    made.value += 1
+
+
+def guess(port, n, made):
+    with connect(port, n) as s:
+        s.sendall(b"a LOGIN bob@example.test wrong\r\nb LOGOUT\r\n")
+        made.value += 1
+        s.settimeout(5)
+        while s.recv(4096):
+            pass
+
+
+def honest(p, seconds):
+    """Latencies of a sender who does nothing else, and how often it was put off."""
+    took, put_off = [], 0
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        began = time.monotonic()
+        try:
+            good = deliver(p.port("smtp"), message(f"h{began}"))[0] == 250
+        except (OSError, AssertionError):
+            good = False
+        took.append(time.monotonic() - began)
+        put_off += not good
+        time.sleep(0.005)
+    return took, put_off
+
+
+def p99(values):
+    return statistics.quantiles(values, n=100)[98] if len(values) > 1 else values[0]
+
+
+class LoadTest(unittest.TestCase):
+    def setUp(self):
+        low, high = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(high, 20000), high))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (low, high))
+
+    def slow(self, p, count):
+        """So many connections, over all ports, each of which has said one octet and says another every now and then."""
+        held = []
+        for n in range(count):
+            s = connect(p.port(SERVICES[n % len(SERVICES)]), n)
+            s.send(b"\x16" if SERVICES[n % len(SERVICES)] in ("submissions", "imaps") else b"E")
+            held.append(s)
+        return held
+
+    def test_slowloris(self):
+        with Instance(settings=["server.log=error", "limit.connections_per_address=100", "limit.login_time=10m"]) as p:
+            calm, _ = honest(p, SECONDS)
+            before = memory(p)
+            held = self.slow(p, SLOW)
+            stop = threading.Event()
+
+            def drip():
+                while not stop.wait(10 / max(1, len(held)) * 50):
+                    for s in held[::50]:
+                        try:
+                            s.send(b"H")
+                        except OSError:
+                            pass
+            thread = threading.Thread(target=drip, daemon=True)
+            thread.start()
+            pressed, put_off = honest(p, SECONDS)
+            grown = memory(p) - before
+            stop.set()
+            thread.join()
+            for s in held:
+                s.close()
+            ratio = p99(pressed) / p99(calm)
+        results.record(f"memory growth under {SLOW} slow connections", f"{grown / MIB:.1f} MiB", f"{SLOW} connections", "< 64 MiB", COMMAND)
+        results.record(f"honest latency p99 beside {SLOW} slow connections", f"{p99(pressed) * 1000:.1f} ms ({ratio:.2f} x)",
+                       f"{len(pressed)} mails", "< 2 x", COMMAND)
+        self.assertEqual(put_off, 0)
+        self.assertLess(grown, 64 * MIB)
+        self.assertLess(p99(pressed), max(2 * p99(calm), 0.5))  # what else the machine does is in it too
+
+    def test_control_the_measure_can_say_no(self):
+        """An edge that may hold a few connections only: somebody must be put off, and the harness must see it."""
+        with Instance(settings=["server.log=error", "limit.connections=10"]) as p:
+            held = [connect(p.port("smtp"), n) for n in range(40)]
+            time.sleep(0.3)
+            _, put_off = honest(p, 1)
+            for s in held:
+                s.close()
+        self.assertGreater(put_off, 0)
+
+    def test_connection_flood(self):
+        with Instance(settings=["server.log=error"]) as p:
+            with Peak(p) as peak, Flood(knock, p.port("smtp"), 2) as made:
+                took, put_off = honest(p, SECONDS)
+        results.record("honest senders put off during a connection flood", put_off, f"{len(took)} mails, {made.value} connections", "<= 1 %",
+                       COMMAND)
+        results.record("honest latency p99 during a connection flood", f"{p99(took) * 1000:.1f} ms", f"{len(took)} mails", "< 1 s", COMMAND)
+        self.assertLessEqual(put_off, len(took) / 100)
+        self.assertLess(peak.most, 64 * MIB)
+
+    def test_login_flood(self):
+        with Instance(settings=["server.log=error"]) as p:
+            took = []
+            with Peak(p) as peak, Flood(guess, p.port("imap"), 16) as tried:
+                until = time.monotonic() + SECONDS
+                while time.monotonic() < until:
+                    began = time.monotonic()
+                    client = imaplib.IMAP4("127.0.0.1", p.port("imap"), timeout=20)
+                    self.assertEqual(client.login("alice@example.test", "alice")[0], "OK")
+                    took.append(time.monotonic() - began)
+                    client.shutdown()
+        results.record("honest login p99 during a flood of wrong passwords", f"{p99(took) * 1000:.0f} ms", f"{len(took)} logins, {tried.value} wrong ones",
+                       "< 1 s", COMMAND)
+        self.assertLess(p99(took), 1)
+        self.assertLess(peak.most, 256 * MIB)
+
+    def test_large_mails(self):
+        """Sent all at once, in pieces by turns, so that all are under way together."""
+        piece = (b"x" * 70 + b"\r\n") * 3640
+        with Instance(settings=["server.log=error", "mail.size=60M"]) as p:
+            talks = []
+            for n in range(LARGE_AT_ONCE):
+                w = Wire(p.port("smtp"), timeout=120)
+                w.expect(220)
+                w.expect(250, "EHLO x.test")
+                for code, command in ((250, "MAIL FROM:<a@x.test>"), (250, "RCPT TO:<alice@example.test>"), (354, "DATA")):
+                    w.expect(code, command)
+                w.send(f"Subject: large {n}\r\n\r\n".encode())
+                talks.append(w)
+            with Peak(p) as peak:
+                began = time.monotonic()
+                for _ in range(LARGE // len(piece)):
+                    for w in talks:
+                        w.send(piece)
+                codes = []
+                for w in talks:
+                    w.send(b".\r\n")
+                for w in talks:
+                    codes.append(w.reply()[0])
+                took = time.monotonic() - began
+            for w in talks:
+                w.close()
+        results.record(f"memory growth, {LARGE_AT_ONCE} mails of 50 MB at once", f"{peak.most / MIB:.0f} MiB", f"{took:.0f} s, {codes.count(250)} taken", "< 200 MiB", COMMAND)
+        self.assertEqual(set(codes), {250})
+        self.assertLess(peak.most, 200 * MIB)
+
+
+if __name__ == "__main__":
+    unittest.main()
