@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import time
 
+import mail
 from gauge import Group
+from imap import Imap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOMAIN = "example.test"
@@ -69,8 +71,11 @@ class Postern(System):
         self.process.wait(20)
         self.process.stdout.close()
 
+    def fill(self, address, count):
+        """Messages 0..count-1 into a mailbox, by LMTP."""
+        mail.fill(self.lmtp, address, count)
+
     def arrived(self):
-        from imap import Imap
         if not self.clients:
             self.clients = [Imap(self.imap, a, PASSWORD) for a in ADDRESSES]
         return sum(c.status() for c in self.clients)
@@ -192,6 +197,17 @@ namespace inbox {{
         self._run("stop")
         self.dovecot.terminate()
         self.dovecot.wait(20)
+
+    def fill(self, address, count):
+        """Files into the Maildir, as Dovecot names them: its delivery has been measured, and takes minutes for as many."""
+        folder = self.folder / "mail" / address.split("@")[0] / "Maildir"
+        for sub in ("cur", "new", "tmp"):
+            (folder / sub).mkdir(parents=True, exist_ok=True)
+        for n in range(count):
+            data = b"Return-Path: <carol@elsewhere.example>\n" + mail.message(n, address).replace(b"\r\n", b"\n")
+            name = f"{1790000000 + n}.M{n}P1.bench,S={len(data)},W={len(data) + data.count(10)}"
+            (folder / "cur" / f"{name}:2,").write_bytes(data)
+        subprocess.run(["chown", "-R", "nobody:nogroup", str(folder.parent)], check=True)
 
     def arrived(self):
         """Files are counted, so that asking costs the server nothing."""
