@@ -30,6 +30,9 @@
 extern const struct bus_method sign_methods[];
 extern const size_t sign_methods_n;
 
+/* The life of a DKIM key, in this order. Only an active one signs; its record stays in DNS until it is removed. */
+enum dkim_key_state { DKIM_KEY_PUBLISHED, DKIM_KEY_ACTIVE, DKIM_KEY_RETIRING, DKIM_KEY_REMOVED };
+
 enum sign_scheme {
 	SIGN_ECDSA_SHA256, /* 32 bytes */
 	SIGN_ECDSA_SHA384, /* 48 bytes */

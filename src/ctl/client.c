@@ -11,28 +11,48 @@
 #include "base/fd.h"
 #include "ctl/ctl_int.h"
 
-const struct fail *ctl_read_file(struct arena *a, str path, str *out)
+static const struct fail *read_whole(struct arena *a, str path, size_t max, str *out)
 {
 	const char *name = cstr(a, path);
-	struct buf *b = buf_new(a, CTL_FILE_MAX);
+	struct buf *b = buf_new(a, max);
 	int fd = str_eq(path, S("-")) ? STDIN_FILENO : open(name ?: "", O_RDONLY | O_CLOEXEC);
 	u8 piece[4096];
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (fd < 0)
 		return fail_because(a, fail_errno(a, errno, "open"), "cannot read %.*s",
 				    STR_ARG(path));
 	if (fd != STDIN_FILENO)
 		arena_own_fd(a, fd);
-	while ((n = read(fd, piece, sizeof piece)) > 0)
+	while (!b->full && (n = read(fd, piece, sizeof piece)) > 0)
 		buf_add(b, str_from(piece, (size_t)n));
 	if (n < 0)
 		return fail_because(a, fail_errno(a, errno, "read"), "cannot read %.*s",
 				    STR_ARG(path));
 	if (b->full)
-		return fail_new(a, FAIL_TOO_LARGE, "%.*s is larger than %d bytes", STR_ARG(path),
-				CTL_FILE_MAX);
+		return fail_new(a, FAIL_TOO_LARGE, "%.*s is larger than %zu bytes", STR_ARG(path),
+				max);
 	*out = buf_str(b);
+	return NULL;
+}
+
+const struct fail *ctl_read_file(struct arena *a, str path, str *out)
+{
+	return read_whole(a, path, CTL_FILE_MAX, out);
+}
+
+const struct fail *ctl_read_mail(struct ctl *c, str path, str *out)
+{
+	struct buf *mail = buf_new(c->arena, 2 * (size_t)CTL_MAIL_MAX);
+	str bytes;
+
+	TRY(read_whole(c->arena, path, CTL_MAIL_MAX, &bytes));
+	for (size_t i = 0; i < bytes.n; i++) {
+		if (bytes.p[i] == '\n' && (i == 0 || bytes.p[i - 1] != '\r'))
+			buf_add_byte(mail, '\r');
+		buf_add_byte(mail, bytes.p[i]);
+	}
+	*out = buf_str(mail);
 	return NULL;
 }
 
@@ -77,7 +97,8 @@ static const struct fail *connect_one(struct arena *a, str data, const char *nam
 const struct fail *ctl_connect_to(struct ctl *c, str data)
 {
 	TRY(connect_one(c->arena, data, "office.ctl", &c->office));
-	return connect_one(c->arena, data, "login.ctl", &c->login);
+	TRY(connect_one(c->arena, data, "login.ctl", &c->login));
+	return connect_one(c->arena, data, "sign.ctl", &c->sign);
 }
 
 const struct fail *ctl_connect(struct ctl *c)

@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "bus/login.h"
 #include "bus/office.h"
+#include "bus/sign.h"
 #include "config/config.h"
 
 enum exit_status {
@@ -25,6 +26,7 @@ enum ctl_limit {
 	CTL_QUEUE_PAGE = 500,
 	CTL_TRACE_MAX = 20,         /* messages, unless --max says otherwise */
 	CTL_FILE_MAX = 1024 * 1024, /* configuration, password file */
+	CTL_MAIL_MAX = 64 * 1024 * 1024,
 };
 
 struct ctl_option {
@@ -41,7 +43,7 @@ struct ctl {
 	struct ctl_option options[CTL_OPTIONS];
 	size_t options_n;
 	struct config *config;      /* after ctl_config() */
-	struct bus *office, *login; /* after ctl_connect() */
+	struct bus *office, *login, *sign; /* after ctl_connect() */
 };
 
 struct command {
@@ -70,12 +72,14 @@ enum exit_status ctl_fail(const struct ctl *c, const struct fail *f, const char 
 
 /* Reads and checks the configuration file into c->config. */
 const struct fail *ctl_config(struct ctl *c);
-/* ctl_config, and the two sockets: c->office, c->login. UNAVAILABLE when nothing answers there. */
+/* ctl_config, and the sockets: c->office, c->login, c->sign. UNAVAILABLE when nothing answers there. */
 const struct fail *ctl_connect(struct ctl *c);
 /* The sockets below a data folder. */
 const struct fail *ctl_connect_to(struct ctl *c, str data);
 /* Whole of a small file ("-": standard input). */
 const struct fail *ctl_read_file(struct arena *a, str path, str *out);
+/* A message from a file ("-": standard input), with CRLF where the file has LF alone. */
+const struct fail *ctl_read_mail(struct ctl *c, str path, str *out);
 /* From --password-file (first line), else typed twice without echo, else the first line of standard input. */
 const struct fail *ctl_password(struct ctl *c, str *out);
 /* Irreversible: true with --yes, or when the person types `word`. */

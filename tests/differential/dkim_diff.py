@@ -206,7 +206,8 @@ class Messages:
 def parsed_alike(message):
     """False where the others cut the header into other fields than RFC 5322 has it: nothing to compare then."""
     head = message.partition(b"\r\n\r\n")[0]
-    return all(b":" in line or line[:1] in b" \t" for line in head.split(b"\r\n")) and b"\r\n \r\n" not in head
+    return all(b":" in line or line[:1] in b" \t" for line in head.split(b"\r\n")) and b"\r\n \r\n" not in head and \
+        not re.search(rb"(?<!\r)\n", message)
 
 
 def spaced(message):

@@ -1,9 +1,10 @@
 /*
- * keys sign: holds the private keys of TLS, and signs what handshakes of the edges ask for. Everything is read before the jail; in the
- * jail it has no files, no network, only its bus. New certificates (ctl or SIGHUP): it ends, parent starts it anew, and the edges, which
+ * keys sign: holds the private keys of TLS and DKIM, and signs what handshakes of the edges and outgoing mail ask for. TLS keys are read
+ * before the jail; in the jail it has its own folder (DKIM keys are made while we run), no network, only its bus. New certificates (ctl or SIGHUP): it ends, parent starts it anew, and the edges, which
  * keep asking `certificates`, learn what changed; a handshake that needs a signature meanwhile waits.
  *
- * One thread: a signature takes 30 microseconds (P-256) to 400 (RSA-2048).
+ * One thread: a signature takes 30 microseconds (P-256) to 400 (RSA-2048). Making a DKIM key holds it for some tenths of a second: an
+ * administrator does that a few times a year.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,8 @@
 #include "base/crc32c.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/env.h"
+#include "keys/sign/dkim_keys.h"
 #include "keys/sign/key_pair.h"
 #include "serve/process.h"
 
@@ -29,6 +32,7 @@ struct sign {
 	struct certificate
 	    certificates[SIGN_PAIRS]; /* of the pairs in use, side by side for the answer */
 	size_t n;
+	struct dkim_keys *dkim;
 	u64 serial; /* of the whole set: never the same for two sets */
 };
 
@@ -68,6 +72,48 @@ const struct fail *sign_serve_tls_sign(struct bus_call *call, const struct sign_
 #include "bus/server.h"
 #include "bus/sign.tbl"
 #include "bus/server_end.h"
+
+const struct fail *sign_serve_dkim_keys_make(struct bus_call *call,
+					     const struct sign_dkim_keys_make_request *q,
+					     struct sign_dkim_keys_make_answer *r)
+{
+	struct sign *s = call->context;
+
+	TRY(dkim_keys_make(s->dkim, call->arena, q->domain, env_now(env_system())));
+	r->keys_n = dkim_keys_list(s->dkim, call->arena, q->domain, &r->keys);
+	return NULL;
+}
+
+const struct fail *sign_serve_dkim_keys_list(struct bus_call *call,
+					     const struct sign_dkim_keys_list_request *q,
+					     struct sign_dkim_keys_list_answer *r)
+{
+	const struct sign *s = call->context;
+
+	r->keys_n = dkim_keys_list(s->dkim, call->arena, q->domain, &r->keys);
+	return NULL;
+}
+
+const struct fail *sign_serve_dkim_key_state(struct bus_call *call,
+					     const struct sign_dkim_key_state_request *q,
+					     struct sign_dkim_key_state_answer *r)
+{
+	struct sign *s = call->context;
+
+	(void)r;
+	return dkim_keys_state(s->dkim, call->arena, q->domain, q->selector,
+			       (enum dkim_key_state)q->state);
+}
+
+const struct fail *sign_serve_dkim_sign(struct bus_call *call,
+					const struct sign_dkim_sign_request *q,
+					struct sign_dkim_sign_answer *r)
+{
+	const struct sign *s = call->context;
+
+	return dkim_keys_sign(s->dkim, call->arena, q->domain, q->selector, q->digest,
+			      &r->signature);
+}
 
 static const bus_serve_function functions[] = {
 #define SERVE_ROWS
@@ -272,7 +318,10 @@ const struct fail *sign_after_jail(struct process *p)
 {
 	struct sign *s = p->state;
 
+	TRY(dkim_keys_open(p->arena, str_format(p->arena, "%s/dkim", p->folder), &s->dkim));
 	s->server = bus_server_new(sign_methods, sign_methods_n, dispatch, peer_gone, s);
+	if (p->ctl >= 0)
+		bus_server_listen(s->server, p->ctl, CALLER_CTL);
 	p->peer = peer_new;
 	p->stop = stop;
 	p->reload = reload;
