@@ -89,10 +89,10 @@ class Wire:
         first = self.line().decode()
         lines = []
         while many and first.startswith("+OK"):
-            line = self.line()
-            if line in (b".", b""):
+            line = self.input.readline()
+            if line in (b".\r\n", b""):
                 break
-            lines.append(line)
+            lines.append(line.rstrip(b"\r\n"))
         return first, lines
 
     def closed(self):
