@@ -28,7 +28,7 @@ static str without_brackets(str s)
 	return s.n >= 2 && s.p[0] == '<' && s.p[s.n - 1] == '>' ? str_slice(s, 1, s.n - 1) : s;
 }
 
-static const struct fail *take_query(struct ctl *c, struct spf_query *q)
+const struct fail *ctl_spf_query(struct ctl *c, struct spf_query *q)
 {
 	char host[256] = "";
 
@@ -44,7 +44,7 @@ static const struct fail *take_query(struct ctl *c, struct spf_query *q)
 	return NULL;
 }
 
-static const char *type_name(u32 type)
+const char *ctl_dns_type_name(u32 type)
 {
 	switch (type) {
 	case DNS_TYPE_A:
@@ -60,7 +60,7 @@ static const char *type_name(u32 type)
 	}
 }
 
-static const char *status_name(enum dns_status status)
+const char *ctl_dns_status_name(enum dns_status status)
 {
 	switch (status) {
 	case DNS_OK:
@@ -94,8 +94,9 @@ static void add_json(struct buf *out, const struct spf_verdict *v)
 	for (size_t i = 0; i < v->lookups_n; i++) {
 		json_object(&j);
 		json_key(&j, "name"), json_str(&j, v->lookups[i].name);
-		json_key(&j, "type"), json_str(&j, str_cstr(type_name(v->lookups[i].type)));
-		json_key(&j, "status"), json_str(&j, str_cstr(status_name(v->lookups[i].status)));
+		json_key(&j, "type"), json_str(&j, str_cstr(ctl_dns_type_name(v->lookups[i].type)));
+		json_key(&j, "status"),
+		    json_str(&j, str_cstr(ctl_dns_status_name(v->lookups[i].status)));
 		json_object_end(&j);
 	}
 	json_array_end(&j);
@@ -118,8 +119,9 @@ static void add_text(struct buf *out, const struct spf_verdict *v)
 	add_line(out, "reason", v->reason);
 	add_line(out, "explanation", v->explanation);
 	for (size_t i = 0; i < v->lookups_n; i++)
-		buf_printf(out, "%-14s %s %.*s: %s\n", "asked", type_name(v->lookups[i].type),
-			   STR_ARG(v->lookups[i].name), status_name(v->lookups[i].status));
+		buf_printf(out, "%-14s %s %.*s: %s\n", "asked",
+			   ctl_dns_type_name(v->lookups[i].type), STR_ARG(v->lookups[i].name),
+			   ctl_dns_status_name(v->lookups[i].status));
 }
 
 static const struct fail *spf(struct ctl *c, struct buf *out)
@@ -128,7 +130,7 @@ static const struct fail *spf(struct ctl *c, struct buf *out)
 	struct dns_source source;
 	struct spf_verdict v;
 
-	TRY(take_query(c, &q));
+	TRY(ctl_spf_query(c, &q));
 	TRY(ctl_dns_source(c, &source));
 	spf_check(c->arena, &source, &q, &v);
 	if (c->json)

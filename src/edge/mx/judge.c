@@ -19,7 +19,9 @@ struct judge {
 	struct spf_query query;
 	struct auth_rules rules;
 	struct gate_watch watch;
-	struct auth_check *check; /* NULL until the header has come */
+	struct auth_check *check;    /* NULL until the header has come */
+	struct auth_verdict verdict; /* all unset until the end has come */
+	str number;                  /* of the message, as text */
 	struct iprev_verdict iprev;
 	bool has_iprev;
 	struct dnsbl_verdict dnsbl;
@@ -36,7 +38,7 @@ static void take_client(struct smtp *s, struct dns_address *out)
 		memcpy(out->bytes, bytes.p, bytes.n);
 }
 
-static void note_client(struct judge *j)
+static void note_lists(struct judge *j, u64 message)
 {
 	for (size_t i = 0; i < j->dnsbl.n; i++) {
 		const struct dnsbl_hit *h = &j->dnsbl.hits[i];
@@ -50,30 +52,36 @@ static void note_client(struct judge *j)
 			EVENT_STR("text", h->text),
 		};
 		if (h->result != DNSBL_CLEAR)
-			smtp_note(j->smtp, 0, "dnsbl", a, ARRAY_LEN(a));
+			smtp_note(j->smtp, message, "dnsbl", a, ARRAY_LEN(a));
 	}
+}
+
+/* The refusal names the first list that counts against the client. */
+static const struct fail *refuse_listed(struct judge *j)
+{
+	for (size_t i = 0; i < j->dnsbl.n; i++) {
+		const struct dnsbl_hit *h = &j->dnsbl.hits[i];
+		if (h->result == DNSBL_LISTED && h->list->weight > 0)
+			return fail_code(j->arena, FAIL_DENIED, "5.7.1",
+					 "your address %.*s is listed by %.*s: %.*s",
+					 STR_ARG(smtp_client_text(j->smtp)), STR_ARG(h->list->zone),
+					 STR_ARG(h->text));
+	}
+	return NULL;
 }
 
 static const struct fail *check_lists(struct judge *j, const struct config *c)
 {
-	struct dnsbl_list lists[DNSBL_LISTS];
+	struct dnsbl_list *lists = arena_array_of(j->arena, DNSBL_LISTS, struct dnsbl_list);
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->auth_dnsbl.n && n < DNSBL_LISTS; i++)
 		n += dnsbl_list_parse(j->arena, c->auth_dnsbl.items[i], &lists[n]);
-	if (n == 0)
-		return NULL;
 	dnsbl_check(j->arena, &j->source, &j->query.client, lists, n, &j->dnsbl);
-	note_client(j);
 	if (j->dnsbl.score < (int)c->auth_dnsbl_reject)
 		return NULL;
-	for (size_t i = 0; i < n; i++)
-		if (j->dnsbl.hits[i].result == DNSBL_LISTED && lists[i].weight > 0)
-			return fail_code(j->arena, FAIL_DENIED, "5.7.1",
-					 "your address %.*s is listed by %.*s: %.*s",
-					 STR_ARG(smtp_client_text(j->smtp)), STR_ARG(lists[i].zone),
-					 STR_ARG(j->dnsbl.hits[i].text));
-	return NULL;
+	note_lists(j, 0);
+	return refuse_listed(j);
 }
 
 static void next_part(void *context)
@@ -166,9 +174,10 @@ const struct fail *judge_open(struct smtp *s, struct transaction *t, struct gate
 
 /* --- The verdict --------------------------------------------------------------------------------------------------- */
 
-static void note_spf(struct judge *j, u64 id, const struct spf_verdict *v)
+static void note_spf(struct judge *j, u64 message, const struct spf_verdict *v)
 {
 	struct event_argument a[] = {
+		EVENT_STR("id", j->number),
 		EVENT_STR("result", spf_result_name(v->result)),
 		EVENT_STR("domain", v->domain),
 		EVENT_STR("identity", spf_identity_name(v->identity)),
@@ -176,14 +185,15 @@ static void note_spf(struct judge *j, u64 id, const struct spf_verdict *v)
 		EVENT_STR("reason", v->reason),
 	};
 
-	smtp_note(j->smtp, id, "spf", a, ARRAY_LEN(a));
+	smtp_note(j->smtp, message, "spf", a, ARRAY_LEN(a));
 }
 
-static void note_dkim(struct judge *j, u64 id, const struct dkim_verdicts *list)
+static void note_dkim(struct judge *j, u64 message, const struct dkim_verdicts *list)
 {
 	for (size_t i = 0; i < list->n && i < AUTH_SIGNATURES_SHOWN; i++) {
 		const struct dkim_verdict *v = &list->list[i];
 		struct event_argument a[] = {
+			EVENT_STR("id", j->number),
 			EVENT_STR("result", dkim_result_name(v->result)),
 			EVENT_STR("domain", v->domain),
 			EVENT_STR("selector", v->selector),
@@ -191,13 +201,14 @@ static void note_dkim(struct judge *j, u64 id, const struct dkim_verdicts *list)
 			EVENT_U64("key_bits", v->key_bits),
 			EVENT_STR("reason", v->reason),
 		};
-		smtp_note(j->smtp, id, "dkim", a, ARRAY_LEN(a));
+		smtp_note(j->smtp, message, "dkim", a, ARRAY_LEN(a));
 	}
 }
 
-static void note_arc(struct judge *j, u64 id, const struct arc_verdict *v)
+static void note_arc(struct judge *j, u64 message, const struct arc_verdict *v)
 {
 	struct event_argument a[] = {
+		EVENT_STR("id", j->number),
 		EVENT_STR("result", arc_result_name(v->result)),
 		EVENT_STR("domain", v->sets_n > 0 ? v->sets[v->sets_n - 1].domain : STR_NONE),
 		EVENT_U64("sets", v->sets_n),
@@ -205,13 +216,14 @@ static void note_arc(struct judge *j, u64 id, const struct arc_verdict *v)
 	};
 
 	if (v->result != ARC_NONE)
-		smtp_note(j->smtp, id, "arc", a, ARRAY_LEN(a));
+		smtp_note(j->smtp, message, "arc", a, ARRAY_LEN(a));
 }
 
-static void note_dmarc(struct judge *j, u64 id, const struct auth_verdict *v)
+static void note_dmarc(struct judge *j, u64 message, const struct auth_verdict *v)
 {
 	const struct dmarc_verdict *d = &v->dmarc;
 	struct event_argument a[] = {
+		EVENT_STR("id", j->number),
 		EVENT_STR("result", str_cstr(dmarc_result_name(d->result))),
 		EVENT_STR("domain", d->author),
 		EVENT_STR("from", v->author.address),
@@ -224,19 +236,28 @@ static void note_dmarc(struct judge *j, u64 id, const struct auth_verdict *v)
 		EVENT_STR("reason", d->reason),
 	};
 
-	smtp_note(j->smtp, id, "dmarc", a, ARRAY_LEN(a));
+	smtp_note(j->smtp, message, "dmarc", a, ARRAY_LEN(a));
 }
 
-static void note_all(struct judge *j, u64 id, const struct auth_verdict *v)
+void judge_settled(struct smtp *s, struct transaction *t, u64 message)
 {
+	struct judge *j = t->judgement;
+	const struct auth_verdict *v;
+
+	(void)s;
+	if (!j)
+		return;
+	v = &j->verdict;
+	j->number = id_text(j->arena, gate_id(t->gate));
+	note_lists(j, message);
 	if (v->has_spf)
-		note_spf(j, id, &v->spf);
+		note_spf(j, message, &v->spf);
 	if (v->has_dkim)
-		note_dkim(j, id, &v->dkim);
+		note_dkim(j, message, &v->dkim);
 	if (v->has_arc)
-		note_arc(j, id, &v->arc);
+		note_arc(j, message, &v->arc);
 	if (v->has_dmarc)
-		note_dmarc(j, id, v);
+		note_dmarc(j, message, v);
 }
 
 /* RFC 9989 7.3: the word DMARC, the domain, and the id by which the administrator finds all of it. */
@@ -284,17 +305,16 @@ const struct fail *judge_message(struct smtp *s, struct transaction *t, const st
 {
 	struct judge *j = t->judgement;
 	u64 id = gate_id(t->gate);
-	struct auth_verdict v;
+	const struct auth_verdict *v;
 
-	(void)s;
 	(void)m;
 	if (!j)
 		return NULL;
-	auth_check_finish(j->check, &j->query, &v);
+	v = &j->verdict;
+	auth_check_finish(j->check, &j->query, &j->verdict);
 	TRY(arena_check(t->arena));
-	note_all(j, id, &v);
 	out->junk = j->dnsbl.score * 2 >= (int)smtp_config(s)->auth_dnsbl_reject;
-	if (v.has_dmarc)
-		TRY(follow_policy(j, id, &v.dmarc, out));
-	return put_fields(j, &v, &out->fields);
+	if (v->has_dmarc)
+		TRY(follow_policy(j, id, &v->dmarc, out));
+	return put_fields(j, v, &out->fields);
 }

@@ -18,4 +18,7 @@ const struct fail *judge_open(struct smtp *s, struct transaction *t, struct gate
 const struct fail *judge_message(struct smtp *s, struct transaction *t, const struct skeleton *m,
 				 struct smtp_judgement *out);
 
+/* Everything that was found out, as events; of a message that was not taken with its number, which our reply has named. */
+void judge_settled(struct smtp *s, struct transaction *t, u64 message);
+
 #endif

@@ -24,4 +24,5 @@ const struct smtp_policy mx_policy = {
 	.recipient = mx_recipient,
 	.open = judge_open,
 	.message = judge_message,
+	.settled = judge_settled,
 };

@@ -48,6 +48,8 @@ struct smtp_policy {
 	/* After its last one. m: without our own fields. */
 	const struct fail *(*message)(struct smtp *s, struct transaction *t,
 				      const struct skeleton *m, struct smtp_judgement *out);
+	/* It is over: time to note what was found. message: its id when it was taken, 0 when not. NULL: nothing to say. */
+	void (*settled)(struct smtp *s, struct transaction *t, u64 message);
 };
 extern const struct smtp_policy mx_policy, msa_policy;
 

@@ -189,6 +189,8 @@ struct reply transaction_finish(struct smtp *s, const struct fail *f)
 
 	if (!f)
 		f = hand_over(s, t);
+	if (s->policy->settled)
+		s->policy->settled(s, t, f ? 0 : gate_id(t->gate));
 	if (!f) {
 		r = taken(s);
 	} else {

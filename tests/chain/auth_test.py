@@ -1,0 +1,201 @@
+"""Who really sent this: SPF, DKIM and DMARC at port 25, from nsd's zones to the reply, the mailbox and the record."""
+import base64
+import email
+import json
+import subprocess
+import sys
+import time
+import unittest
+
+from client import deliver, fetch_all, mailbox, message
+from nameserver import NameServer
+from postern import Instance, wait_for
+
+sys.path.append("/usr/lib/python3/dist-packages")
+import dkim  # noqa: E402  (python3-dkim)
+
+ALICE = "alice@example.test"
+NO = "v=spf1 -all"
+YES = "v=spf1 ip4:127.0.0.1 -all"
+
+
+def new_key():
+    """A private key in PEM, and p= of its record."""
+    private = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True).stdout
+    public = subprocess.run(["openssl", "rsa", "-pubout", "-outform", "DER"], input=private, check=True, capture_output=True).stdout
+    return private, base64.b64encode(public).decode()
+
+
+def zone(spf, dmarc, key=None):
+    records = f'@ TXT "{spf}"\nbounce TXT "{spf}"\n'
+    if dmarc:
+        records += f'_dmarc TXT "v=DMARC1; {dmarc}"\n'
+    if key:
+        records += f's._domainkey TXT "v=DKIM1; k=rsa; p={key[:200]}" "{key[200:]}"\n'
+    return records
+
+
+def signed(data, domain, key):
+    return dkim.sign(data, b"s", domain.encode(), key) + data
+
+
+class AuthTest(unittest.TestCase):
+    settings = ["auth.local_networks=yes", "auth.iprev=no", "auth.mailing_lists=list.example", "server.hostname=mx.example.test",
+                "auth.dnsbl=bl.example=127.0.0.2:6 bl2.example:6 refused.example:50"]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.key, public = new_key()
+        zones = {
+            "good.example": zone(YES, "p=reject", public),
+            "reject.example": zone(NO, "p=reject; sp=quarantine", public),
+            "junk.example": zone(NO, "p=quarantine", public),
+            "none.example": zone(NO, "p=none", public),
+            "list.example": zone(YES, "p=none", public),
+            "silent.example": zone(NO, ""),
+            "example": "",  # the tree walk ends there
+            "bl.example": "1.0.0.127 A 127.0.0.2\n1.0.0.127 TXT \"we do not like it\"\n",
+            "bl2.example": "2.0.0.127 A 127.0.0.2\n",
+            "refused.example": "1.0.0.127 A 127.255.255.254\n",
+        }
+        cls.dns = cls.enterClassContext(NameServer(zones))
+        cls.p = cls.enterClassContext(Instance(settings=cls.settings + ["auth.dnsbl_reject=1000"], dns=cls.dns.address))
+
+    def setUp(self):
+        for name in ("INBOX", "Junk"):
+            with mailbox(self.p, ALICE, name) as client:
+                client.store("1:*", "+FLAGS", "\\Deleted")
+                client.expunge()
+
+    def deliver(self, subject, author, sender=None, sign=None, headers="", p=None):
+        data = message(subject, sender=author, headers=headers)
+        if sign:
+            data = signed(data, sign, self.key)
+        code, lines = deliver((p or self.p).port("smtp"), data, sender=sender if sender is not None else author)
+        return code, lines[-1]
+
+    def arrives(self, name="INBOX"):
+        raw = wait_for(lambda: fetch_all(self.p, ALICE, name))[0]
+        return email.message_from_bytes(raw), raw
+
+    def results(self, raw):
+        fields = raw.get_all("Authentication-Results")
+        self.assertEqual(len(fields), 1)
+        self.assertTrue(fields[0].lstrip().startswith("mx.example.test;"), fields[0])
+        return " ".join(fields[0].split())
+
+    def test_spf_vouches(self):
+        self.assertEqual(self.deliver("spf", "ann@good.example")[0], 250)
+        m, raw = self.arrives()
+        r = self.results(m)
+        self.assertIn("spf=pass", r)
+        self.assertIn("smtp.mailfrom=ann@good.example", r)
+        self.assertIn("dmarc=pass", r)
+        self.assertIn("header.from=good.example", r)
+        self.assertTrue(m["Received-SPF"].startswith("pass"))
+        names = [line.split(b":")[0] for line in raw.split(b"\r\n\r\n")[0].split(b"\r\n") if not line.startswith((b" ", b"\t"))]
+        at = names.index(b"Authentication-Results")
+        self.assertEqual(names[at:at + 3], [b"Authentication-Results", b"Received-SPF", b"Received"])
+
+    def test_dkim_vouches(self):
+        self.assertEqual(self.deliver("dkim", "ann@reject.example", sender="x@silent.example", sign="reject.example")[0], 250)
+        r = self.results(self.arrives()[0])
+        self.assertIn("spf=fail", r)
+        self.assertIn("dkim=pass header.d=reject.example header.s=s", r)
+        self.assertIn("dmarc=pass", r)
+
+    def test_reject(self):
+        code, line = self.deliver("forged", "ann@reject.example", sender="x@good.example")
+        self.assertEqual(code, 550)
+        self.assertRegex(line, r"^550 5\.7\.1 DMARC: .*reject\.example.* \[[0-9a-z]{13}\]$")
+        ident = line[-14:-1]
+        time.sleep(0.5)
+        events = json.loads(self.p.ctl("trace", ident, "--json").stdout)
+        self.assertLessEqual({"spf", "dmarc"}, {e["event"] for e in events})
+        self.assertEqual(fetch_all(self.p), [])
+
+    def test_signature_broken(self):
+        data = signed(message("changed", sender="ann@reject.example"), "reject.example", self.key).replace(b"Hello", b"Hallo")
+        code, lines = deliver(self.p.port("smtp"), data, sender="x@good.example")
+        self.assertEqual(code, 550, lines)
+
+    def test_subdomain_goes_to_junk(self):
+        self.assertEqual(self.deliver("sub", "ann@bounce.reject.example", sender="x@good.example")[0], 250)
+        self.arrives("Junk")
+
+    def test_quarantine(self):
+        self.assertEqual(self.deliver("junk", "ann@junk.example", sender="x@good.example")[0], 250)
+        r = self.results(self.arrives("Junk")[0])
+        self.assertIn("dmarc=fail (p=quarantine dis=junk)", r)
+
+    def test_none(self):
+        self.assertEqual(self.deliver("none", "ann@none.example", sender="x@good.example")[0], 250)
+        self.assertIn("dmarc=fail (p=none dis=accept)", self.results(self.arrives()[0]))
+
+    def test_spf_alone_never_refuses(self):
+        self.assertEqual(self.deliver("hard fail", "ann@silent.example")[0], 250)
+        r = self.results(self.arrives()[0])
+        self.assertIn("spf=fail", r)
+        self.assertIn("dmarc=none", r)
+
+    def test_null_sender(self):
+        self.assertEqual(self.deliver("bounce", "ann@none.example", sender="")[0], 250)
+        self.assertIn("smtp.helo=test.invalid", self.results(self.arrives()[0]))
+
+    def test_list_is_known(self):
+        self.assertEqual(self.deliver("list", "ann@reject.example", sender="bounces@list.example")[0], 250)
+        self.assertIn("mailing list", self.results(self.arrives()[0]))
+
+    def test_two_from_fields(self):
+        code, line = self.deliver("two", "ann@good.example", headers="From: bob@reject.example\r\n")
+        self.assertEqual(code, 550, line)
+        self.assertIn("more than one From", line)
+
+    def test_forged_results_go(self):
+        forged = ("Authentication-Results: mx.example.test; dmarc=pass\r\nAUTHENTICATION-RESULTS :\r\n (c) MX.Example.Test\r\n 1; x=y\r\n"
+                  "Received-SPF: pass (mx.example.test: x) receiver=mx.example.test\r\nReturn-Path: <evil@x.test>\r\n"
+                  "X-Postern-Junk: no\r\n")
+        kept = "Authentication-Results: other.example; dmarc=pass\r\n"
+        self.assertEqual(self.deliver("forged fields", "ann@good.example", headers=forged + kept)[0], 250)
+        m, raw = self.arrives()
+        fields = m.get_all("Authentication-Results")
+        self.assertEqual(len(fields), 2)
+        self.assertIn("other.example", fields[1])
+        self.assertEqual(len(m.get_all("Received-SPF")), 1)
+        self.assertNotIn(b"evil@x.test", raw)
+        self.assertNotIn(b"X-Postern-Junk", raw)
+
+    def test_large(self):
+        data = signed(message("large", sender="ann@reject.example", body=("0123456789" * 7 + "\r\n") * 20000), "reject.example", self.key)
+        code, lines = deliver(self.p.port("smtp"), data, sender="x@good.example")
+        self.assertEqual(code, 250, lines)
+        m, raw = self.arrives()
+        self.assertIn("dkim=pass", self.results(m))
+        self.assertTrue(raw.endswith(data))
+
+    def test_lists_of_addresses(self):
+        settings = self.settings + ["auth.dnsbl_reject=6"]
+        with Instance(settings=settings, dns=self.dns.address) as p:
+            code, line = self.deliver("listed", "ann@good.example", p=p)
+            self.assertEqual(code, 550)
+            self.assertIn("listed by bl.example: we do not like it", line)
+        settings = self.settings + ["auth.dnsbl_reject=7"]
+        with Instance(settings=settings, dns=self.dns.address) as p:
+            self.assertEqual(self.deliver("half", "ann@good.example", p=p)[0], 250)
+            wait_for(lambda: fetch_all(p, ALICE, "Junk"))
+
+    def test_no_resolver(self):
+        """What cannot be asked is temperror, and mail is taken."""
+        with Instance(settings=["auth.local_networks=yes", "auth.dmarc_reject=yes"]) as p:
+            start = time.monotonic()
+            code, line = self.deliver("nobody answers", "ann@reject.example", sender="x@good.example", p=p)
+            self.assertEqual(code, 250, line)
+            self.assertLess(time.monotonic() - start, 25)
+
+    def test_not_asked_about_loopback(self):
+        with Instance(dns=self.dns.address) as p:
+            self.assertEqual(self.deliver("local", "ann@reject.example", sender="x@good.example", p=p)[0], 250)
+
+
+if __name__ == "__main__":
+    unittest.main()
