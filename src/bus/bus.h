@@ -29,6 +29,7 @@ enum {
 	BUS_ARENA = 64 * 1024 * 1024, /* budget of one call at the server */
 	BUS_UNDER_WAY =
 	    2048, /* calls of one peer at once; beyond it we stop reading from it until some are answered */
+	BUS_UNDER_WAY_BYTES = 64 * 1024 * 1024, /* the same for what those calls brought */
 	BUS_UNSENT = 16 * 1024 * 1024, /* bytes of answers kept for a peer that does not read */
 	BUS_UNSENT_FDS = 512,          /* and descriptors */
 	BUS_CTL_PEERS = 64,            /* connections of one listening socket at once */
@@ -98,6 +99,7 @@ struct bus_call {
 	void *context;                     /* the same */
 	struct bus_connection *connection; /* internal */
 	u64 sequence;                      /* internal */
+	size_t bytes;                      /* internal: what it brought */
 };
 
 /* `methods` is indexed by nothing; looked up by number. dispatch runs on the thread in bus_server_run and must
@@ -113,6 +115,10 @@ void bus_server_listen(struct bus_server *s, int fd, u32 role);
 void bus_server_run(struct bus_server *s);  /* until bus_server_stop */
 void bus_server_stop(struct bus_server *s); /* any thread */
 void bus_server_free(struct bus_server **s);
+
+/* The peer's connection has ended. What was kept for a peer while this said no is still there when gone() tells of it; what is kept
+ * after that nobody would take away. */
+bool bus_peer_is_gone(const struct bus_call *call);
 
 /* Sends the answer (f NULL) or the fail, closes what the request brought, frees the call. Never blocks: what the peer does not
  * take now is kept, up to a bound, after which the peer is dropped. */

@@ -105,16 +105,15 @@ static atomic_uint forgotten_n;
 
 static void dispatch(void *context, struct bus_call *call)
 {
-	static const bus_serve_function table[] = { [25] = serve_mailbox_open,
-						    [4] = serve_message_commit,
-						    [90] = serve_queue_list,
-						    [95] = serve_status,
-						    [60] = serve_nothing };
+	static const bus_serve_function table[] = {
+		[25] = serve_mailbox_open, [4] = serve_message_commit, [90] = serve_queue_list,
+		[95] = serve_status,       [41] = serve_nothing,       [60] = serve_nothing
+	};
 	struct fixture *x = context;
 
 	call->context = x;
 	x->served++;
-	if (call->method->number == 60)
+	if (call->method->number == 60 || call->method->number == 41)
 		forgotten[forgotten_n++] = call;
 	if (call->method->number < ARRAY_LEN(table) && table[call->method->number])
 		bus_serve(table, ARRAY_LEN(table), call);
@@ -169,7 +168,8 @@ static int teardown(void **state)
 	}
 	bus_server_free(&x->server);
 	for (unsigned i = 0; i < forgotten_n; i++)
-		bus_answer(&forgotten[i], NULL); /* after the server's end: allowed */
+		if (forgotten[i])
+			bus_answer(&forgotten[i], NULL); /* after the server's end: allowed */
 	free(x);
 	return 0;
 }
@@ -541,6 +541,81 @@ static void test_peer_never_reads(void **state)
 	caller(x);
 }
 
+/* Small answers cost more than their bytes: thousands of them are too many as well. */
+static void test_peer_never_reads_small(void **state)
+{
+	struct fixture *x = *state;
+	int fd = pair_add(x, CALLER_CTL), asked = 0;
+
+	for (; asked < 50000 && x->gone == 0; asked++) {
+		struct frame_out o;
+		enum frame_result sent;
+
+		frame_begin(&o, (u64)asked + 1, 90, FRAME_INLINE);
+		encode_u64(&o.encoder, 1);
+		encode_u32(&o.encoder, 1);
+		assert_true(frame_end(&o));
+		while ((sent = frame_send(&o, fd)) == FRAME_AGAIN)
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		frame_free(&o);
+		if (sent == FRAME_END)
+			break;
+	}
+	wait_until(&x->gone, 1);
+	assert_in_range(asked, 1000, 10000);
+	close(fd);
+	caller(x);
+}
+
+static bool send_large(int fd, u64 sequence, size_t n)
+{
+	struct frame_out o;
+	enum frame_result sent;
+
+	/* message_expunge: a ticket, a mailbox, ranges of 8 bytes. */
+	frame_begin(&o, sequence, 41, FRAME_INLINE);
+	encode_ticket(&o.encoder, &(struct ticket){ 0 });
+	encode_u64(&o.encoder, 1);
+	encode_u32(&o.encoder, (u32)(n / 8));
+	for (size_t i = 0; i < n / 8; i++)
+		encode_u64(&o.encoder, 1);
+	encode_u8(&o.encoder, 1);
+	assert_true(frame_end(&o));
+	sent = frame_send(&o, fd);
+	frame_free(&o);
+	assert_true(sent == FRAME_OK || sent == FRAME_AGAIN);
+	return sent == FRAME_OK;
+}
+
+/* Large calls that are not answered yet: a few of them are enough, and nobody else waits for it. */
+static void test_large_under_way(void **state)
+{
+	enum { LARGE = 4 << 20, MOST = BUS_UNDER_WAY_BYTES / LARGE };
+	struct fixture *x = *state;
+	int fd = pair_add(x, CALLER_CLIENT);
+	unsigned before;
+	u64 sent = 0;
+
+	for (int i = 0; i < 300 && sent < 2 * MOST; i++) {
+		if (send_large(fd, sent + 1, LARGE))
+			sent++;
+		else
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	wait_until(&x->served, MOST / 4);
+	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	assert_in_range(x->served, MOST / 4, MOST - 1);
+	before = forgotten_n;
+	for (unsigned i = 0; i < before; i++)
+		bus_answer(&forgotten[i], fail_new(forgotten[i]->arena, FAIL_BUSY, "later"));
+	wait_until(&x->served, (int)before + 1);
+	close(fd);
+	wait_until(&x->gone, 1);
+	for (unsigned i = 0; i < forgotten_n; i++)
+		if (forgotten[i])
+			assert_true(bus_peer_is_gone(forgotten[i]));
+}
+
 /* --- Nonsense from the server -------------------------------------------------------------------------------- */
 
 static void test_nonsense_from_server(void **state)
@@ -638,6 +713,8 @@ int main(void)
 		TEST(test_nonsense_to_server),
 		TEST(test_unsealed_body),
 		TEST(test_peer_never_reads),
+		TEST(test_peer_never_reads_small),
+		TEST(test_large_under_way),
 		TEST(test_nonsense_from_server),
 		TEST(test_listen),
 	};

@@ -37,6 +37,7 @@ struct frame_out {
 	struct buf bytes;
 	struct encoder encoder; /* borrows bytes */
 	int file;               /* -1, or the body when it did not fit */
+	size_t file_bytes;
 };
 
 void frame_begin(struct frame_out *o, u64 sequence, u32 number, enum frame_form form);

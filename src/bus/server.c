@@ -31,6 +31,8 @@ enum {
 	EVENTS = 64,      /* of one epoll_wait */
 	TURN_FRAMES = 64, /* of one peer before the next has its turn */
 	UNDER_WAY_LOW = BUS_UNDER_WAY / 2,
+	UNSENT_ARENA = 8 * 1024,    /* of an answer that waits: the descriptors */
+	UNSENT_OVERHEAD = 4 * 1024, /* what it costs beside its bytes */
 };
 
 enum source_kind { SOURCE_STOP, SOURCE_LISTENER, SOURCE_PEER };
@@ -40,11 +42,12 @@ struct source {
 	enum source_kind kind;
 };
 
-/* An answer that was not taken yet; lies in the arena of its call, which it keeps. */
+/* An answer that was not taken yet. */
 struct unsent {
 	struct unsent *next;
-	struct arena *arena;
+	struct arena *arena; /* holds this struct too, owns the descriptors */
 	struct frame_out frame;
+	size_t bytes;
 };
 
 struct listener {
@@ -69,6 +72,7 @@ struct bus_connection {
 	int fd;
 	unsigned users; /* the server and each call */
 	unsigned under_way;
+	size_t under_way_bytes;
 	bool dead;
 	_Atomic bool
 	    paused; /* enough calls under way: not read from; the running thread looks without the lock */
@@ -219,7 +223,7 @@ static void flush(struct bus_connection *c)
 			break;
 		if (sent != FRAME_OK)
 			connection_condemn(c);
-		c->unsent_bytes -= u->frame.bytes.n;
+		c->unsent_bytes -= u->bytes;
 		c->unsent_fds -= u->frame.encoder.fds_n;
 		c->first = u->next;
 		if (c->first == NULL)
@@ -242,22 +246,33 @@ static bool keep_fds(struct arena *a, struct encoder *e)
 	return true;
 }
 
-/* The lock is held. Takes the frame and the call's arena. */
-static void keep(struct bus_connection *c, struct arena *a, struct frame_out *o)
+/* Takes the frame; what the call brought does not wait with its answer. */
+static struct unsent *unsent_new(struct frame_out *o)
 {
+	struct arena *a = arena_new(UNSENT_ARENA);
 	struct unsent *u = arena_new_of(a, struct unsent);
 
 	u->arena = a;
 	u->frame = *o;
 	u->frame.encoder.bytes = &u->frame.bytes;
-	if (c->unsent_bytes + o->bytes.n > BUS_UNSENT ||
-	    c->unsent_fds + o->encoder.fds_n > BUS_UNSENT_FDS || !keep_fds(a, &u->frame.encoder)) {
+	u->bytes = UNSENT_OVERHEAD + o->bytes.n + o->file_bytes;
+	return u;
+}
+
+/* The lock is held. Takes the frame. An answer of any size may be the last one over the bound. */
+static void keep(struct bus_connection *c, struct frame_out *o)
+{
+	struct unsent *u = unsent_new(o);
+	struct encoder *e = &u->frame.encoder;
+
+	if (c->unsent_bytes > BUS_UNSENT || c->unsent_fds + e->fds_n > BUS_UNSENT_FDS ||
+	    !keep_fds(u->arena, e)) {
 		connection_condemn(c);
 		unsent_free(u);
 		return;
 	}
-	c->unsent_bytes += o->bytes.n;
-	c->unsent_fds += o->encoder.fds_n;
+	c->unsent_bytes += u->bytes;
+	c->unsent_fds += e->fds_n;
 	*c->last = u;
 	c->last = &u->next;
 	connection_arm(c);
@@ -270,13 +285,12 @@ static void deliver(struct bus_connection *c, struct arena *a, struct frame_out 
 
 	if (!c->dead && c->first == NULL)
 		sent = frame_send(o, c->fd);
-	if (!c->dead && sent == FRAME_AGAIN) {
-		keep(c, a, o);
-		return;
-	}
 	if (sent == FRAME_BAD || sent == FRAME_END)
 		connection_condemn(c);
-	frame_free(o);
+	if (!c->dead && sent == FRAME_AGAIN)
+		keep(c, o);
+	else
+		frame_free(o);
 	arena_free(&a);
 }
 
@@ -301,6 +315,7 @@ void bus_answer(struct bus_call **at, const struct fail *f)
 {
 	struct bus_call *call = *at;
 	struct bus_connection *c = call->connection;
+	size_t bytes = call->bytes;
 	struct frame_out o;
 
 	CHECK_MAGIC(c, CONNECTION_MAGIC);
@@ -309,11 +324,25 @@ void bus_answer(struct bus_call **at, const struct fail *f)
 	pthread_mutex_lock(&c->lock);
 	deliver(c, call->arena, &o);
 	c->under_way--;
-	if (c->paused && c->under_way <= UNDER_WAY_LOW && !c->dead) {
+	c->under_way_bytes -= bytes;
+	if (c->paused && c->under_way <= UNDER_WAY_LOW &&
+	    c->under_way_bytes < BUS_UNDER_WAY_BYTES && !c->dead) {
 		c->paused = false;
 		connection_arm(c);
 	}
 	connection_unlock_release(c);
+}
+
+bool bus_peer_is_gone(const struct bus_call *call)
+{
+	struct bus_connection *c = call->connection;
+	bool gone;
+
+	CHECK_MAGIC(c, CONNECTION_MAGIC);
+	pthread_mutex_lock(&c->lock);
+	gone = c->dead;
+	pthread_mutex_unlock(&c->lock);
+	return gone;
 }
 
 /* --- Calls --------------------------------------------------------------------------------------------------- */
@@ -338,15 +367,17 @@ static struct bus_call *call_decode(struct bus_connection *c, struct arena *a,
 	call->answer = arena_alloc(a, m->answer_size);
 	call->connection = c;
 	call->sequence = f->sequence;
+	call->bytes = f->body.n + arena_used(a);
 	return call;
 }
 
-static void call_count(struct bus_connection *c)
+static void call_count(struct bus_connection *c, const struct bus_call *call)
 {
 	pthread_mutex_lock(&c->lock);
 	c->users++;
 	c->under_way++;
-	if (c->under_way >= BUS_UNDER_WAY) {
+	c->under_way_bytes += call->bytes;
+	if (c->under_way >= BUS_UNDER_WAY || c->under_way_bytes >= BUS_UNDER_WAY_BYTES) {
 		c->paused = true;
 		connection_arm(c);
 	}
@@ -376,7 +407,7 @@ static bool connection_read_one(struct bus_connection *c, bool *more)
 		arena_free(&a);
 		return false;
 	}
-	call_count(c);
+	call_count(c, call);
 	c->server->dispatch(c->server->context, call);
 	return true;
 }
