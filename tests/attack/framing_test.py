@@ -203,7 +203,10 @@ class RawSink(socketserver.ThreadingTCPServer):
 class RawTalk(socketserver.StreamRequestHandler):
     def until(self, end):
         while end not in self.had:
-            piece = self.request.recv(65536)
+            try:
+                piece = self.request.recv(65536)
+            except ConnectionError:
+                piece = b""
             if not piece:
                 return None
             self.had += piece

@@ -1,13 +1,17 @@
 """Processes are killed with SIGKILL at random while messages come in at full speed; afterwards every acknowledged message is
 there once and unharmed. POSTERN_KILLS says how often (20 in `make test`, 200 in `make soak`); POSTERN_SEED which way."""
 import os
+import pathlib
 import random
 import signal
+import sys
 import threading
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import ledger
+import results
 from postern import Instance, wait_for
 
 KILLS = int(os.environ.get("POSTERN_KILLS", "20"))
@@ -53,6 +57,8 @@ class KillTest(unittest.TestCase):
             bad, found = ledger.check(book, p.port("imap"), USERS)
             verified = p.ctl("verify", "--json", check=False)
         print(f"    kills {len(killed) + 1}, acknowledged {len(book.acked)}, found {found}, seed {SEED}", flush=True)
+        results.record("acknowledged messages lost, random kills under load", len(bad.get("LOST", ())),
+                       f"{len(killed) + 1} kills, {len(book.acked)} messages", "0", "POSTERN_KILLS=1000 tests/crash/kill_test.py")
         self.assertEqual(bad, {})
         self.assertGreater(len(book.acked), 50 * KILLS // 20)
         self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
