@@ -129,6 +129,17 @@ def python_tests(tally, folder, pattern="*_test.py"):
         print(f"{path.relative_to(ROOT)}: {result.testsRun} tests, {time.monotonic() - began:.0f} s", flush=True)
 
 
+def group_differential(tally):
+    """The same questions to Postern and to Debian's python3-spf, python3-dkim and libopendkim; long forms by hand (their own headers say how)."""
+    good, output = build("build-test")
+    tally.add("build-test: builds", good, output)
+    env = {**os.environ, "POSTERN_BUILD": str(ROOT / "build-test"), "PYTHONPATH": str(ROOT / "tests" / "lib")}
+    for command in (["tests/differential/spf_diff.py", str(ROOT / "build-test" / "postern"), "300", "3"],
+                    ["tests/differential/dkim_diff.py"]):
+        run = subprocess.run(["/usr/bin/python3", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        tally.add(command[0], run.returncode == 0, run.stdout + run.stderr)
+
+
 def group_talk(tally):
     good, output = build("build-test", "postern")
     tally.add("build-test: postern builds", good, output)
@@ -166,7 +177,7 @@ def group_soak(tally):
 
 
 GROUPS = {name[6:]: function for name, function in globals().items() if name.startswith("group_")}
-ALL = ["style", "unit", "talk", "chain", "crash", "attack", "sanitize", "fuzz"]
+ALL = ["style", "unit", "differential", "talk", "chain", "crash", "attack", "sanitize", "fuzz"]
 
 
 def main():
