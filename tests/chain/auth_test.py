@@ -40,7 +40,8 @@ def signed(data, domain, key):
 
 
 class AuthTest(unittest.TestCase):
-    settings = ["auth.local_networks=yes", "auth.iprev=no", "auth.mailing_lists=list.example", "server.hostname=mx.example.test",
+    settings = ["auth.local_networks=yes", "auth.iprev=no", "auth.mailing_lists=list.example",
+                "auth.trusted_sealers=sealer.example", "server.hostname=mx.example.test",
                 "auth.dnsbl=bl.example=127.0.0.2:6 bl2.example:6 refused.example:50"]
 
     @classmethod
@@ -53,6 +54,8 @@ class AuthTest(unittest.TestCase):
             "none.example": zone(NO, "p=none", public),
             "list.example": zone(YES, "p=none", public),
             "silent.example": zone(NO, ""),
+            "sealer.example": zone(YES, "p=none", public),
+            "liar.example": zone(YES, "p=none", public),
             "example": "",  # the tree walk ends there
             "bl.example": "1.0.0.127 A 127.0.0.2\n1.0.0.127 TXT \"we do not like it\"\n",
             "bl2.example": "2.0.0.127 A 127.0.0.2\n",
@@ -78,11 +81,14 @@ class AuthTest(unittest.TestCase):
         raw = wait_for(lambda: fetch_all(self.p, ALICE, name))[0]
         return email.message_from_bytes(raw), raw
 
-    def results(self, raw):
-        fields = raw.get_all("Authentication-Results")
-        self.assertEqual(len(fields), 1)
-        self.assertTrue(fields[0].lstrip().startswith("mx.example.test;"), fields[0])
-        return " ".join(fields[0].split())
+    def results(self, m):
+        self.assertEqual(len(m.get_all("Authentication-Results")), 1)
+        return self.results_of("mx.example.test", m)
+
+    def results_of(self, host, m):
+        first = " ".join(m.get_all("Authentication-Results")[0].split())
+        self.assertTrue(first.startswith(host + ";"), first)
+        return first
 
     def test_spf_vouches(self):
         self.assertEqual(self.deliver("spf", "ann@good.example")[0], 250)
@@ -145,6 +151,30 @@ class AuthTest(unittest.TestCase):
     def test_list_is_known(self):
         self.assertEqual(self.deliver("list", "ann@reject.example", sender="bounces@list.example")[0], 250)
         self.assertIn("mailing list", self.results(self.arrives()[0]))
+
+    def seal(self, domain, saw="dmarc=pass header.from=reject.example", change=False):
+        """What a forwarder hands on: it saw the mail in order, changed it, and sealed it."""
+        data = f"Authentication-Results: mx.{domain}; {saw}\r\n".encode() + message("sealed", sender="ann@reject.example")
+        data = b"".join(dkim.arc_sign(data, b"s", domain.encode(), self.key, f"mx.{domain}".encode())) + data
+        if change:
+            data = data.replace(b"Hello", b"Hallo")
+        code, lines = deliver(self.p.port("smtp"), data, sender=f"fwd@{domain}")
+        return code, lines[-1]
+
+    def test_trusted_sealer(self):
+        self.assertEqual(self.seal("sealer.example")[0], 250)
+        r = self.results_of("mx.example.test", self.arrives()[0])
+        self.assertIn("arc=pass", r)
+        self.assertIn("dmarc=fail (p=reject dis=accept)", r)
+        self.assertIn("trusted sealer sealer.example", r)
+
+    def test_arc_alone_changes_nothing(self):
+        for how in ({"domain": "liar.example"}, {"domain": "sealer.example", "saw": "dmarc=fail header.from=reject.example"},
+                    {"domain": "sealer.example", "saw": "dmarc=pass header.from=good.example"},
+                    {"domain": "sealer.example", "change": True}):
+            with self.subTest(how):
+                code, line = self.seal(**how)
+                self.assertEqual(code, 550, line)
 
     def test_two_from_fields(self):
         code, line = self.deliver("two", "ann@good.example", headers="From: bob@reject.example\r\n")
