@@ -47,6 +47,8 @@ static const struct fail *accept_recipient(struct smtp *s, struct transaction *t
 	struct recipient recipient = { 0 };
 	str address;
 
+	TRY(arena_check(
+	    t->arena)); /* refused ones stay in it, and 4xx are no errors that are counted */
 	TRY(smtp_rcpt_parse(t->arena, argument, smtp_extensions(s), t->mail.smtputf8, &r));
 	if (r.to.domain.n == 0)
 		address = S("postmaster"); /* the office knows whose that is */

@@ -501,6 +501,33 @@ static void test_auth(void **state)
 	RUN(x, SERVICE_SUBMISSION, { NULL, "220 " }, { "EHLO c", "250-" });
 }
 
+/* Recipients that are put off are no errors and have no count of their own: the transaction's memory is the limit. */
+static void test_many_refused_recipients(void **state)
+{
+	struct fake *x = *state;
+	struct talk *t;
+	char line[700];
+	str reply = STR_NONE;
+	int n = 0;
+
+	x->config->mail_recipients = 1;
+	t = open_talk(x, SERVICE_SMTP);
+	check_line(t, &(struct line){ NULL, "220 " });
+	check_line(t, &(struct line){ "EHLO c.example", "250-" });
+	check_line(t, &(struct line){ "MAIL FROM:<>", "250 " });
+	snprintf(line, sizeof line, "RCPT TO:<\"full\"@example.test> ORCPT=rfc822;%0480d\r\n", 7);
+	do {
+		talk_send(t, str_cstr(line));
+		reply = talk_reply(t);
+	} while (str_starts(reply, S("452 4.2.2")) && ++n < 40000);
+	assert_true(str_starts(reply, S("452 4.3.1 ")));
+	assert_true(n < 40000);
+	check_line(t, &(struct line){ "RSET", "250 " });
+	check_line(t, &(struct line){ "MAIL FROM:<>", "250 " });
+	check_line(t, &(struct line){ "RCPT TO:<full@example.test>", "452 4.2.2" });
+	talk_end(t);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -523,6 +550,7 @@ int main(void)
 		T(test_time),
 		T(test_submission),
 		T(test_from),
+		T(test_many_refused_recipients),
 		T(test_auth),
 	};
 
