@@ -77,7 +77,7 @@ struct parser {
 	struct scan *in;
 	struct imap_search *out;
 	struct frame frames[IMAP_SEARCH_FRAMES];
-	size_t depth;
+	size_t depth, bodies;
 };
 
 enum imap_need imap_key_need(enum imap_key key)
@@ -170,6 +170,7 @@ static void emit(struct parser *p, struct imap_search_node n)
 	if (p->out->n < IMAP_SEARCH_NODES)
 		p->out->nodes[p->out->n] = n;
 	p->out->n++;
+	p->bodies += imap_key_need(n.key) == IMAP_NEED_BODY;
 }
 
 static void emit_operator(struct parser *p, enum imap_key key)
@@ -298,7 +299,7 @@ const struct fail *imap_search_parse(struct arena *a, struct scan *s, struct ima
 		TRY(parse_key(&p));
 		TRY(close_lists(&p));
 		TRY(arena_check(a));
-		if (out->n > IMAP_SEARCH_NODES)
+		if (out->n > IMAP_SEARCH_NODES || p.bodies > IMAP_SEARCH_BODIES)
 			return &too_many;
 		if (scan_end(s))
 			break;

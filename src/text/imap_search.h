@@ -15,6 +15,7 @@
 enum imap_search_limit {
 	IMAP_SEARCH_NODES = 2000,
 	IMAP_SEARCH_FRAMES = 64, /* open brackets, NOTs and ORs */
+	IMAP_SEARCH_BODIES = 16, /* BODY and TEXT: each decodes all of a message */
 };
 
 enum imap_key {

@@ -5,6 +5,7 @@
  * them than the keys need. Strings are compared after decoding (transfer encoding, charset, encoded words) and folding.
  * not: of a text part only the first SEARCH_PART bytes are searched; parts that are no text are passed over.
  */
+#include "base/env.h"
 #include "edge/imap/imap_int.h"
 #include "text/charset.h"
 #include "text/date.h"
@@ -13,7 +14,12 @@
 #include "text/imap_search.h"
 #include "text/skeleton.h"
 
-enum { SEARCH_PART = 2 << 20, DAY_MS = 24 * 60 * 60 * 1000 };
+enum {
+	SEARCH_PART = 2 << 20,
+	SEARCH_STEP_MS = 200,    /* of work, then the session looks around */
+	SEARCH_STEP_ROWS = 1024, /* judged by the view between two looks at the clock */
+	DAY_MS = 24 * 60 * 60 * 1000,
+};
 
 struct search {
 	struct imap_job job;
@@ -23,9 +29,11 @@ struct search {
 	enum imap_need need;
 	bool judged; /* the view has had its say */
 	bool printing;
-	u32 row;    /* the next to decide, then to print */
-	u64 modseq; /* the highest of the matches */
-	struct arena *scratch;
+	u32 row;               /* the next to decide, then to print */
+	u64 modseq;            /* the highest of the matches */
+	u64 step_end;          /* when the step under way has had its time */
+	struct arena *scratch; /* of one message */
+	struct arena *piece; /* of one field or part: a program may look at each a thousand times */
 };
 
 /* What a leaf may look at. item: NULL while only the view is asked. */
@@ -97,21 +105,27 @@ static bool leaf_sent(struct candidate *c, const struct imap_search_node *n)
 	struct header_field f;
 	int zone;
 	i64 ms;
+	bool yes = header_find(c->header, S("Date"), 0, &f) &&
+		   date_parse(header_unfold(c->search->piece, f.value), &ms, &zone) &&
+		   day_matches(n->key, ms + (i64)zone * 60 * 1000, n->number);
 
-	return header_find(c->header, S("Date"), 0, &f) &&
-	       date_parse(header_unfold(c->search->scratch, f.value), &ms, &zone) &&
-	       day_matches(n->key, ms + (i64)zone * 60 * 1000, n->number);
+	arena_reset(c->search->piece);
+	return yes;
 }
 
+/* The last look at a field or part: what was made of it goes. */
 static bool contains(struct candidate *c, str utf8, str folded_pattern)
 {
-	struct buf *folded;
+	struct arena *a = c->search->piece;
+	struct buf *folded = buf_new(a, 18 * utf8.n + 64);
+	bool yes = true;
 
-	if (folded_pattern.n == 0)
-		return true;
-	folded = buf_new(c->search->scratch, 18 * utf8.n + 64);
-	imap_fold(folded, utf8);
-	return str_find_str(buf_str(folded), folded_pattern) != SIZE_MAX;
+	if (folded_pattern.n > 0) {
+		imap_fold(folded, utf8);
+		yes = str_find_str(buf_str(folded), folded_pattern) != SIZE_MAX;
+	}
+	arena_reset(a);
+	return yes;
 }
 
 static bool leaf_header(struct candidate *c, const struct imap_search_node *n)
@@ -121,7 +135,7 @@ static bool leaf_header(struct candidate *c, const struct imap_search_node *n)
 
 	while (header_next(&rest, &f))
 		if (f.name.n > 0 && str_eq_nocase(f.name, n->name) &&
-		    contains(c, header_text(c->search->scratch, f.value), n->text))
+		    contains(c, header_text(c->search->piece, f.value), n->text))
 			return true;
 	return false;
 }
@@ -133,11 +147,10 @@ static bool any_header(struct candidate *c, str pattern)
 	struct header_field f;
 
 	while (header_next(&rest, &f)) {
-		str text = header_text(c->search->scratch, f.value);
+		struct arena *a = c->search->piece;
+		str text = header_text(a, f.value);
 
-		if (contains(c,
-			     str_format(c->search->scratch, "%.*s: %.*s", STR_ARG(f.name),
-					STR_ARG(text)),
+		if (contains(c, str_format(a, "%.*s: %.*s", STR_ARG(f.name), STR_ARG(text)),
 			     pattern))
 			return true;
 	}
@@ -171,14 +184,17 @@ static str decode_transfer(struct arena *a, str encoding, str bytes)
 
 static bool part_contains(struct candidate *c, const struct skeleton_part *p, str pattern)
 {
-	struct arena *a = c->search->scratch;
+	struct arena *a = c->search->piece;
 	struct buf *utf8;
 	str bytes = STR_NONE;
 
 	if (p->end <= c->item->bytes.n && p->end - p->body_at <= SEARCH_PART)
 		bytes = str_slice(c->item->bytes, (size_t)p->body_at, (size_t)p->end);
-	else if (imap_body_read(c->imap, a, c->item->uid, p->body_at, p->end, SEARCH_PART, &bytes))
+	else if (imap_body_read(c->imap, a, c->item->uid, p->body_at, p->end, SEARCH_PART,
+				&bytes)) {
+		arena_reset(a);
 		return false;
+	}
 	bytes = decode_transfer(a, p->encoding, bytes);
 	utf8 = buf_new(a, 4 * bytes.n + 64);
 	charset_to_utf8(part_charset(p), bytes, utf8);
@@ -219,15 +235,27 @@ static enum imap_truth leaf(void *context, const struct imap_search_node *n)
 
 /* --- Steps -------------------------------------------------------------------------------------------------------- */
 
-static void judge_by_view(struct imap *i, struct search *s)
+static bool is_late(const struct search *s)
+{
+	return env_monotonic(env_system()) >= s->step_end;
+}
+
+/* From s->row on. False when it needs another step. */
+static bool judge_by_view(struct imap *i, struct search *s)
 {
 	struct candidate c = { .imap = i, .search = s };
 
-	for (c.row = 0; c.row < s->rows; c.row++)
+	for (; s->row < s->rows; s->row++) {
+		c.row = s->row;
 		s->truth[c.row] = i->view->rows[c.row].flags & VIEW_GONE
 				      ? IMAP_FALSE
 				      : (u8)imap_search_run(&s->program, leaf, &c);
-	s->judged = true;
+		if (s->row % SEARCH_STEP_ROWS == SEARCH_STEP_ROWS - 1 && is_late(s))
+			break;
+	}
+	s->judged = s->row == s->rows;
+	s->row = s->judged ? 0 : s->row + 1;
+	return s->judged;
 }
 
 static bool is_large(const struct imap *i, const struct search *s, u32 row)
@@ -318,8 +346,13 @@ static const struct fail *step_batch(struct imap *i, struct search *s)
 		is_large(i, s, next);
 	TRY(imap_bodies(i, imap_arena(i), uids, n, want_of(s->need), 0,
 			large ? IMAP_FRONT : OFFICE_FETCH_BYTES, &b));
-	for (size_t k = 0; k < b.n; k++)
+	for (size_t k = 0; k < b.n; k++) {
 		TRY(decide(i, s, &b.items[k]));
+		if (k + 1 < b.n && is_late(s)) { /* the rest is asked for again */
+			s->row = view_row_from(i->view, b.items[k].uid) + 1;
+			return NULL;
+		}
+	}
 	next = b.next ? view_row_from(i->view, b.next) : behind;
 	/* An office that does not get on must not keep us for ever. */
 	s->row = next > s->row ? next : behind;
@@ -358,8 +391,9 @@ static struct imap_reply search_step(struct imap *i, struct imap_job *job)
 	struct search *s = (struct search *)job;
 	const struct fail *f;
 
-	if (!s->judged)
-		judge_by_view(i, s);
+	s->step_end = env_monotonic(env_system()) + SEARCH_STEP_MS;
+	if (!s->judged && !judge_by_view(i, s))
+		return LATER;
 	if (!s->printing && s->need > IMAP_NEED_VIEW && s->row < s->rows) {
 		f = step_batch(i, s);
 		if (f)
@@ -416,6 +450,8 @@ struct imap_reply imap_search(struct imap *i, struct scan *s)
 	x->need = imap_search_need(&x->program);
 	x->scratch = arena_new(IMAP_JOB);
 	arena_own(a, release_arena, x->scratch);
+	x->piece = arena_new(IMAP_JOB);
+	arena_own(a, release_arena, x->piece);
 	if (x->program.modseq)
 		imap_condstore_on(i);
 	resolve_sets(i, x);
