@@ -14,7 +14,13 @@
 #include "text/imap_print.h"
 #include "text/imap_structure.h"
 
-enum { INLINE_MAX = 16 * 1024, HEADER_READ = SKELETON_HEADER_BYTES };
+enum {
+	INLINE_MAX = 16 * 1024,
+	HEADER_READ = SKELETON_HEADER_BYTES,
+	/* Output that a batch may run up: more than one whose attributes each name a message once, far less than one that names it
+	 * a hundred times. */
+	ENOUGH = 2 * OFFICE_FETCH_BYTES,
+};
 
 /* What is left of a section that goes out in windows. */
 struct stream {
@@ -336,12 +342,19 @@ static void put_end(struct imap *i, u32 row)
 	buf_add(imap_out(i), S(")\r\n"));
 }
 
-/* The attributes from f->attribute on. False when one goes on in windows. */
+static bool enough(struct imap *i)
+{
+	return session_unsent(i->session) >= ENOUGH;
+}
+
+/* The attributes from f->attribute on. False when one goes on in windows, or when the output has enough for now. */
 static bool put_message(struct imap *i, struct fetch *f, const struct message *m)
 {
 	if (f->attribute == 0)
 		put_start(i, f, m->row);
 	while (f->attribute < f->ask.n) {
+		if (f->attribute > 0 && enough(i))
+			return false;
 		if (f->attribute > 0)
 			buf_add_byte(imap_out(i), ' ');
 		if (!put_attribute(i, f, m, &f->ask.attributes[f->attribute++]))
@@ -422,7 +435,7 @@ static void end_early(struct imap *i, struct fetch *f)
 	f->missing = true;
 }
 
-/* One message of a batch. False when it goes on in windows. */
+/* One message of a batch. False when it is not at its end. */
 static bool put_item(struct imap *i, struct fetch *f, const struct imap_bodies *b, size_t k)
 {
 	struct message m = { .item = &b->items[k], .from = b };
@@ -443,6 +456,8 @@ static bool put_item(struct imap *i, struct fetch *f, const struct imap_bodies *
 		    LOG_FAIL("fail", fail));
 		if (f->attribute > 0)
 			end_early(i, f);
+		f->missing = true;
+		f->row = m.row + 1;
 		return true;
 	}
 	m.skeleton = skeleton;
@@ -460,7 +475,7 @@ static const struct fail *step_batch(struct imap *i, struct fetch *f)
 	const struct fail *fail;
 	struct imap_bodies b;
 	struct fetch behind;
-	size_t n = next_uids(i, f, uids, &behind);
+	size_t n = next_uids(i, f, uids, &behind), k = 0;
 
 	fail = imap_bodies(i, imap_arena(i), uids, n, f->want, 0,
 			   large ? IMAP_FRONT : OFFICE_FETCH_BYTES, &b);
@@ -468,17 +483,17 @@ static const struct fail *step_batch(struct imap *i, struct fetch *f)
 		return fail;
 	if (fail) /* of these nothing can be read; those behind them perhaps can */
 		b = (struct imap_bodies){ .fd = -1 };
-	if (f->attribute == 0)
-		set_seen(i, f, &b);
-	for (size_t k = 0; k < b.n && whole; k++) {
+	set_seen(i, f, &b);
+	for (; k < b.n && whole && (k == 0 || !enough(i)); k++) {
 		whole = put_item(i, f, &b, k);
 		arena_reset(f->scratch);
 	}
-	if (!whole)
+	if (!whole || k < b.n)
 		return NULL;
 	if (f->attribute > 0)
 		end_early(i, f);
-	if (b.next == 0 && seek(i, f)) { /* all that was asked has come, or is no more */
+	if ((b.next == 0 || b.n == 0) &&
+	    seek(i, f)) { /* all that was asked has come, or is no more */
 		bool end = !seek(i, &behind);
 
 		note_missing(i, f, end ? UINT32_MAX : behind.row);

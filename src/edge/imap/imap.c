@@ -272,6 +272,8 @@ static enum turn bad_line(struct imap *i)
 				     { (const u8 *)"CR and LF belong together", 25 },
 				     { (const u8 *)"NUL in a line", 13 } };
 
+	if (i->sasl.under_way)
+		session_line_max(i->session, IMAP_LINE);
 	sasl_abort(i->session, &i->sasl);
 	imap_append_forget(i);
 	buf_free(&i->input);
@@ -312,7 +314,6 @@ static enum turn idle_news(struct imap *i)
 {
 	if (i->stage != STAGE_IDLE || !i->view)
 		return TURN_MORE;
-	i->news_checked = false;
 	if (!imap_tell_news(i, true)) {
 		session_continue(i->session);
 		return TURN_MORE;
@@ -323,6 +324,9 @@ static enum turn idle_news(struct imap *i)
 static enum turn notice(struct imap *i)
 {
 	i->dirty = true;
+	/* Half-told news are told to their end first: changes laid over them would move the numbers under the client. */
+	if (i->stage == STAGE_IDLE)
+		i->news_checked = false;
 	return idle_news(i);
 }
 
@@ -356,9 +360,9 @@ static enum turn imap_turn(struct session *s, enum wake why)
 	case WAKE_SHUTDOWN:
 		return bye(i, S("UNAVAILABLE"), S("shutting down"));
 	case WAKE_GONE:
-		return TURN_ABORT;
+		break;
 	}
-	return TURN_ABORT;
+	return TURN_CLOSE;
 }
 
 /* Gives back all that is not in the session's arena. */

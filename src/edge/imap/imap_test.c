@@ -1,6 +1,8 @@
 /* Whole sessions against a fake office: each command, its states and its errors. */
 #include "base/unit.h"
 #include "edge/imap/imap.h"
+#include "text/imap_fetch.h"
+#include "text/imap_search.h"
 #include "edge/talk_test.h"
 
 /* Lines "> sent" (with CRLF), "- sent" (without), "< expected", separated by LF. */
@@ -446,6 +448,129 @@ static void many(void **state)
 	arena_free(&a);
 }
 
+/* A field as long as a header may be, looked at by a thousand keys; and bodies by more than anybody asks for. */
+static void search_is_bounded(void **state)
+{
+	struct fake *x = fake_new();
+	struct buf *mail_long = buf_new(x->arena, 1 << 20), *line = buf_new(x->arena, 1 << 20);
+	struct talk t;
+
+	(void)state;
+	buf_add(mail_long, S("From: a@example.test\r\nX: "));
+	while (mail_long->n < 250000)
+		buf_add(mail_long, S("some words and more "));
+	buf_add(mail_long, S("\r\n\r\nx\r\n"));
+	fake_fill(x, "INBOX", buf_str(mail_long), 1);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
+		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
+	assert_int_equal(setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO,
+				    &(struct timeval){ .tv_sec = 60 }, sizeof(struct timeval)),
+			 0);
+	buf_add(line, S("c search"));
+	for (int k = 0; k < 600; k++)
+		buf_add(line, S(" header x zzz"));
+	buf_add(line, S("\r\n"));
+	talk_send(&t, buf_str(line));
+	talk(&t, "< * SEARCH\n< c OK *\n");
+	buf_reset(line);
+	buf_add(line, S("d search"));
+	for (int k = 0; k <= IMAP_SEARCH_BODIES; k++)
+		buf_add(line, S(" body x"));
+	buf_add(line, S("\r\n"));
+	talk_send(&t, buf_str(line));
+	talk(&t, "< d NO [LIMIT] *\n> e logout\n< * BYE *\n< e OK *\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
+/* Each of many messages named a hundred times: more than one turn may say, so it is said in several. */
+static void fetch_is_bounded(void **state)
+{
+	struct fake *x = fake_new();
+	struct buf *body = buf_new(x->arena, 1 << 20), *line = buf_new(x->arena, 1 << 20);
+	struct arena *a = arena_new(64 << 20);
+	size_t literals = 0;
+	struct talk t;
+	str got;
+
+	(void)state;
+	buf_add(body, S("From: a@example.test\r\n\r\n"));
+	for (int k = 0; k < 15900; k++)
+		buf_add_byte(body, 'x');
+	fake_fill(x, "INBOX", buf_str(body), 45);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
+		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
+	buf_add(line, S("c fetch 1:45 (BODY[TEXT]"));
+	for (int k = 1; k < IMAP_ATTRIBUTES; k++)
+		buf_add(line, S(" BODY.PEEK[TEXT]"));
+	buf_add(line, S(")\r\n"));
+	talk_send(&t, buf_str(line));
+	while (talk_line(&t, a, &got) && !str_starts(got, S("c "))) {
+		literals += got.n > 0 && got.p[got.n - 1] == '}';
+		arena_reset(a);
+	}
+	assert_true(str_starts(got, S("c OK")));
+	assert_int_equal(literals, 45 * IMAP_ATTRIBUTES);
+	for (u32 k = 0; k < 45; k++)
+		assert_true(fake_find(x, S("INBOX"))->messages[k].row.flags & FLAG_SEEN);
+	talk_end(&t);
+	arena_free(&a);
+	fake_free(&x);
+}
+
+/* A client that only closed its half still gets its answer, however slowly it reads. */
+static void half_closed(void **state)
+{
+	struct fake *x = fake_new();
+	struct arena *a = arena_new(8 << 20);
+	int small = 4096;
+	struct talk t;
+	str got = STR_NONE;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 3000);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
+		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
+	assert_int_equal(setsockopt(t.other, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	talk_send(&t, S("c search all\r\n"));
+	shutdown(t.fd, SHUT_WR);
+	usleep(200 * 1000);
+	while (talk_line(&t, a, &got) && !str_starts(got, S("c ")))
+		;
+	assert_true(str_starts(got, S("c OK")));
+	talk_end(&t);
+	arena_free(&a);
+	fake_free(&x);
+}
+
+/* A skeleton that cannot be read, alone in its batch: the next is told of all the same. */
+static void damaged(void **state)
+{
+	struct fake *x = fake_new();
+	struct buf *header = buf_new(x->arena, 1 << 20);
+	struct talk t;
+
+	(void)state;
+	buf_add(header, S("From: a@example.test\r\n"));
+	while (header->n < 200000)
+		buf_printf(header, "X: %0900d\r\n", 1);
+	buf_add(header, S("\r\nx\r\n"));
+	fake_fill(x, "INBOX", buf_str(header), 2);
+	fake_find(x, S("INBOX"))->messages[0].skeleton =
+	    str_from(arena_alloc(x->arena, 700 * 1024), 700 * 1024);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
+		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n"
+		       "> c fetch 1:2 (envelope body.peek[header.fields (from)])\n"
+		       "< * 2 FETCH (ENVELOPE (*) BODY[HEADER.FIELDS (*)] {24}\n"
+		       "< From: a@example.test\n< \n< )\n< c NO [EXPUNGEISSUED] *\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +590,10 @@ int main(void)
 		cmocka_unit_test(slow_reader),
 		cmocka_unit_test(large),
 		cmocka_unit_test(many),
+		cmocka_unit_test(search_is_bounded),
+		cmocka_unit_test(fetch_is_bounded),
+		cmocka_unit_test(damaged),
+		cmocka_unit_test(half_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
