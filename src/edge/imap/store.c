@@ -56,12 +56,20 @@ static u64 changed_flags(u64 flags, enum flags_mode mode, u64 bits)
 	return mode == FLAGS_REMOVE ? (flags & ~bits) | marks : bits | marks;
 }
 
+/* Ranges ascend, as the office gives them: each row of a large mailbox is looked for. */
 static bool uid_in(const struct uid_range *ranges, size_t n, u32 uid)
 {
-	for (size_t k = 0; k < n; k++)
-		if (uid >= ranges[k].low && uid <= ranges[k].high)
-			return true;
-	return false;
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (uid > ranges[middle].high)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < n && uid >= ranges[low].low;
 }
 
 /* Does to our own view what the office did to the mailbox, so that it is no news. */
