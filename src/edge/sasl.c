@@ -86,7 +86,7 @@ static const struct fail *understand(struct session *s, struct sasl *x, const st
 				     .tried = str_copy(session_turn_arena(s), r->address),
 				     .mechanism = x->mechanism };
 	*x = (struct sasl){ .mechanism = x->mechanism };
-	if (r->status == SASL_FAILED)
+	if (r->status != SASL_DONE && r->status != SASL_CONTINUE)
 		return NULL;
 	if (r->status == SASL_DONE)
 		out->login = login_keep(s, r);

@@ -83,6 +83,7 @@ static enum turn logged_in(struct pop3 *p, const struct sasl_login *login)
 
 	p->ticket = login->ticket;
 	session_logged_in(p->session);
+	session_timer(p->session, 0);
 	session_line_max(p->session, POP3_LINE);
 	f = maildrop_lock(p);
 	if (f) {
@@ -90,7 +91,7 @@ static enum turn logged_in(struct pop3 *p, const struct sasl_login *login)
 		return TURN_CLOSE;
 	}
 	p->state = TRANSACTION;
-	session_deadline(p->session, session_process(p->session)->config->limit_pop3_idle);
+	session_deadline(p->session, pop3_config(p)->limit_pop3_idle);
 	LOG(INFO, "pop3.login", LOG_STR("address", login->address),
 	    LOG_STR("from", session_address_text(p->session)), LOG_U64("messages", p->drop.n));
 	return pop3_ok(p, "%u messages", p->drop.n);

@@ -54,7 +54,7 @@ enum turn pop3_error(struct pop3 *p, const char *format, ...)
 	va_start(args, format);
 	reply(p, S("-ERR "), format, args);
 	va_end(args);
-	if (++p->errors < session_process(p->session)->config->limit_errors)
+	if (++p->errors < pop3_config(p)->limit_errors)
 		return TURN_MORE;
 	buf_add(session_out(p->session), S("-ERR [SYS/PERM] too many errors, goodbye\r\n"));
 	return TURN_CLOSE;
@@ -129,7 +129,8 @@ static enum turn run_line(struct pop3 *p, str line)
 static enum turn greet(struct pop3 *p)
 {
 	p->state = AUTHORIZATION;
-	session_deadline(p->session, session_process(p->session)->config->limit_login_time);
+	session_deadline(p->session, pop3_config(p)->limit_login_time);
+	session_timer(p->session, pop3_config(p)->limit_login_time);
 	return pop3_ok(p, "Postern ready");
 }
 
@@ -145,10 +146,11 @@ static enum turn turn(struct session *s, enum wake why)
 		return p->sasl.under_way ? pop3_auth_line(p, session_line(s))
 					 : run_line(p, session_line(s));
 	case WAKE_BAD_LINE:
+		sasl_abort(s, &p->sasl);
+		session_line_max(s, POP3_LINE);
 		pop3_error(p, session_bad(s) == BAD_LINE_LONG ? "line too long"
 							      : "a line must end with CRLF");
-		return session_bad(s) == BAD_LINE_LONG &&
-			       p->errors < session_process(s)->config->limit_errors
+		return session_bad(s) == BAD_LINE_LONG && p->errors < pop3_config(p)->limit_errors
 			   ? TURN_MORE
 			   : TURN_CLOSE;
 	case WAKE_RESUME:
@@ -159,12 +161,14 @@ static enum turn turn(struct session *s, enum wake why)
 	case WAKE_SHUTDOWN:
 		pop3_error(p, "[SYS/TEMP] shutting down");
 		return TURN_CLOSE;
-	case WAKE_GONE:
-		return TURN_ABORT;
+	case WAKE_GONE: /* it may still read what it asked for */
+		return TURN_CLOSE;
+	case WAKE_TIMER: /* the deadline starts anew with each command, this does not */
+		pop3_error(p, "[SYS/TEMP] too slow to log in");
+		return TURN_CLOSE;
 	case WAKE_TLS:
 	case WAKE_STRETCH:
 	case WAKE_NOTICE:
-	case WAKE_TIMER:
 		break;
 	}
 	return TURN_MORE;

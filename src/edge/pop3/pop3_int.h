@@ -5,6 +5,7 @@
 #include "base/scan.h"
 #include "bus/office.h"
 #include "bus/view.h"
+#include "edge/edge.h"
 #include "edge/sasl.h"
 #include "serve/serve.h"
 
@@ -61,6 +62,11 @@ struct pop3_command {
 	enum pop3_state states;
 	unsigned arguments;
 };
+
+static inline const struct config *pop3_config(struct pop3 *p)
+{
+	return edge_config(session_process(p->session));
+}
 
 /* Replies: one line each; text must be one of ours or without CR and LF, which are dropped. */
 enum turn pop3_ok(struct pop3 *p, const char *format, ...) PRINTF(2, 3);

@@ -169,6 +169,58 @@ static void test_bad_clients(void **state)
 	fake_free(&x);
 }
 
+/* A response that is too long ends the exchange: what comes next is a command again. */
+static void test_long_response(void **state)
+{
+	struct arena *a = arena_new(8 << 20);
+	struct fake *x = fake_with_mail();
+	struct talk t;
+	str line;
+
+	(void)state;
+	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
+	run(&t, "< +OK *\n> AUTH LOGIN\n< + *\n");
+	for (int i = 0; i < 200; i++)
+		talk_send(
+		    &t,
+		    S("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
+	talk_send(&t, S("\r\n"));
+	assert_true(talk_line(&t, a, &line));
+	assert_str(line, S("-ERR line too long"));
+	run(&t, "> CAPA\n< +OK*\n");
+	talk_end(&t);
+	arena_free(&a);
+	fake_free(&x);
+}
+
+/* Commands give the idle time anew, not the time to log in. */
+static void test_slow_login(void **state)
+{
+	struct arena *a = arena_new(8 << 20);
+	struct fake *x = fake_with_mail();
+	struct talk t;
+	int commands = 0;
+	str line = STR_NONE;
+
+	(void)state;
+	x->config->limit_login_time = 400;
+	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
+	while (commands < 50 && talk_line(&t, a, &line) && str_starts(line, S("+OK"))) {
+		usleep(100 * 1000);
+		talk_send(&t, S("USER x\r\n"));
+		commands++;
+	}
+	assert_str(line, S("-ERR [SYS/TEMP] too slow to log in"));
+	talk_end(&t);
+	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
+	run(&t, LOG_IN);
+	usleep(500 * 1000);
+	run(&t, "> NOOP\n< +OK *\n");
+	talk_end(&t);
+	arena_free(&a);
+	fake_free(&x);
+}
+
 static int quiet(void **state)
 {
 	(void)state;
@@ -186,6 +238,8 @@ int main(void)
 		cmocka_unit_test(test_deletion),
 		cmocka_unit_test(test_one_session_holds_the_maildrop),
 		cmocka_unit_test(test_bad_clients),
+		cmocka_unit_test(test_slow_login),
+		cmocka_unit_test(test_long_response),
 	};
 
 	return cmocka_run_group_tests(tests, quiet, NULL);

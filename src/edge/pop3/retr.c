@@ -94,8 +94,13 @@ static enum turn send_window(struct pop3 *p, const struct fetch_item *item)
 	wanted = take_wanted(t, item->bytes);
 	add_stuffed(t, out, wanted);
 	t->offset += item->bytes.n;
-	if (wanted.n < item->bytes.n || item->bytes.n == 0 || t->offset >= t->size)
+	if (wanted.n < item->bytes.n || t->offset >= t->size)
 		return finish(p);
+	if (item->bytes.n ==
+	    0) { /* the end would say that this is all, and the client might delete it */
+		LOG(WARN, "pop3.transfer_short", LOG_U64("at", t->offset));
+		return TURN_ABORT;
+	}
 	p->resume = transfer_go;
 	session_continue(p->session);
 	return TURN_MORE;
