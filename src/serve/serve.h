@@ -45,7 +45,7 @@ enum wake {
 	WAKE_RESUME,   /* the pause of session_pause() is over */
 	WAKE_IDLE, /* the deadline of session_deadline() is over: say goodbye, return TURN_CLOSE */
 	WAKE_SHUTDOWN, /* the server stops: say goodbye, return TURN_CLOSE */
-	WAKE_GONE,     /* the peer closed, reset, or broke TLS: nothing can be said any more */
+	WAKE_GONE, /* the peer closed, reset, broke TLS, or passed a cap: nothing can be said any more */
 };
 
 enum turn {

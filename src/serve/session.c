@@ -206,6 +206,15 @@ static void give_turn(struct session *s, enum wake why)
 
 /* --- Input ----------------------------------------------------------------------------------------------------- */
 
+/* Nothing more is taken from this peer: its protocol hears it, so that what it noted is not lost; answers still leave. */
+static void cut_off(struct session *s)
+{
+	s->sour = true;
+	give_turn(s, WAKE_GONE);
+	if (s->phase == PHASE_SERVING)
+		close_politely(s);
+}
+
 static str unseen(const struct session *s)
 {
 	return str_skip(buf_str(&s->in), s->in_at);
@@ -222,8 +231,7 @@ static bool give_unit(struct session *s)
 	s->before_login += s->stranger ? used : 0;
 	if (s->stranger && s->before_login > SESSION_BEFORE_LOGIN) {
 		LOG(INFO, "serve.stranger", LOG_STR("peer", session_address_text(s)));
-		s->sour = true;
-		close_politely(s);
+		cut_off(s);
 		return true;
 	}
 	s->stretch_credit += stretch ? used : 0;
@@ -243,8 +251,7 @@ static bool give_unit(struct session *s)
 		give_turn(s, WAKE_BAD_LINE);
 		return true;
 	case READER_LOST:
-		s->sour = true;
-		close_politely(s);
+		cut_off(s);
 		return true;
 	}
 	return false;
