@@ -95,8 +95,11 @@ static str people_text(struct arena *a, const struct config *c, const struct job
 	for (size_t i = 0; i < job->entries_n; i++) {
 		const struct job_entry *e = &job->entries[i];
 		buf_printf(out, "<%.*s>", STR_ARG(e->original.n ? e->original : e->address));
-		if (e->remote_mta.n)
-			buf_printf(out, "\n    %.*s said:", STR_ARG(e->remote_mta));
+		if (e->remote_mta.n) {
+			buf_add(out, S("\n    "));
+			add_line(out, e->remote_mta);
+			buf_add(out, S(" said:"));
+		}
 		if (e->text.n) {
 			buf_add(out, S("\n    "));
 			add_line(out, e->text);
