@@ -24,7 +24,7 @@ from postern import Instance, wait_for
 
 FULL = os.environ.get("POSTERN_LOAD") == "full"
 SLOW = 5000 if FULL else 1000
-LARGE, LARGE_AT_ONCE = 50 << 20, 100 if FULL else 8
+LARGE, LARGE_AT_ONCE = 50 << 20, 100 if FULL else 20
 SECONDS = 20 if FULL else 5
 MIB = 1 << 20
 SERVICES = ("smtp", "imap", "pop3", "submission", "submissions", "imaps")
@@ -227,7 +227,7 @@ class LoadTest(unittest.TestCase):
     def test_large_mails(self):
         """Sent all at once, in pieces by turns, so that all are under way together."""
         piece = (b"x" * 70 + b"\r\n") * 3640
-        with Instance(settings=["server.log=error", "mail.size=60M"]) as p:
+        with Instance(settings=["server.log=error", "mail.size=60M", "limit.connections_per_address=200"]) as p:
             talks = []
             for n in range(LARGE_AT_ONCE):
                 w = Wire(p.port("smtp"), timeout=120)

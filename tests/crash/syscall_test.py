@@ -4,6 +4,7 @@ ledger is compared with what IMAP shows.
 
     tests/run.py crash                                     every POSTERN_SITES_STEP-th site (so many that it takes half a minute)
     POSTERN_SITES_STEP=1 tests/crash/syscall_test.py       all of them
+    POSTERN_ROLES="client mda" ...                         of these processes only
     POSTERN_SITE="office pwrite64 20" POSTERN_VERBOSE=1 tests/crash/syscall_test.py    one of them again
 """
 import os
@@ -26,6 +27,7 @@ from postern import Instance, wait_for
 SEED = int(os.environ.get("POSTERN_SEED", "1"))
 ONE = os.environ.get("POSTERN_SITE", "").split()
 VERBOSE = bool(os.environ.get("POSTERN_VERBOSE"))
+ROLES = os.environ.get("POSTERN_ROLES", "office mx mda client").split()
 STEP = int(os.environ.get("POSTERN_SITES_STEP", "0"))
 USERS = {f"user{i}@example.test": f"secret{i}" for i in range(2)}
 CALLS = {
@@ -144,7 +146,7 @@ def settle(p, role, since):
 def sites(p, book):
     """Every (role, call, n) that the work reaches."""
     found = []
-    for role in CALLS:
+    for role in ROLES:
         log = pathlib.Path(p.folder) / f"calls-{role}.log"
         with fault.Strace(fault.wait_role(p, role), trace_of(role), output=log):
             for _ in range(2):

@@ -10,6 +10,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 def commit():
+    """Of the tree; POSTERN_COMMIT says it when the program was built from another."""
+    if os.environ.get("POSTERN_COMMIT"):
+        return os.environ["POSTERN_COMMIT"]
     run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return run.stdout.strip() or "unknown"
 
