@@ -238,6 +238,7 @@ static void test_stranger(void **state)
 {
 	struct peer p;
 	size_t sent = 0;
+	u32 gone = toy_gone;
 
 	(void)state;
 	peer_start_as(&p, SERVICE_POP3);
@@ -251,6 +252,7 @@ static void test_stranger(void **state)
 	hear_all(&p);
 	assert_in_range(sent, SESSION_BEFORE_LOGIN - 64, SESSION_BEFORE_LOGIN);
 	peer_end(&p);
+	assert_int_equal(toy_gone, gone + 1); /* its protocol has heard of it */
 }
 
 static void test_has_input(void **state)
