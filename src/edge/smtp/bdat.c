@@ -46,10 +46,16 @@ static bool too_many_tiny(struct transaction *t, u64 n, bool last)
 static struct reply take_chunk(struct smtp *s, u64 n, bool last)
 {
 	struct transaction *t = s->transaction;
+	/* RFC 2033 4.3: BDAT LAST is answered for each recipient, whatever the answer. */
+	size_t times = last && smtp_is_lmtp(s) ? t->recipients_n : 1;
 	const struct fail *f = begin_chunk(s, t, n);
+	struct reply r;
 
-	if (f)
-		return smtp_chunk_discard(s, n, transaction_refuse(s, f));
+	if (f) {
+		r = transaction_refuse(s, f);
+		r.times = times;
+		return smtp_chunk_discard(s, n, r);
+	}
 	if (too_many_tiny(t, n, last))
 		return REPLY_CLOSE(421, "4.7.0", "too many small chunks");
 	s->last_chunk = last;

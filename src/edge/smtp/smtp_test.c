@@ -528,6 +528,28 @@ static void test_many_refused_recipients(void **state)
 	talk_end(t);
 }
 
+/* A last chunk that does not fit is refused once a recipient. */
+static void test_lmtp_last_chunk_refused(void **state)
+{
+	struct fake *x = *state;
+	char first[1000], last[1000];
+	struct talk *t;
+
+	x->config->mail_size = 1000;
+	snprintf(first, sizeof first, "BDAT 802\r\nX: %0797d", 1);
+	snprintf(last, sizeof last, "BDAT 802 LAST\r\nX: %0797d", 1);
+	t = open_talk(x, SERVICE_LMTP);
+	check_line(t, &(struct line){ NULL, "220 " });
+	check_line(t, &(struct line){ "LHLO c.example", "250-" });
+	check_line(t, &(struct line){ "MAIL FROM:<>", "250 " });
+	check_line(t, &(struct line){ "RCPT TO:<alice@example.test>", "250 " });
+	check_line(t, &(struct line){ "RCPT TO:<bob@example.test>", "250 " });
+	check_line(t, &(struct line){ first, "250 " });
+	check_line(t, &(struct line){ last, "552 5.3.4 message too large\r\n552 5.3.4 " });
+	talk_end(t);
+	assert_int_equal(x->committed, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -551,6 +573,7 @@ int main(void)
 		T(test_submission),
 		T(test_from),
 		T(test_many_refused_recipients),
+		T(test_lmtp_last_chunk_refused),
 		T(test_auth),
 	};
 
