@@ -33,6 +33,7 @@ extern const size_t office_methods_n;
 enum office_limit {
 	OFFICE_LARGE = 1 << 20, /* a message from here on is spooled in a file of the office's */
 	OFFICE_JOBS_MAX = 64,   /* of one next_job */
+	OFFICE_RESULTS_MAX = 10000,   /* of one attempt_done; events likewise */
 	OFFICE_FETCH_BYTES = 1 << 20, /* of one message_fetch, about */
 	OFFICE_CHANGES_MAX = 65536,
 	OFFICE_MAILBOX_NAME = 1000, /* bytes */

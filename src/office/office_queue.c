@@ -23,6 +23,7 @@ static void next_job_give(struct queue_waiter *w, const struct schedule_job *job
 	office_pool_add(office_of(next->call), next->call);
 }
 
+/* Jobs that are gone, and those whose rows are damaged, do not stop the others (THREATS Q09). */
 static const struct fail *jobs_read(struct tx *t, struct office *o, const struct next_job *next,
 				    struct office_next_job_answer *r)
 {
@@ -33,6 +34,8 @@ static const struct fail *jobs_read(struct tx *t, struct office *o, const struct
 		    queue_job_read(t, o->queue, &next->jobs[i], &jobs[r->jobs_n]);
 		if (f == NULL)
 			r->jobs_n++;
+		else if (f->what == FAIL_CORRUPT)
+			queue_set_aside(o->queue, next->jobs[i].id, next->call->peer.number);
 		else if (f->what != FAIL_NOT_FOUND)
 			return f;
 	}
@@ -190,6 +193,8 @@ const struct fail *office_serve_attempt_done(struct bus_call *call,
 					     struct office_attempt_done_answer *r)
 {
 	(void)r;
+	if (q->results_n > OFFICE_RESULTS_MAX || q->events_n > OFFICE_RESULTS_MAX)
+		return fail_new(call->arena, FAIL_LIMIT, "more than one attempt can have");
 	TRY(queue_settle(office_of(call)->queue, call->arena, q->job, call->peer.number));
 	return office_write(call, attempt_run, attempt_after, NULL, true);
 }

@@ -61,6 +61,7 @@ const struct fail *queue_job_read(struct tx *t, struct queue *q, const struct sc
 	bool dsn = given->kind == JOB_DSN_FAILURE || given->kind == JOB_DSN_DELAY;
 	struct queue_entry *entries;
 	struct queue_message m;
+	const struct fail *f;
 	size_t n;
 
 	if (dsn)
@@ -70,7 +71,11 @@ const struct fail *queue_job_read(struct tx *t, struct queue *q, const struct sc
 		TRY(store_queue_job(t, given->message, given->id, &entries, &n));
 	if (n == 0)
 		return job_forget(q, t->arena, given);
-	TRY(store_queue_get(t, given->message, &m));
+	f = store_queue_get(t, given->message, &m);
+	if (f)
+		return f->what == FAIL_NOT_FOUND
+			   ? fail_new(t->arena, FAIL_CORRUPT, "recipients without a message")
+			   : f;
 	*out =
 	    (struct job){ .id = given->id, .kind = (u8)given->kind, .attempts = given->attempts };
 	message_fields(q, &m, out);
@@ -196,8 +201,8 @@ static const struct fail *attempt_entry(struct attempting *x, struct queue_entry
 		x->tried++;
 	e->attempts++;
 	e->next_attempt = x->next;
-	e->remote_mta = str_slice(x->request->remote_mta, 0, QUEUE_TEXT);
-	e->site = str_slice(x->request->site, 0, QUEUE_TEXT);
+	e->remote_mta = x->request->remote_mta;
+	e->site = x->request->site;
 	return queue_settle_entry(x->t, x->queue, x->message, e, &o, &x->due);
 }
 

@@ -107,6 +107,7 @@ static void load_entry(void *context, const struct queue_entry *e)
 	struct schedule *s = l->queue->schedule;
 	struct store *store = l->queue->store;
 	u64 now = env_now(l->queue->env);
+	struct schedule_job same;
 	u8 account[8];
 
 	if (e->status == QUEUE_DSN_DUE)
@@ -116,6 +117,10 @@ static void load_entry(void *context, const struct queue_entry *e)
 	if (e->status == QUEUE_DSN_DUE || e->job == l->job)
 		return;
 	l->job = e->job;
+	if (schedule_find(s, e->job, &same)) { /* of another message: not a row of ours */
+		LOG(ERROR, "queue.damaged", LOG_ID("message", e->message), LOG_ID("job", e->job));
+		return;
+	}
 	for (size_t i = 0; i < sizeof account; i++)
 		account[i] = (u8)(e->account >> 8 * i);
 	schedule_add(
@@ -281,6 +286,19 @@ const struct fail *queue_settle(struct queue *q, struct arena *a, u64 job, u64 p
 	holds = schedule_settle(q->schedule, job, peer);
 	unlock_queue(q);
 	return holds ? NULL : fail_new(a, FAIL_DENIED, "this job is not in your hands");
+}
+
+void queue_set_aside(struct queue *q, u64 id, u64 peer)
+{
+	struct schedule_job job;
+
+	lock(q);
+	if (schedule_holds(q->schedule, id, peer, &job) && schedule_settle(q->schedule, id, peer)) {
+		schedule_hold(q->schedule, id);
+		schedule_again(q->schedule, id, job.due, job.attempts);
+		LOG(ERROR, "queue.damaged", LOG_ID("message", job.message), LOG_ID("job", id));
+	}
+	unlock_queue(q);
 }
 
 void queue_give_back(struct queue *q, u64 id)

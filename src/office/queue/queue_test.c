@@ -32,6 +32,73 @@ static void test_local_delivery(void **state)
 	desk_free(&d);
 }
 
+static const struct fail *damage_call(struct tx *t, void *context)
+{
+	return sql_run(t->arena, t->db, context, NULL, 0);
+}
+
+/* THREATS Q09: a row that somebody spoiled stops itself, not the office and not the other mail. */
+static void test_damaged_rows(void **state)
+{
+	static const char *const at_start[] = {
+		"UPDATE queue_entry SET kind = 9 WHERE account_id = 1",
+		"UPDATE queue_entry SET status = 'x' WHERE account_id = 1",
+		"UPDATE queue_entry SET next_attempt = NULL WHERE account_id = 1",
+		"UPDATE queue_entry SET attempts = -1 WHERE account_id = 1",
+	};
+	static const char *const when_read[] = {
+		"UPDATE queue_entry SET notify = 1 << 40 WHERE account_id = 1",
+		"UPDATE queue_entry SET address = x'00' WHERE account_id = 1",
+		"DELETE FROM queue_message WHERE id IN"
+		" (SELECT message_id FROM queue_entry WHERE account_id = 1)",
+		"UPDATE queue_message SET arrived = 'y' WHERE id IN"
+		" (SELECT message_id FROM queue_entry WHERE account_id = 1)",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(at_start) + ARRAY_LEN(when_read); i++) {
+		bool start = i < ARRAY_LEN(at_start);
+		const char *damage = start ? at_start[i] : when_read[i - ARRAY_LEN(at_start)];
+		struct desk d;
+		struct job job;
+
+		desk_new(&d);
+		mail_send(&d, "alice@example.test", 0);
+		mail_send(&d, "bob@example.test", 0);
+		if (world_write(&d.w, false, damage_call, (void *)(uintptr_t)damage)) {
+			desk_free(&d); /* the schema itself forbids it */
+			continue;
+		}
+		desk_restart(&d);
+		assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), start ? 1 : 2);
+		if (!start) {
+			must_fail(desk_read(&d, &d.taken[0], &job), FAIL_CORRUPT);
+			queue_set_aside(d.queue, d.taken[0].id, MDA);
+			d.taken[0] = d.taken[1];
+		}
+		must(desk_deliver(&d, d.taken[0].id, MDA));
+		queue_peer_gone(d.queue, MDA);
+		assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+		desk_free(&d);
+	}
+}
+
+/* A site's name as the database has it, not as addresses may be. */
+static void test_long_domain(void **state)
+{
+	struct desk d;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "near@remote.example", 0);
+	must(
+	    world_write(&d.w, false, damage_call,
+			(void *)(uintptr_t) "UPDATE queue_entry SET domain = hex(zeroblob(5000))"));
+	desk_restart(&d);
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 1);
+	desk_free(&d);
+}
+
 static void test_alias_to_people_and_beyond(void **state)
 {
 	struct desk d;
@@ -422,6 +489,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_local_delivery),
+		cmocka_unit_test(test_damaged_rows),
+		cmocka_unit_test(test_long_domain),
 		cmocka_unit_test(test_alias_to_people_and_beyond),
 		cmocka_unit_test(test_retries_back_off),
 		cmocka_unit_test(test_busy_does_not_count),

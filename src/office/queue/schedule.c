@@ -159,9 +159,12 @@ static struct job_row *row_find(const struct schedule *s, u64 id)
 static struct job_row *row_new(struct schedule *s, const struct schedule_job *job, str site_name)
 {
 	enum schedule_lane lane = job->kind == JOB_RELAY ? LANE_RELAY : LANE_MDA;
-	struct site *site = site_find(s, lane, site_name);
+	struct site *site;
 	struct job_row *row;
 
+	/* A row of the database may hold anything; what is cut shares a site with its like. */
+	site_name = str_slice(site_name, 0, SCHEDULE_SITE_NAME);
+	site = site_find(s, lane, site_name);
 	if (link_empty(&s->free_jobs)) {
 		row = arena_new_of(s->arena, struct job_row);
 	} else {

@@ -121,6 +121,8 @@ const struct fail *queue_settle_entry(struct tx *t, struct queue *q, const struc
 
 	o.code = e->code = status_code(o.code, o.outcome);
 	o.text = e->text = reply_text(t->arena, o.text);
+	e->remote_mta = reply_text(t->arena, e->remote_mta);
+	e->site = reply_text(t->arena, e->site);
 	e->last_attempt = t->now;
 	TRY(outcome_event(t, e, &o));
 	TRY(report_event(t, m, e, report, o.outcome));

@@ -141,7 +141,7 @@ const struct fail *store_trace_add(struct tx *t, const struct store_trace *given
 	trace.subject = clean(t->arena, trace.subject, 500);
 	trace.message_id = clean(t->arena, trace.message_id, 300);
 	TRY(SQL_RUN(t->arena, t->db,
-		    "INSERT OR REPLACE INTO trace (message_id, time, sender, recipients, subject,"
+		    "INSERT INTO trace (message_id, time, sender, recipients, subject,"
 		    " header_id, client, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 		    SQL_U64(trace.message), SQL_U64(t->now), SQL_STR(trace.sender),
 		    SQL_STR(recipients_join(t->arena, &trace)), SQL_STR(trace.subject),

@@ -1,6 +1,7 @@
 #include "office/store/store_queue.h"
 
 #include "base/arena.h"
+#include "base/log.h"
 
 #define ENTRY_COLUMNS                                                                             \
 	"message_id, job, id, kind, status, report, told, account_id, domain, address, original," \
@@ -204,7 +205,11 @@ const struct fail *store_queue_load(struct tx *t, void *context,
 		e.attempts = sql_u32(q);
 		e.next_attempt = sql_u64(q);
 		e.domain = sql_borrow(q);
-		entry(context, &e);
+		if (sql_forgive(q)) /* its rows stay for somebody to look at */
+			LOG(ERROR, "store.damaged_queue", LOG_ID("message", e.message),
+			    LOG_ID("entry", e.id));
+		else
+			entry(context, &e);
 	}
 	return sql_end(t->arena, q);
 }
