@@ -111,6 +111,8 @@ const struct fail *office_serve_watch(struct bus_call *call, const struct office
 	u64 account = office_account(call);
 
 	TRY(notice_watch(o->notice, call->arena, &call->peer, account, q->mailbox, q->watch));
+	if (bus_peer_is_gone(call)) /* perhaps before the watch: nobody else ends it */
+		notice_unwatch(o->notice, &call->peer, q->watch);
 	OFFICE_READ(call, t, store_modseq_get(t, account, q->mailbox, &r->modseq));
 	return NULL;
 }
@@ -211,7 +213,9 @@ const struct fail *office_serve_maildrop_lock(struct bus_call *call,
 
 	(void)r;
 	if (q->locked)
-		return maildrop_take(m, q->ticket.account, call->peer.number, q->ticket.session);
-	maildrop_give(m, q->ticket.account, call->peer.number, q->ticket.session);
+		TRY(maildrop_take(m, q->ticket.account, call->peer.number, q->ticket.session));
+	if (!q->locked ||
+	    bus_peer_is_gone(call)) /* perhaps before the lock: nobody else gives it back */
+		maildrop_give(m, q->ticket.account, call->peer.number, q->ticket.session);
 	return NULL;
 }

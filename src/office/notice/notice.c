@@ -176,6 +176,16 @@ static void watch_add(struct notice *n, const struct watch *wanted)
 	table_add(&n->numbers, &w->by_number, number_hash(n, w->peer, w->number));
 }
 
+static bool is_full(const struct notice *n, u64 account)
+{
+	struct table_node *node = table_first(&n->accounts, table_hash_u64(&n->accounts, account));
+	size_t watches = 0;
+
+	for (; node; node = table_next(node))
+		watches += table_object(node, struct watch, by_account)->account == account;
+	return watches >= NOTICE_ACCOUNT || n->numbers.count >= NOTICE_WATCHES;
+}
+
 const struct fail *notice_watch(struct notice *n, struct arena *a, const struct bus_peer *peer,
 				u64 account, u64 mailbox, u64 watch)
 {
@@ -189,7 +199,7 @@ const struct fail *notice_watch(struct notice *n, struct arena *a, const struct 
 	if (peer->instance >= NOTICE_EDGES || watch == NOTICE_OVERFLOW)
 		return fail_new(a, FAIL_INVALID, "not a watch that can be");
 	lock(n);
-	full = n->numbers.count >= NOTICE_WATCHES;
+	full = is_full(n, account);
 	if (!full)
 		watch_add(n, &wanted);
 	unlock_notice(n);

@@ -15,6 +15,7 @@
 enum notice_limit {
 	NOTICE_EDGES = 64,        /* processes of the client role */
 	NOTICE_WATCHES = 1 << 20, /* of all edges */
+	NOTICE_ACCOUNT = 1000,    /* of one account: each of its changes goes through all of them */
 };
 
 struct notice;

@@ -58,6 +58,24 @@ static void test_who_hears_what(void **state)
 	notice_free(&n);
 }
 
+/* Watches of one account are few: each of its changes goes through all of them. */
+static void test_watches_of_one_account(void **state)
+{
+	struct notice *n = notice_new(env_system());
+	struct arena *a = arena_new(1 << 16);
+	const struct bus_peer peer = { .role = CALLER_CLIENT, .instance = 1, .number = 5 };
+
+	(void)state;
+	for (u64 i = 1; i <= NOTICE_ACCOUNT; i++)
+		assert_null(notice_watch(n, a, &peer, 1, 0, i));
+	assert_non_null(notice_watch(n, a, &peer, 1, 0, NOTICE_ACCOUNT + 1));
+	assert_null(notice_watch(n, a, &peer, 2, 0, NOTICE_ACCOUNT + 1));
+	notice_peer_gone(n, peer.number);
+	assert_null(notice_watch(n, a, &peer, 1, 0, 1));
+	arena_free(&a);
+	notice_free(&n);
+}
+
 static void test_overflow(void **state)
 {
 	struct notice *n = notice_new(env_system());
@@ -87,6 +105,7 @@ static void test_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_who_hears_what),
+					    cmocka_unit_test(test_watches_of_one_account),
 					    cmocka_unit_test(test_overflow) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

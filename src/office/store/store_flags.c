@@ -106,6 +106,7 @@ const struct fail *store_message_flags(struct tx *t, u64 account,
 
 	if (q->mode > FLAGS_REMOVE)
 		return fail_new(t->arena, FAIL_INVALID, "no such way to change flags");
+	TRY(keywords_check(t->arena, q->keywords, q->keywords_n));
 	TRY(mailbox_by_id(t, account, q->mailbox, &w.m));
 	TRY(ranges_normal(t->arena, q->uids, q->uids_n, &ranges, &ranges_n));
 	TRY(states_load(t, account, w.m.id, ranges, ranges_n, &rows, &n));

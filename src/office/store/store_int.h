@@ -136,6 +136,7 @@ struct keywords {
 	str names[64];
 	u32 n; /* bits [FLAG_KEYWORD_FIRST, FLAG_KEYWORD_FIRST + n) */
 };
+const struct fail *keywords_check(struct arena *a, const str *names, size_t n);
 const struct fail *keywords_load(struct tx *t, u64 account, u64 mailbox, struct keywords *k);
 /* The bits of these names. make: new ones get a bit (LIMIT when there is no more); else they are left out. */
 const struct fail *keywords_bits(struct tx *t, u64 account, u64 mailbox, struct keywords *k,

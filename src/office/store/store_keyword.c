@@ -29,6 +29,17 @@ static bool good_name(str name)
 	return true;
 }
 
+/* Of a call, whether the mailbox knows them or not: they are noted in the segment, which no quota bounds. */
+const struct fail *keywords_check(struct arena *a, const str *names, size_t n)
+{
+	if (n > OFFICE_KEYWORDS)
+		return fail_new(a, FAIL_LIMIT, "too many keywords at once");
+	for (size_t i = 0; i < n; i++)
+		if (!good_name(names[i]))
+			return fail_new(a, FAIL_INVALID, "not a keyword");
+	return NULL;
+}
+
 static const struct fail *make_keyword(struct tx *t, u64 account, u64 mailbox, struct keywords *k,
 				       str name)
 {

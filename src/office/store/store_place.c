@@ -95,6 +95,7 @@ static const struct fail *place(struct tx *t, u64 account, struct mailbox_row *m
 	u64 bits = 0;
 	str address;
 
+	TRY(keywords_check(t->arena, p->keywords, p->keywords_n));
 	TRY(modseq_next(t, account, &out->modseq, &address));
 	if (p->keywords_n) {
 		TRY(keywords_load(t, account, m->id, &k));
