@@ -13,7 +13,7 @@ enum authres_limit {
 	AUTHRES_VALUE = 320,   /* bytes of one property value or reason; the rest is cut */
 	AUTHRES_RESULTS = 100, /* of one field that are read */
 	AUTHRES_PROPERTIES = 16,
-	AUTHRES_WORDS = 512,/* of an authserv-id, before ';' */
+	AUTHRES_WORDS = 512, /* of an authserv-id, before ';' */
 };
 
 /* --- Writing ------------------------------------------------------------------------------------------------- */
