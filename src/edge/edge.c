@@ -12,6 +12,7 @@
 #include "edge/pop3/pop3.h"
 #include "edge/smtp/smtp.h"
 #include "text/charset.h"
+#include "verdict/dkim_key.h"
 
 enum { NOTICE_BYTES = 8, NOTICE_RETRY_MS = 1000 };
 
@@ -111,6 +112,7 @@ static const struct fail *edge_before_jail(struct process *p)
 	e->process = p;
 	p->state = e;
 	charset_prepare();
+	dkim_prepare();
 	return tls_server_new(p, &e->tls);
 }
 

@@ -1,9 +1,12 @@
 #include "edge/gate/gate.h"
 
+#include <errno.h>
+
 #include "base/arena.h"
 #include "base/chars.h"
 #include "base/check.h"
 #include "base/env.h"
+#include "base/fd.h"
 #include "edge/gate/gate_int.h"
 #include "verdict/authres.h"
 
@@ -216,6 +219,32 @@ const struct fail *gate_end(struct gate *g, const struct skeleton **out)
 		g->fail = end(g);
 	*out = g->skeleton;
 	return g->fail;
+}
+
+/* One header in one piece, then the body in windows. */
+static const struct fail *replay(struct gate *g, const struct gate_watch *w)
+{
+	u64 at = g->skeleton->parts[0].body_at, size = g->spool.size;
+	u8 *window;
+	str header;
+
+	TRY(fd_read(g->arena, g->spool.fd, g->spool.at, (size_t)at, &header));
+	TRY(w->header(w->context, header));
+	window = arena_alloc(g->arena, GATE_WINDOW);
+	for (; at < size; at += GATE_WINDOW) {
+		size_t n = size - at < GATE_WINDOW ? (size_t)(size - at) : GATE_WINDOW;
+		if (!fd_pread_all(g->spool.fd, window, n, g->spool.at + at))
+			return fail_errno(g->arena, errno, "reading the message again");
+		w->body(w->context, str_from(window, n));
+	}
+	return NULL;
+}
+
+const struct fail *gate_replay(struct gate *g, const struct gate_watch *w)
+{
+	CHECK_MAGIC(g, GATE_MAGIC);
+	CHECK(g->skeleton != NULL);
+	return g->fail ? g->fail : replay(g, w);
 }
 
 /* Our fields in front, and the skeleton as if it had been parsed with them. */

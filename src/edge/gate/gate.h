@@ -26,6 +26,7 @@
 enum gate_limit {
 	GATE_LINE = 64 * 1024,   /* bytes of a line without its CRLF */
 	GATE_PREFIX = 16 * 1024, /* of our own fields together */
+	GATE_WINDOW = 64 * 1024, /* of the body, shown again */
 };
 
 /* What Received says (RFC 5321 4.4). Strings are checked here again: nothing a peer said can break the field. */
@@ -82,6 +83,9 @@ struct gate_message {
 /* The last byte has come. Once; after a fail (here or in the sink) the gate is good for nothing. *out: of what is stored so far,
  * without our trace fields; lives as long as the gate. */
 const struct fail *gate_end(struct gate *g, const struct skeleton **out);
+/* Between the two: shows the message as it will be stored below our trace fields, what was added to its header included. For whoever
+ * can only speak when all is there (a signature). */
+const struct fail *gate_replay(struct gate *g, const struct gate_watch *w);
 /* Then this, once: writes the trace fields in front, `above` (whole fields, no Received among them) over our Received, and closes
  * the spool. above is only for gates with a trace. */
 const struct fail *gate_seal(struct gate *g, str above, struct gate_message *out);

@@ -3,7 +3,7 @@
  * of the account: its own, an alias, a sub-address (sender_check). One From only: who sends for several is not known to us.
  * The null sender is good too: read receipts have it (RFC 8098 3). Bcc is the mail program's affair (RFC 5322 3.6.3): left as it is.
  */
-#include "edge/smtp/policy.h"
+#include "edge/msa/msa_int.h"
 
 static const struct fail *check_own(struct smtp *s, struct arena *a, str address, const char *what)
 {
@@ -46,14 +46,13 @@ static const struct fail *msa_message(struct smtp *s, struct transaction *t,
 {
 	str address;
 
-	(void)out;
-
 	if ((k->flags & SKELETON_NO_FROM) || k->envelope.from_n == 0)
 		return fail_code(t->arena, FAIL_DENIED, "5.6.0", "no From in the header");
 	if ((k->flags & SKELETON_MANY_FROM) || k->envelope.from_n != 1)
 		return fail_code(t->arena, FAIL_DENIED, "5.7.1", "more than one From");
 	TRY(from_address(t->arena, &k->envelope.from[0], &address));
-	return check_own(s, t->arena, address, "From");
+	TRY(check_own(s, t->arena, address, "From"));
+	return msa_dkim(s, t, k->envelope.from[0].host, &out->fields);
 }
 
 const struct smtp_policy msa_policy = {

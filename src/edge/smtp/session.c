@@ -24,6 +24,11 @@ struct bus *smtp_office(struct smtp *s)
 	return session_process(s->session)->office;
 }
 
+struct bus *smtp_sign(struct smtp *s)
+{
+	return session_process(s->session)->sign;
+}
+
 struct bus *smtp_relay(struct smtp *s)
 {
 	return session_process(s->session)->relay;
