@@ -4,9 +4,11 @@
 #include "office/store/record.h"
 #include "office/store/store_int.h"
 
+enum { SWEEP_ROWS = 64 };
+
 /* --- Loading rows --- */
 
-static void read_state(struct query *q, struct buf *rows)
+static struct state read_state(struct query *q)
 {
 	struct state s = { .uid = sql_u32(q) };
 
@@ -15,7 +17,36 @@ static void read_state(struct query *q, struct buf *rows)
 	s.size = sql_u64(q);
 	if (s.uid == 0)
 		sql_bad(q);
-	buf_add(rows, str_from(&s, sizeof s));
+	return s;
+}
+
+/* Rows from the low end of range *i on, as far as one seek serves; *i: the first range not done with. A seek costs as much as a walk
+ * over SWEEP_ROWS rows, and is made only where a row stands between two ranges: a call takes the time of the mailbox's rows at the
+ * most, however many ranges a peer thinks of. */
+static const struct fail *sweep(struct tx *t, u64 account, u64 mailbox,
+				const struct uid_range *ranges, size_t n, size_t *i,
+				struct buf *rows)
+{
+	struct query *q = SQL_QUERY(
+	    t->db,
+	    "SELECT uid, flags, modseq, size FROM message_state"
+	    " WHERE account_id = ? AND mailbox_id = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+	    SQL_U64(account), SQL_U64(mailbox), SQL_U64(ranges[*i].low),
+	    SQL_U64(ranges[n - 1].high));
+	bool near = true;
+
+	while (near && !rows->full && sql_row(q)) {
+		struct state s = read_state(q);
+
+		while (*i < n && ranges[*i].high < s.uid)
+			(*i)++;
+		near = *i < n && ranges[*i].low <= s.uid + (u64)SWEEP_ROWS;
+		if (near && ranges[*i].low <= s.uid)
+			buf_add(rows, str_from(&s, sizeof s));
+	}
+	if (near) /* no more rows */
+		*i = n;
+	return sql_end(t->arena, q);
 }
 
 const struct fail *states_load(struct tx *t, u64 account, u64 mailbox,
@@ -24,18 +55,8 @@ const struct fail *states_load(struct tx *t, u64 account, u64 mailbox,
 {
 	struct buf *rows = buf_new(t->arena, (size_t)STORE_MAILBOX_ROWS * sizeof(struct state));
 
-	for (size_t i = 0; i < n; i++) {
-		struct query *q = SQL_QUERY(
-		    t->db,
-		    "SELECT uid, flags, modseq, size FROM message_state"
-		    " WHERE account_id = ? AND mailbox_id = ? AND uid BETWEEN ? AND ? ORDER BY uid",
-		    SQL_U64(account), SQL_U64(mailbox), SQL_U64(ranges[i].low),
-		    SQL_U64(ranges[i].high));
-
-		while (!rows->full && sql_row(q))
-			read_state(q, rows);
-		TRY(sql_end(t->arena, q));
-	}
+	for (size_t i = 0; i < n;)
+		TRY(sweep(t, account, mailbox, ranges, n, &i, rows));
 	if (rows->full)
 		return fail_new(t->arena, FAIL_LIMIT, "too many messages at once");
 	*out = (void *)rows->p; /* from malloc: aligned */

@@ -1,6 +1,8 @@
 /* Mailboxes and messages, one operation after the other. */
 #include "office/store/store_test_support.h"
 
+#include <time.h>
+
 #include <sys/mman.h>
 
 #include "bus/view.h"
@@ -330,12 +332,44 @@ static void test_keywords(void **state)
 	world_free(&w);
 }
 
+/* Ranges that a peer thinks of cost what the mailbox holds, not a look each; those between are left alone. */
+static void test_many_ranges(void **state)
+{
+	enum { MANY = 500000, STEP = 8000, ROWS = 200 };
+	struct message_call c = { .account = 7 };
+	struct office_mailbox_open_answer box;
+	struct view_row *rows;
+	struct uid_range *many;
+	struct world w;
+	clock_t began;
+	u32 uid;
+
+	(void)state;
+	world_new(&w);
+	many = arena_array_of(w.arena, MANY, struct uid_range);
+	for (u32 i = 0; i < MANY; i++) /* 3, 103, 203, then far from all rows */
+		many[i].low = many[i].high = i < 3 ? 3 + i * 100 : i * STEP;
+	for (u32 i = 1; i <= ROWS; i++)
+		must(world_append(&w, S("INBOX"), 100, i, 0, &uid));
+	c.flags = (struct office_message_flags_request){
+		.mailbox = 1, .uids = many, .uids_n = MANY, .mode = FLAGS_ADD, .flags = FLAG_SEEN
+	};
+	began = clock();
+	must(world_write(&w, false, set_flags, &c));
+	assert_true(clock() - began < 2 * CLOCKS_PER_SEC);
+	box = open_box(&w, S("INBOX"), &rows);
+	assert_int_equal(box.info.unseen, ROWS - 2);
+	for (u32 i = 0; i < ROWS; i++)
+		assert_int_equal(rows[i].flags, i == 2 || i == 102 ? FLAG_SEEN : 0);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mailboxes), cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_recent),    cmocka_unit_test(test_account_goes),
-		cmocka_unit_test(test_keywords),
+		cmocka_unit_test(test_keywords),  cmocka_unit_test(test_many_ranges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
