@@ -1,4 +1,5 @@
 /* A header of any bytes: what is taken out must be whole fields; what is written must stay one field, whatever the values. */
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "verdict/authres.h"
