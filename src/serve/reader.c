@@ -65,10 +65,11 @@ static enum reader_unit line_judge(struct reader *r, str text)
 		r->line = text;
 	if (r->line.n > r->line_max)
 		return bad(r, BAD_LINE_LONG);
-	if (str_has(text, '\0'))
-		return bad(r, BAD_LINE_NUL);
+	/* Where a line ends weighs more than what is in it (THREATS S01). */
 	if (cr != r->line.n)
 		return bad(r, BAD_LINE_BARE_CR);
+	if (str_has(text, '\0'))
+		return bad(r, BAD_LINE_NUL);
 	return READER_LINE;
 }
 

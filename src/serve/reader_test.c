@@ -149,7 +149,7 @@ static void test_any_cut(void **state)
 		ROW("1234567890123456789\r\rfoo\r\nx\r\n", "<long>[x]"),
 		ROW("12345678901\nx\r\n", "<long>[x]"),
 		ROW("a\nb\r\nc\rd\r\ne\r\r\n\n\r\n", "<bare>[b]<bare><bare><bare>[]"),
-		ROW("a\0b\r\n\0\nc\r\n", "<nul><nul>[c]"),
+		ROW("a\0b\r\n\0\nc\r\n", "<nul><bare>[c]"),
 		ROW("C3\r\nabcC0\r\nC5\r\n\r\n.\r\nx\r\n",
 		    "[C3]abc<end>[C0]<end>[C5]\r\n.\r\n<end>[x]"),
 		ROW("C4\r\na\0\nbx\r\n", "[C4]a\0\nb<end>[x]"),

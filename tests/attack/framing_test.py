@@ -72,8 +72,9 @@ def stuffed_model(way, name, message, end=b"\r\n.\r\n"):
     stored = {name: rest_of(re.sub(rb"\r\n\.", b"\r\n", wire[:at + 2]))}
     behind = wire[at + len(end):]
     mail, text = evil(way, name)
-    # A second mail counts when it stands at the start of a line, which a first line without a word may precede.
-    if behind.startswith(mail) or behind.startswith(b"\r\n" + mail):
+    # A second mail counts when it stands at the start of a line: behind nothing, or behind lines that end as lines do.
+    junk, found, _ = behind.partition(mail)
+    if found and (not junk or junk.endswith(b"\r\n") and not BARE.search(junk)):
         stored[f"evil-{name}"] = rest_of(text)
     return stored, False
 
@@ -258,7 +259,9 @@ class FramingTest(unittest.TestCase):
         cls.p = cls.enterClassContext(Instance(users=USERS, settings=[
             "limit.errors=1000", "queue.retry_first=1s", "server.log=error", "relay.local_networks=yes", "relay.smarthost_tls=may",
             f"relay.smarthost=127.0.0.1:{cls.sink.server_address[1]}"]))
-        cls.every = list(strings(LONGEST))
+        # And what may stand between the end of a mail and the next: a command behind NUL LF was once taken there.
+        behind = [b"\r\n.\r\n" + x for x in strings(3)]
+        cls.every = list(dict.fromkeys([*strings(LONGEST), *behind]))
 
     @classmethod
     def tearDownClass(cls):
