@@ -153,6 +153,11 @@ size_t arena_used(const struct arena *a)
 	return a->used;
 }
 
+size_t arena_left(const struct arena *a)
+{
+	return a->used < a->budget ? a->budget - a->used : 0;
+}
+
 static struct owned *owned_new(struct arena *a)
 {
 	struct owned *o = arena_new_of(a, struct owned);

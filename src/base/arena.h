@@ -32,6 +32,7 @@ void *arena_array(struct arena *a, size_t count, size_t size) __attribute__((ret
 
 const struct fail *arena_check(const struct arena *a) NODISCARD;
 size_t arena_used(const struct arena *a);
+size_t arena_left(const struct arena *a); /* of the budget; 0 when it is over */
 
 /* Takes fd: closed when the arena goes. Returns fd. Negative values are left alone. */
 int arena_own_fd(struct arena *a, int fd);

@@ -118,8 +118,8 @@ void *decode_list(struct decoder *d, size_t item_size, size_t *count)
 	u32 n = decode_u32(d);
 
 	*count = 0;
-	if (d->bad || n > d->rest.n || n > CODEC_LIST_MAX ||
-	    arena_check(d->arena)) { /* every item takes a byte or more */
+	/* Every item takes a byte or more; what they become must fit the budget: a byte may become a large struct. */
+	if (d->bad || n > d->rest.n || n > CODEC_LIST_MAX || n > arena_left(d->arena) / item_size) {
 		d->bad = true;
 		return NULL;
 	}

@@ -103,11 +103,35 @@ static void test_refuses(void **state)
 	arena_free(&a);
 }
 
+/* A count that the bytes would allow, but the budget does not. */
+static void test_list_beyond_budget(void **state)
+{
+	struct arena *small = arena_new(4096), *a = arena_new(1 << 20);
+	struct buf *bytes = buf_new(a, 100000);
+	struct encoder e = { .bytes = bytes };
+	struct decoder d;
+	size_t n;
+
+	(void)state;
+	encode_u32(&e, 2000);
+	for (int i = 0; i < 2000; i++)
+		encode_u8(&e, 0);
+	d = (struct decoder){ .arena = small, .rest = buf_str(bytes) };
+	decode_list(&d, sizeof(struct inner), &n);
+	assert_true(d.bad && n == 0);
+	d = (struct decoder){ .arena = a, .rest = buf_str(bytes) };
+	decode_list(&d, sizeof(struct inner), &n);
+	assert_true(!d.bad && n == 2000);
+	arena_free(&small);
+	arena_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_list_beyond_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

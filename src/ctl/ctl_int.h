@@ -42,7 +42,7 @@ struct ctl {
 	size_t arguments_n;
 	struct ctl_option options[CTL_OPTIONS];
 	size_t options_n;
-	struct config *config;      /* after ctl_config() */
+	struct config *config;             /* after ctl_config() */
 	struct bus *office, *login, *sign; /* after ctl_connect() */
 };
 

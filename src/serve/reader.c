@@ -63,11 +63,11 @@ static enum reader_unit line_judge(struct reader *r, str text)
 		r->line = str_slice(text, 0, text.n - 1);
 	else
 		r->line = text;
-	if (r->line.n > r->line_max)
-		return bad(r, BAD_LINE_LONG);
 	/* Where a line ends weighs more than what is in it (THREATS S01). */
 	if (cr != r->line.n)
 		return bad(r, BAD_LINE_BARE_CR);
+	if (r->line.n > r->line_max)
+		return bad(r, BAD_LINE_LONG);
 	if (str_has(text, '\0'))
 		return bad(r, BAD_LINE_NUL);
 	return READER_LINE;
@@ -93,24 +93,29 @@ static enum reader_unit line_next(struct reader *r, str in, size_t *used)
 	r->seen = 0;
 	r->dropped = 0;
 	r->mode = MODE_DROP;
+	r->dropped_cr = in.p[reach - 1] == '\r';
 	*used = reach;
 	return bad(r, BAD_LINE_LONG);
 }
 
-/* The rest of an over-long line, which was reported when it passed the limit. */
+/* The rest of an over-long line, which was reported when it passed the limit. It ends with CRLF like any other. */
 static enum reader_unit drop_next(struct reader *r, str in, size_t *used)
 {
 	size_t at = str_find(in, '\n');
+	bool cr = at == 0 ? r->dropped_cr : at != SIZE_MAX && in.p[at - 1] == '\r';
 
 	*used = at == SIZE_MAX ? in.n : at + 1;
 	r->dropped += *used;
+	if (in.n)
+		r->dropped_cr = in.p[*used - 1] == '\r';
 	if (r->dropped > SESSION_DISCARD) {
 		r->mode = MODE_LOST;
 		return READER_LOST;
 	}
-	if (at != SIZE_MAX)
-		r->mode = MODE_LINES;
-	return READER_NONE;
+	if (at == SIZE_MAX)
+		return READER_NONE;
+	r->mode = MODE_LINES;
+	return cr ? READER_NONE : bad(r, BAD_LINE_BARE_CR);
 }
 
 /* --- Stretches ------------------------------------------------------------------------------------------------- */

@@ -21,9 +21,10 @@ enum reader_unit {
 
 struct reader {
 	size_t line_max;
-	size_t seen; /* of the input: known to hold no LF */
-	u64 left;    /* of a counted stretch */
-	u64 dropped; /* of an over-long line */
+	size_t seen;     /* of the input: known to hold no LF */
+	u64 left;        /* of a counted stretch */
+	u64 dropped;     /* of an over-long line */
+	bool dropped_cr; /* the last byte of it was CR */
 	struct sink *sink;
 	const struct fail *fail; /* of the sink; the rest of the stretch is dropped */
 	str line;

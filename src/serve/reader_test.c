@@ -145,9 +145,11 @@ static void test_any_cut(void **state)
 	}
 		ROW("a\r\nbc\r\n\r\n", "[a][bc][]"),
 		ROW("1234567890\r\n12345678901\r\nx\r\n", "[1234567890]<long>[x]"),
-		ROW("123456789012\nx\r\n", "<long>[x]"),
+		ROW("123456789012\nx\r\n", "<long><bare>[x]"),
 		ROW("1234567890123456789\r\rfoo\r\nx\r\n", "<long>[x]"),
-		ROW("12345678901\nx\r\n", "<long>[x]"),
+		ROW("12345678901\nx\r\n", "<bare>[x]"),
+		ROW("1234567890123456\nx\r\n", "<long><bare>[x]"),
+		ROW("12345678901\r\nx\r\n", "<long>[x]"),
 		ROW("a\nb\r\nc\rd\r\ne\r\r\n\n\r\n", "<bare>[b]<bare><bare><bare>[]"),
 		ROW("a\0b\r\n\0\nc\r\n", "<nul><bare>[c]"),
 		ROW("C3\r\nabcC0\r\nC5\r\n\r\n.\r\nx\r\n",

@@ -279,9 +279,10 @@ static enum turn bad_line(struct imap *i)
 	buf_free(&i->input);
 	i->tag_n = 0;
 	i->command = NULL;
-	/* Where the next command begins is anybody's guess now: what guards us from without may cut the lines another way. */
-	if (session_bad(i->session) == BAD_LINE_BARE_CR)
-		return bye(i, S(""), texts[BAD_LINE_BARE_CR]);
+	/* Where the next command begins is anybody's guess now: a bare CR may be cut another way without, a long line may have announced
+	 * a literal. */
+	if (session_bad(i->session) != BAD_LINE_NUL)
+		return bye(i, S(""), texts[session_bad(i->session)]);
 	return finish(i, (struct imap_reply){ IMAP_BAD, STR_NONE, texts[session_bad(i->session)] });
 }
 

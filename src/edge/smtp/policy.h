@@ -62,7 +62,7 @@ bool smtp_is_lmtp(const struct smtp *s);
 void smtp_note(struct smtp *s, u64 message, const char *code,
 	       const struct event_argument *arguments, size_t n);
 struct bus *smtp_relay(struct smtp *s); /* NULL: nobody looks up DNS here */
-struct bus *smtp_sign(struct smtp *s);	/* NULL: nobody signs here */
+struct bus *smtp_sign(struct smtp *s);  /* NULL: nobody signs here */
 /* The bus to the office; who has logged in (NULL: nobody). */
 struct bus *smtp_office(struct smtp *s);
 const struct sasl_login *smtp_login(struct smtp *s);
