@@ -80,15 +80,18 @@ def meson_tests(tally, folder, names=(), without=()):
             tally.add(f"{folder} {test['name']}: status {status}", False, output)
 
 
+def script(tally, *command):
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    tally.add(" ".join(command), run.returncode == 0, run.stdout + run.stderr)
+
+
 def group_style(tally):
-    for name, command in (("style", ["tools/style.py"]), ("manual", ["tools/manual.sh", "--check"])):
-        if (ROOT / command[0]).exists():
-            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-            tally.add(name, run.returncode == 0, run.stdout + run.stderr)
+    script(tally, "tools/style.py")
 
 
 def group_unit(tally):
     meson_tests(tally, "build-test")
+    script(tally, "tools/manual.sh", "--check")
 
 
 def group_sanitize(tally):
