@@ -47,11 +47,11 @@ class ProcessTest(unittest.TestCase):
         self.assertNotIn("0", uids)
 
     def test_root_is_empty(self):
-        """Of the two that keep files it is the folder of these files."""
+        """Of the three that keep files it is the folder of these files."""
         for role, pid in self.pids.items():
             with self.subTest(role):
                 root = f"/proc/{pid}/root"
-                own = {"office": "store", "login": "login"}.get(role)
+                own = {"office": "store", "login": "login", "sign": "keys"}.get(role)
                 if own:
                     self.assertTrue(os.path.samefile(root, os.path.join(self.p.folder, own)))
                 else:
