@@ -42,7 +42,7 @@ class Instance:
         self.settings = list(settings)
         self.options = list(options)
         self.own_folder = folder is None
-        self.folder = folder or tempfile.mkdtemp(prefix="postern-test-")
+        self.folder = folder or tempfile.mkdtemp(prefix="postern-test-", dir="/var/tmp")
         self.plaintext = plaintext
         self.dns = dns
         self.prefix = list(prefix)
