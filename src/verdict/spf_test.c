@@ -87,7 +87,7 @@ static str wire(const struct row *row)
 		break;
 	case DNS_TYPE_MX:
 		buf_add(b, S("\0\12"));
-		/* fall through */
+		__attribute__((fallthrough));
 	default:
 		if (row->value[0])
 			add_pieces(b, str_cstr(row->value), '.');
