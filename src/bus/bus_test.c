@@ -113,9 +113,11 @@ static void dispatch(void *context, struct bus_call *call)
 
 	call->context = x;
 	x->served++;
-	if (call->method->number == 60 || call->method->number == 41)
+	if (call->method->number == 60 || call->method->number == 41) {
 		forgotten[forgotten_n] = call; /* then the count: others read up to it */
 		forgotten_n++;
+		return; /* it is whose turn it is to answer: not ours to look at any more */
+	}
 	if (call->method->number < ARRAY_LEN(table) && table[call->method->number])
 		bus_serve(table, ARRAY_LEN(table), call);
 	else
