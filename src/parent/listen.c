@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,7 +10,7 @@
 #include "config/endpoint.h"
 #include "parent/parent_int.h"
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, BIND_MS = 2000, BIND_STEP_MS = 50 };
 
 static socklen_t socket_address(const struct endpoint *e, struct sockaddr_storage *out)
 {
@@ -40,6 +41,22 @@ static bool bind_one(int fd, const struct endpoint *e)
 	return bind(fd, (struct sockaddr *)&at, n) == 0 && listen(fd, BACKLOG) == 0;
 }
 
+/* Children of a parent that was killed a moment ago may still hold the port: they see that they are alone and end (serve/process.c). */
+static bool bind_patiently(int fd, const struct endpoint *e)
+{
+	const struct timespec step = { .tv_nsec = BIND_STEP_MS * 1000000L };
+
+	for (int waited = 0; waited < BIND_MS; waited += BIND_STEP_MS) {
+		if (bind_one(fd, e))
+			return true;
+		if (errno != EADDRINUSE)
+			return false;
+		nanosleep(&step, NULL);
+	}
+	errno = EADDRINUSE;
+	return false;
+}
+
 static const struct fail *listen_at(struct parent *p, enum service service, const char *name,
 				    str text)
 {
@@ -50,7 +67,7 @@ static const struct fail *listen_at(struct parent *p, enum service service, cons
 		return fail_new(p->arena, FAIL_INVALID, "listen.%s: \"%.*s\"", name, STR_ARG(text));
 	family = e.address_n == 4 ? AF_INET : AF_INET6;
 	fd = arena_own_fd(p->arena, socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-	if (fd < 0 || !bind_one(fd, &e))
+	if (fd < 0 || !bind_patiently(fd, &e))
 		return fail_because(p->arena, fail_errno(p->arena, errno, "bind"),
 				    "cannot listen on %.*s (listen.%s)", STR_ARG(text), name);
 	p->listeners[p->listeners_n++] = (struct process_listener){ fd, service };
