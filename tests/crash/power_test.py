@@ -126,7 +126,10 @@ def verdicts(book, cut, found):
     uids = collections.Counter()
     for word, *more in found:
         if word == "problem":
-            bad["PROBLEM"].append(more[0])
+            bad["PROBLEM"].append(" ".join(more))
+            continue
+        if word not in ("message", "queued") or not more[-2:-1] or not more[-2].isdigit():
+            bad["PROBLEM"].append(" ".join((word, *more)))  # a disk so broken that its names make no sense
             continue
         address, number, good = more[0], int(more[-2]), more[-1] == "good"
         there[number] += 1
