@@ -2,7 +2,7 @@
 # Installs Debian packages that are missing: `install.sh build`, `install.sh test`, `install.sh bench`. Quiet when all are there.
 set -eu
 build="build-essential meson ninja-build pkg-config libssl-dev libsqlite3-dev libunbound-dev libseccomp-dev libcrypt-dev
-	libidn2-dev libutf8proc-dev dns-root-data"
+	libidn2-dev libutf8proc-dev zlib1g-dev libexpat1-dev libjansson-dev dns-root-data"
 demo="curl"
 test="clang clang-format libclang-rt-14-dev libcmocka-dev python3 curl swaks msmtp isync fetchmail mutt postfix nsd ldnsutils libnet-ssleay-perl
 	strace openssl mandoc python3-spf python3-dkim python3-nacl libopendkim-dev"

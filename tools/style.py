@@ -16,11 +16,12 @@ ALLOWED = {
     "sql": LOW,
     "text": LOW,
     "verdict": LOW + ["text"],
+    "report": LOW + ["text"],
     "config": LOW + ["text"],
-    "bus": LOW + ["text", "config"],
-    "serve": LOW + ["text", "config", "bus"],
+    "bus": LOW + ["text", "report", "config"],
+    "serve": LOW + ["text", "report", "config", "bus"],
 }
-PROCESS = LOW + ["sql", "text", "verdict", "config", "bus", "serve"]
+PROCESS = LOW + ["sql", "text", "verdict", "report", "config", "bus", "serve"]
 for name in ("parent", "edge", "mda", "office", "relay", "keys"):
     ALLOWED[name] = PROCESS
 # The command line runs instances, works on stores that nobody runs, and asks DNS with the relay's resolver.
