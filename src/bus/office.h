@@ -85,6 +85,18 @@ enum attempt_outcome {
 enum queue_status { QUEUE_WAITING, QUEUE_ACTIVE, QUEUE_HELD, QUEUE_DSN_DUE };
 enum queue_action { QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DROP };
 
+enum report_outcome {
+	REPORT_OUTCOME_SEND,
+	REPORT_OUTCOME_NONE,  /* nobody is to get it */
+	REPORT_OUTCOME_LATER, /* somebody did not answer */
+};
+enum report_state {
+	REPORT_GATHERING,
+	REPORT_CLOSED, /* before its day was over */
+	REPORT_SENT,
+	REPORT_UNSENT, /* and never will be */
+};
+
 /* A notice on the one-way pair from office to an edge: 8 bytes, little-endian, the `watch` of office.watch. */
 enum { NOTICE_OVERFLOW = 0 }; /* some were lost: everybody looks for changes */
 

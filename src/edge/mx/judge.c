@@ -4,7 +4,7 @@
 
 #include "base/env.h"
 #include "base/id.h"
-#include "edge/dns.h"
+#include "bus/relay_dns.h"
 #include "verdict/auth.h"
 #include "verdict/dnsbl.h"
 #include "verdict/iprev.h"
@@ -14,7 +14,7 @@ enum { FIELDS_MAX = GATE_PREFIX / 2 }; /* of Authentication-Results and Received
 struct judge {
 	struct smtp *smtp;
 	struct arena *arena;
-	struct edge_dns dns;
+	struct relay_dns dns;
 	struct dns_source source;
 	struct spf_query query;
 	struct auth_rules rules;
@@ -88,7 +88,7 @@ static void next_part(void *context)
 {
 	struct judge *j = context;
 
-	j->source = edge_dns_source(&j->dns, smtp_relay(j->smtp), JUDGE_PART_MS);
+	j->source = relay_dns_source(&j->dns, smtp_relay(j->smtp), JUDGE_PART_MS);
 }
 
 static const struct fail *check_client(struct judge *j, const struct config *c)

@@ -1,19 +1,19 @@
 /*
- * DNS for an edge, which may not connect: relay's resolver over the bus (relay.dns_query), within a budget. When it is over, when there
+ * DNS for the processes that may not connect (edges, mda): relay's resolver over the bus (relay.dns_query), within a budget. When it is over, when there
  * is no relay, or when it does not answer, a question is answered DNS_TEMPFAIL.
  */
-#ifndef EDGE_DNS_H
-#define EDGE_DNS_H
+#ifndef BUS_RELAY_DNS_H
+#define BUS_RELAY_DNS_H
 
 #include "bus/relay.h"
 
-struct edge_dns {
+struct relay_dns {
 	struct bus *relay; /* borrows; NULL: nobody can be asked */
 	u64 deadline;      /* of env_monotonic */
 	u32 asked;
 };
 
 /* The budget starts now. *d must stay where it is while the source is used. */
-struct dns_source edge_dns_source(struct edge_dns *d, struct bus *relay, u32 budget_ms);
+struct dns_source relay_dns_source(struct relay_dns *d, struct bus *relay, u32 budget_ms);
 
 #endif

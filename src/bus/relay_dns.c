@@ -1,11 +1,11 @@
-#include "edge/dns.h"
+#include "bus/relay_dns.h"
 
 #include "base/env.h"
 #include "base/log.h"
 
 static void query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
 {
-	struct edge_dns *d = context;
+	struct relay_dns *d = context;
 	struct relay_dns_query_request q = { .name = name, .type = type };
 	struct relay_dns_query_answer r;
 	u64 now = env_monotonic(env_system());
@@ -18,7 +18,7 @@ static void query(void *context, struct arena *a, str name, u32 type, struct dns
 	q.budget_ms = (u32)(d->deadline - now);
 	f = relay_dns_query(a, d->relay, &q, &r);
 	if (f) {
-		LOG(WARN, "edge.dns", LOG_STR("name", name), LOG_FAIL("why", f));
+		LOG(WARN, "relay.dns", LOG_STR("name", name), LOG_FAIL("why", f));
 		return;
 	}
 	if (r.status > DNS_BOGUS)
@@ -32,9 +32,9 @@ static void query(void *context, struct arena *a, str name, u32 type, struct dns
 				    .why_bogus = r.why_bogus };
 }
 
-struct dns_source edge_dns_source(struct edge_dns *d, struct bus *relay, u32 budget_ms)
+struct dns_source relay_dns_source(struct relay_dns *d, struct bus *relay, u32 budget_ms)
 {
-	*d = (struct edge_dns){ .relay = relay,
-				.deadline = env_monotonic(env_system()) + budget_ms };
+	*d = (struct relay_dns){ .relay = relay,
+				 .deadline = env_monotonic(env_system()) + budget_ms };
 	return (struct dns_source){ .context = d, .query = query };
 }
