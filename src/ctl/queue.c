@@ -81,7 +81,8 @@ static struct listing *list_events(struct ctl *c, const struct event_record *eve
 		listing_str(l, events[i].message ? id_text(c->arena, events[i].message) : S("-"));
 		listing_str(l, events[i].stage);
 		listing_str(l, events[i].code);
-		listing_str(l, event_sentence(c->arena, events[i].code, events[i].arguments));
+		listing_str(
+		    l, event_sentence(c->arena, events[i].code, events[i].arguments, LANGUAGE_EN));
 	}
 	return l;
 }

@@ -1,12 +1,12 @@
-/* Codes, sentences, and the flat JSON objects that go with them. */
+/* Codes, sentences, and the JSON objects that go with them. */
 #include "office/event.h"
 
-#include "base/scan.h"
+#include "text/json_flat.h"
 
 static const struct row {
-	str code, sentence;
+	str code, sentence[LANGUAGES];
 } rows[] = {
-#define EVENT(NAME, code, sentence) [EVENT_##NAME] = { S(code), S(sentence) },
+#define EVENT(NAME, code, en, nl) [EVENT_##NAME] = { S(code), { S(en), S(nl) } },
 #include "office/event.tbl"
 #undef EVENT
 };
@@ -67,80 +67,32 @@ str event_args_end(struct event_args *args)
 
 /* --- Reading ----------------------------------------------------------------------------------------------- */
 
-/* A JSON string at the cursor; *out is what stands between the quotes, still escaped. */
-static bool scan_json_string(struct scan *s, str *out)
-{
-	str rest;
-	size_t n = 0;
-
-	if (!scan_byte(s, '"'))
-		return false;
-	rest = s->rest;
-	while (n < rest.n && rest.p[n] != '"') {
-		if (char_is(rest.p[n], CHAR_CTL))
-			return false;
-		n += rest.p[n] == '\\' ? 2 : 1;
-	}
-	return n < rest.n && scan_take(s, n, out) && scan_byte(s, '"');
-}
-
-/* "name":"text" or "name":123, and what follows it. */
-static bool scan_member(struct scan *s, str *name, str *value)
-{
-	bool ok =
-	    scan_json_string(s, name) && scan_byte(s, ':') &&
-	    (scan_peek(s) == '"' ? scan_json_string(s, value) : scan_span(s, CHAR_DIGIT, value));
-
-	return ok && (scan_byte(s, ',') ? scan_peek(s) == '"' : scan_peek(s) == '}');
-}
-
 bool event_args_valid(str json)
 {
-	struct scan s = scan_of(json);
-	str name, value;
-
-	if (!str_is_utf8(json) || !scan_byte(&s, '{'))
-		return false;
-	while (scan_peek(&s) == '"') {
-		if (!scan_member(&s, &name, &value))
-			return false;
-	}
-	return scan_byte(&s, '}') && scan_end(&s);
-}
-
-static str unescape(struct arena *a, str s)
-{
-	u8 *out = arena_alloc(a, s.n);
-	size_t n = 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		u8 byte = s.p[i];
-		if (byte == '\\' && i + 1 < s.n) {
-			byte = s.p[++i];
-			if (byte == 'u')
-				byte = '?', i += 4;
-			else if (char_is(byte, CHAR_ALPHA)) /* \n and its like */
-				byte = ' ';
-		}
-		out[n++] = byte;
-	}
-	return str_from(out, n);
+	return json_flat_valid(json);
 }
 
 bool event_args_get(struct arena *a, str json, str wanted, str *out)
 {
-	struct scan s = scan_of(json);
-	str name, value;
+	return json_flat_get(a, json, wanted, out);
+}
 
-	if (!scan_byte(&s, '{'))
+static void add_members(struct event_args *args, str json)
+{
+	if (json.n <= 2)
+		return;
+	if (args->json.comma)
+		buf_add_byte(args->out, ',');
+	buf_add(args->out, str_slice(json, 1, json.n - 1));
+	args->json.comma = true;
+}
+
+bool event_args_add(struct event_args *args, str json)
+{
+	if (args->out->n + json.n + 64 > EVENT_ARGUMENTS || !json_flat_valid(json))
 		return false;
-	while (scan_peek(&s) == '"' && scan_member(&s, &name, &value)) {
-		if (str_eq(name, wanted)) {
-			*out = unescape(a, value);
-			return true;
-		}
-	}
-	return false;
+	add_members(args, json);
+	return true;
 }
 
 str event_args_with(struct arena *a, str json, const char *name, str value)
@@ -148,43 +100,40 @@ str event_args_with(struct arena *a, str json, const char *name, str value)
 	struct event_args args = event_args_new(a);
 	str there;
 
-	if (json.n > EVENT_ARGUMENTS || !event_args_valid(json) ||
-	    event_args_get(a, json, str_cstr(name), &there))
+	if (event_args_get(a, json, str_cstr(name), &there) || !event_args_add(&args, json))
 		return json;
-	if (json.n > 2) { /* the members that are there, without the braces */
-		buf_add(args.out, str_slice(json, 1, json.n - 1));
-		args.json.comma = true;
-	}
 	event_args_str(&args, name, value);
 	return event_args_end(&args);
 }
 
-static str template_of(str code)
+const str *event_sentence_of(str code)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (str_eq(rows[i].code, code))
 			return rows[i].sentence;
 	}
-	return STR_NONE;
+	return NULL;
 }
 
-str event_sentence(struct arena *a, str code, str arguments)
-{
-	struct buf *out = buf_new(a, 8 * EVENT_ARGUMENTS);
-	struct scan s = scan_of(template_of(code));
-	str text, name, value;
+struct place {
+	struct arena *arena;
+	str arguments;
+};
 
-	if (scan_end(&s))
-		buf_printf(out, "%.*s %.*s", STR_ARG(code), STR_ARG(arguments));
-	while (!scan_end(&s)) {
-		struct scan before = s;
-		if (!scan_until(&s, '{', &text)) {
-			buf_add(out, before.rest);
-			break;
-		}
-		buf_add(out, text);
-		if (scan_byte(&s, '{') && scan_until(&s, '}', &name) && scan_byte(&s, '}'))
-			buf_add(out, event_args_get(a, arguments, name, &value) ? value : S("-"));
-	}
-	return buf_str(out);
+static bool place_get(void *context, str name, str *value)
+{
+	const struct place *p = context;
+
+	return event_args_get(p->arena, p->arguments, name, value);
+}
+
+str event_sentence(struct arena *a, str code, str arguments, enum language l)
+{
+	struct place p = { a, arguments };
+	const struct sentence_values values = { place_get, &p };
+	const str *sentence = event_sentence_of(code);
+
+	if (!sentence)
+		return str_format(a, "%.*s %.*s", STR_ARG(code), STR_ARG(arguments));
+	return sentence_fill(a, sentence[l], &values);
 }

@@ -1,6 +1,6 @@
 /*
- * Events: what happened to a message, and why, as data (ARCHITECTURE 6). Codes and their English sentences are rows of event.tbl;
- * arguments are a JSON object. The store writes them (store/store_event.h); ctl and the web turn them into sentences.
+ * Events: what happened to a message, and why, as data (ARCHITECTURE 6). Codes and their sentences are rows of event.tbl;
+ * arguments are a JSON object (text/json_flat.h). The store writes them (store/store_event.h); ctl and the web turn them into sentences.
  */
 #ifndef OFFICE_EVENT_H
 #define OFFICE_EVENT_H
@@ -8,24 +8,28 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "text/json.h"
+#include "text/language.h"
 
 enum event_code {
-#define EVENT(NAME, code, sentence) EVENT_##NAME,
+#define EVENT(NAME, code, en, nl) EVENT_##NAME,
 #include "office/event.tbl"
 #undef EVENT
 	EVENT_CODES
 };
 
 enum event_args_limit {
-	EVENT_ARGUMENTS = 4096, /* bytes of one event's arguments; what does not fit is left out */
-	EVENT_ARGUMENT = 512,   /* bytes of one text; the rest is cut */
-	EVENT_WORD = 32,        /* bytes of a stage or code that another process sends */
+	EVENT_ARGUMENTS =
+	    16 * 1024,        /* bytes of one event's arguments; what does not fit is left out */
+	EVENT_ARGUMENT = 512, /* bytes of one text; the rest is cut */
+	EVENT_WORD = 32,      /* bytes of a stage or code that another process sends */
 };
 
 str event_code_name(enum event_code code);
 /* "delivered", {"recipient":"a@b"} -> "delivered to the mailbox of a@b". A code that is not in the table is shown as it is. Control
  * characters of arguments come out as '?'. */
-str event_sentence(struct arena *a, str code, str arguments);
+str event_sentence(struct arena *a, str code, str arguments, enum language l);
+/* One column a language, with its places; NULL: no such code. */
+const str *event_sentence_of(str code);
 
 /* A JSON object, member by member; bytes that are not UTF-8 and controls are escaped. */
 struct event_args {
@@ -35,12 +39,14 @@ struct event_args {
 struct event_args event_args_new(struct arena *a);
 void event_args_str(struct event_args *args, const char *name, str value);
 void event_args_u64(struct event_args *args, const char *name, u64 value);
+/* All members of an object; false when it has no room or is no such object. */
+bool event_args_add(struct event_args *args, str json);
 str event_args_end(struct event_args *args); /* lives as long as the arena */
 
 /* The same object with one member more; as it is when it has that member, has no room, or is no such object. Lives as long as the arena. */
 str event_args_with(struct arena *a, str json, const char *name, str value);
 
-/* One object whose members are texts and numbers, as event_args makes it and edges send it; nothing nested. */
+/* One object as event_args makes it and edges send it. */
 bool event_args_valid(str json);
 /* A member by name, unescaped; false when it is not there. */
 bool event_args_get(struct arena *a, str json, str name, str *out);

@@ -95,6 +95,14 @@ void json_u64(struct json *j, u64 number)
 	buf_add_u64(j->out, number);
 }
 
+void json_i64(struct json *j, i64 number)
+{
+	value(j);
+	if (number < 0)
+		buf_add_byte(j->out, '-');
+	buf_add_u64(j->out, number < 0 ? -(u64)number : (u64)number);
+}
+
 void json_bool(struct json *j, bool truth)
 {
 	value(j);
