@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/env.h"
 #include "base/log.h"
+#include "serve/tls_stream.h"
 
 u64 session_now(const struct session *s)
 {
@@ -106,7 +107,7 @@ static void phase_enter(struct session *s, enum session_phase phase, u64 ms)
 
 void session_begin_tls(struct session *s)
 {
-	s->tls_awaited = false;
+	s->tls_waits = 0;
 	phase_enter(s, PHASE_TO_TLS, SESSION_HANDSHAKE_MS);
 }
 
@@ -494,12 +495,14 @@ static bool to_tls_step(struct session *s, enum session_stop *stop)
 		return false;
 	if (!done)
 		return true;
-	if (!s->tls_awaited && !s->stream.ops->pending(&s->stream)) {
-		s->tls_awaited = true; /* TLS takes much memory: not for a peer that says nothing */
+	/* TLS takes much memory: not for a peer that says nothing, or half of something. */
+	if (s->tls_waits < TLS_HELLO_WAITS && !tls_stream_hello(&s->stream)) {
+		s->tls_waits++;
 		s->want = EPOLLIN;
 		*stop = SESSION_PARK;
 		return false;
 	}
+	tls_stream_hello_over(&s->stream);
 	if (s->begin_tls(s)) {
 		reader_init(&s->reader, s->reader.line_max);
 		s->phase = PHASE_HANDSHAKE; /* the time of the phase goes on */

@@ -90,7 +90,7 @@ struct session {
 	bool armed;       /* epoll knows the socket */
 	bool counted;     /* in the table of addresses */
 	bool opened;      /* WAKE_OPEN was given, so close() is due */
-	bool tls_awaited; /* the first byte of the handshake was waited for */
+	u8 tls_waits;     /* how often the first record of a handshake was waited for */
 	bool greeted_tls; /* the handshake under way was asked for by a turn */
 	bool continuing;  /* session_continue */
 	bool write_wants_read, read_wants_write; /* TLS */

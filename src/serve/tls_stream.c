@@ -100,6 +100,50 @@ static void count_key_updates(int write_p, int version, int type, const void *by
 		shutdown(SSL_get_fd(tls), SHUT_RDWR);
 }
 
+/* --- The first record -------------------------------------------------------------------------------------------- */
+
+enum { RECORD_HEAD = 5, RECORD_MOST = 16 * 1024 };
+
+/* RFC 8446 5.1: type, legacy version, length. How many octets must be there; 0: OpenSSL is to say what is wrong. */
+static size_t hello_wants(str seen)
+{
+	size_t n;
+
+	if (seen.n && seen.p[0] != SSL3_RT_HANDSHAKE)
+		return 0;
+	if (seen.n < RECORD_HEAD)
+		return RECORD_HEAD;
+	n = (size_t)(seen.p[3] << 8 | seen.p[4]);
+	return n <= RECORD_MOST ? RECORD_HEAD + n : 0;
+}
+
+static void wake_from(const struct stream *s, size_t octets)
+{
+	int n = (int)octets;
+
+	/* Where it cannot be had (not TCP) we wake sooner, and TLS starts sooner. */
+	(void)setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &n, sizeof n);
+}
+
+bool tls_stream_hello(const struct stream *s)
+{
+	u8 seen[2048]; /* most are whole in this */
+	ssize_t got = recv(s->fd, seen, sizeof seen, MSG_PEEK | MSG_DONTWAIT);
+	size_t wants = hello_wants(str_from(seen, got > 0 ? (size_t)got : 0));
+
+	if (got > 0 && (size_t)got >= wants)
+		return true;
+	wake_from(s, wants);
+	return false;
+}
+
+void tls_stream_hello_over(const struct stream *s)
+{
+	wake_from(s, 1);
+}
+
+/* --- The rest ---------------------------------------------------------------------------------------------------- */
+
 bool tls_stream_start(struct stream *s, SSL *tls)
 {
 	CHECK(s->tls == NULL);

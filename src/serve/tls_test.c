@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -250,6 +251,38 @@ static void test_rsa(void **state)
 		hear(&c, "hello tls\r\n");
 		say(&c, "WHO\r\n");
 		hear(&c, "127.0.0.1 TLSv1.2 ECDHE-RSA-AES256-GCM-SHA384\r\n");
+		leave(&c);
+	}
+	stop(&f);
+}
+
+/* A ClientHello that comes octet by octet, or in two halves. */
+static void test_slow_hello(void **state)
+{
+	struct fixture f;
+	struct client c;
+	int one = 1;
+
+	(void)state;
+	start(&f, "mail.example.org", false);
+	for (int halves = 0; halves < 2; halves++) {
+		BIO *hello = BIO_new(BIO_s_mem());
+		char *p;
+		long n;
+
+		dial(&f, IMAPS, &c);
+		setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		SSL_set_bio(c.tls, BIO_new(BIO_s_mem()), hello);
+		assert_int_equal(SSL_connect(c.tls), -1);
+		n = BIO_get_mem_data(hello, &p);
+		for (long at = 0; at < n; at += halves ? n / 2 : 1) {
+			long part = halves ? n / 2 : 1;
+			send(c.fd, p + at, (size_t)(part < n - at ? part : n - at), 0);
+			usleep(halves ? 20000 : 500);
+		}
+		SSL_set_fd(c.tls, c.fd);
+		assert_int_equal(SSL_connect(c.tls), 1);
+		hear(&c, "hello tls\r\n");
 		leave(&c);
 	}
 	stop(&f);
@@ -613,9 +646,9 @@ static size_t heap(void)
 static void test_idle_memory(void **state)
 {
 	struct fixture f;
-	static struct client c[IDLE];
+	static struct client c[IDLE], slow_ones[IDLE];
 	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-	size_t nothing, silent, talking, server;
+	size_t nothing, silent, slow, talking, server;
 
 	(void)state;
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
@@ -628,6 +661,18 @@ static void test_idle_memory(void **state)
 		c[i].context = NULL;
 	}
 	silent = heap() - nothing;
+	for (int i = 0; i < IDLE; i++) {
+		struct client *s = &slow_ones[i];
+		dial(&f, IMAPS, s);
+		SSL_free(s->tls);
+		SSL_CTX_free(s->context);
+		s->context = NULL;
+		s->tls = NULL;
+		send(s->fd, "\x16\x03\x01\x01\x00\x01\x00\x00\xfc", (size_t)i % 10, MSG_NOSIGNAL);
+	}
+	slow = heap() - nothing - silent;
+	for (int i = 0; i < IDLE; i++)
+		hang_up(&slow_ones[i]);
 	for (int i = 0; i < IDLE; i++) {
 		c[i].tls = SSL_new(context);
 		SSL_set_fd(c[i].tls, c[i].fd);
@@ -642,10 +687,11 @@ static void test_idle_memory(void **state)
 	}
 	server = heap() - nothing;
 	print_message(
-	    "silent before its handshake: %zu bytes; idle after it: %zu (a client: %zu)\n",
-	    silent / IDLE, server / IDLE, (talking - nothing - server) / IDLE);
+	    "silent before its handshake: %zu bytes; with half a hello: %zu; idle after it: %zu (a client: %zu)\n",
+	    silent / IDLE, slow / IDLE, server / IDLE, (talking - nothing - server) / IDLE);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	assert_in_range(silent / IDLE, 0, 8192);
+	assert_in_range(slow / IDLE, 0, 8192);
 	assert_in_range(server / IDLE, 0, 24 * 1024);
 #endif
 	for (int i = 0; i < IDLE; i++)
@@ -657,17 +703,12 @@ static void test_idle_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_implicit),
-		cmocka_unit_test(test_rsa),
-		cmocka_unit_test(test_refused_versions),
-		cmocka_unit_test(test_starttls),
-		cmocka_unit_test(test_starttls_injected),
-		cmocka_unit_test(test_resumption),
-		cmocka_unit_test(test_sni),
-		cmocka_unit_test(test_alpn),
-		cmocka_unit_test(test_key_updates),
-		cmocka_unit_test(test_teardown),
-		cmocka_unit_test(test_swap_under_load),
+		cmocka_unit_test(test_implicit),    cmocka_unit_test(test_rsa),
+		cmocka_unit_test(test_slow_hello),  cmocka_unit_test(test_refused_versions),
+		cmocka_unit_test(test_starttls),    cmocka_unit_test(test_starttls_injected),
+		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_sni),
+		cmocka_unit_test(test_alpn),        cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_teardown),    cmocka_unit_test(test_swap_under_load),
 		cmocka_unit_test(test_idle_memory),
 	};
 
