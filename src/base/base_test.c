@@ -130,6 +130,8 @@ static void test_char_table(void **state)
 		assert_int_equal(char_is((u8)c, CHAR_8BIT), c > 127);
 		assert_int_equal(char_is((u8)c, CHAR_WSP), c == ' ' || c == '\t');
 		assert_int_equal(char_is((u8)c, CHAR_VCHAR), visible);
+		assert_int_equal(char_is((u8)c, CHAR_PLAIN),
+				 (visible || c == ' ') && c != '"' && c != '\\');
 	}
 }
 

@@ -43,7 +43,7 @@ struct buf *buf_new(struct arena *a, size_t max)
 
 u8 *buf_room(struct buf *b, size_t n)
 {
-	size_t need, cap = b->cap ? b->cap : BUF_FIRST;
+	size_t need, cap = b->cap ? b->cap : b->max < BUF_FIRST ? b->max : BUF_FIRST;
 
 	if (b->full || !size_add(b->n, n, &need) || need > b->max) {
 		b->full = true;
@@ -63,24 +63,6 @@ void buf_added(struct buf *b, size_t n)
 {
 	CHECK(n <= b->cap - b->n);
 	b->n += n;
-}
-
-void buf_add(struct buf *b, str s)
-{
-	u8 *at;
-
-	if (s.n == 0)
-		return;
-	at = buf_room(b, s.n);
-	if (at == NULL)
-		return;
-	memcpy(at, s.p, s.n);
-	b->n += s.n;
-}
-
-void buf_add_byte(struct buf *b, u8 byte)
-{
-	buf_add(b, str_from(&byte, 1));
 }
 
 void buf_add_u64(struct buf *b, u64 value)

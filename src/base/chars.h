@@ -23,6 +23,7 @@ enum char_class {
 	CHAR_XCHAR = 1 << 12,     /* RFC 3461 4: %d33-126 without + and = */
 	CHAR_8BIT = 1 << 13,      /* %x80-FF */
 	CHAR_VCHAR = 1 << 14,     /* %x21-7E */
+	CHAR_PLAIN = 1 << 15, /* %x20-7E without " and \: stands for itself in a quoted string */
 };
 
 extern const u16 char_classes[256];

@@ -2,15 +2,13 @@
 
 #include "base/arena.h"
 
-static void encode_integer(struct encoder *e, u64 value, size_t bytes)
+static inline void encode_integer(struct encoder *e, u64 value, size_t bytes)
 {
-	u8 *p = buf_room(e->bytes, bytes);
+	u8 p[8];
 
-	if (p == NULL)
-		return;
 	for (size_t i = 0; i < bytes; i++)
 		p[i] = (u8)(value >> 8 * i);
-	buf_added(e->bytes, bytes);
+	buf_add(e->bytes, str_from(p, bytes));
 }
 
 void encode_u8(struct encoder *e, u8 value)
@@ -50,33 +48,43 @@ void encode_fd(struct encoder *e, int fd)
 	e->fds[e->fds_n++] = fd;
 }
 
-static u64 decode_integer(struct decoder *d, size_t bytes)
+/* The next n bytes; NULL when there are fewer. */
+static inline const u8 *decode_bytes(struct decoder *d, size_t n)
 {
-	u64 value = 0;
+	const u8 *p = d->rest.p;
 
-	if (d->bad || d->rest.n < bytes) {
+	if (d->bad || d->rest.n < n) {
 		d->bad = true;
-		return 0;
+		return NULL;
 	}
-	for (size_t i = 0; i < bytes; i++)
-		value |= (u64)d->rest.p[i] << 8 * i;
-	d->rest = str_skip(d->rest, bytes);
-	return value;
+	d->rest = (str){ p + n, d->rest.n - n };
+	return p;
+}
+
+static inline u32 little_endian(const u8 *p)
+{
+	return (u32)p[0] | (u32)p[1] << 8 | (u32)p[2] << 16 | (u32)p[3] << 24;
 }
 
 u8 decode_u8(struct decoder *d)
 {
-	return (u8)decode_integer(d, 1);
+	const u8 *p = decode_bytes(d, 1);
+
+	return p ? p[0] : 0;
 }
 
 u32 decode_u32(struct decoder *d)
 {
-	return (u32)decode_integer(d, 4);
+	const u8 *p = decode_bytes(d, 4);
+
+	return p ? little_endian(p) : 0;
 }
 
 u64 decode_u64(struct decoder *d)
 {
-	return decode_integer(d, 8);
+	const u8 *p = decode_bytes(d, 8);
+
+	return p ? little_endian(p) | (u64)little_endian(p + 4) << 32 : 0;
 }
 
 bool decode_bool(struct decoder *d)
@@ -91,15 +99,9 @@ bool decode_bool(struct decoder *d)
 str decode_str(struct decoder *d)
 {
 	u32 n = decode_u32(d);
-	str value;
+	const u8 *p = decode_bytes(d, n);
 
-	if (d->bad || d->rest.n < n) {
-		d->bad = true;
-		return STR_NONE;
-	}
-	value = str_slice(d->rest, 0, n);
-	d->rest = str_skip(d->rest, n);
-	return value;
+	return p && n ? str_from(p, n) : STR_NONE;
 }
 
 int decode_fd(struct decoder *d)

@@ -8,11 +8,6 @@
 #include "base/chars.h"
 #include "base/check.h"
 
-str str_from(const void *p, size_t n)
-{
-	return (str){ p, n };
-}
-
 str str_cstr(const char *text)
 {
 	return text ? str_from(text, strlen(text)) : STR_NONE;

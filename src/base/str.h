@@ -22,7 +22,10 @@ struct arena;
 /* For printf's "%.*s", in texts for people and logs only. */
 #define STR_ARG(s) (int)(s).n, (const char *)(s).p
 
-str str_from(const void *p, size_t n);
+static inline str str_from(const void *p, size_t n)
+{
+	return (str){ p, n };
+}
 str str_cstr(const char *text); /* borrows; text may be NULL */
 
 bool str_eq(str a, str b);

@@ -1,5 +1,7 @@
 #include "text/date.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/scan.h"
 #include "text/token.h"
@@ -250,13 +252,33 @@ bool date_parse_imap(str text, i64 *ms, int *zone)
 	return true;
 }
 
+/* So many digits, then a byte. */
+static u8 *put_digits(u8 *at, int digits, int value, char behind)
+{
+	for (int i = digits; i-- > 0; value /= 10)
+		at[i] = (u8)('0' + value % 10);
+	at[digits] = (u8)behind;
+	return at + digits + 1;
+}
+
+/* Without printf: the listing of a large mailbox has one of these a message. */
 str date_print_imap(struct arena *a, i64 ms, int zone)
 {
 	struct date d = date_split(ms, zone);
+	u8 *text = arena_alloc(a, DATE_TEXT), *at;
 
-	return str_format(a, "%2d-%.3s-%04d %02d:%02d:%02d %c%04d", d.day,
-			  months + (d.month - 1) * 3, d.year, d.hour, d.minute, d.second,
-			  sign(zone), clock_of(zone));
+	at = put_digits(text, 2, d.day, '-');
+	if (text[0] == '0')
+		text[0] = ' ';
+	memcpy(at, months + (d.month - 1) * 3, 3);
+	at[3] = '-';
+	at = put_digits(at + 4, 4, d.year, ' ');
+	at = put_digits(at, 2, d.hour, ':');
+	at = put_digits(at, 2, d.minute, ':');
+	at = put_digits(at, 2, d.second, ' ');
+	*at = (u8)sign(zone);
+	at = put_digits(at + 1, 4, clock_of(zone), 0);
+	return str_from(text, (size_t)(at - 1 - text));
 }
 
 bool date_parse_imap_day(str text, i64 *ms)

@@ -1,32 +1,46 @@
 /* Builders of IMAP responses. Contract in imap_print.h. */
+#include <string.h>
+
+#include "base/chars.h"
 #include "text/date.h"
 #include "text/encoding.h"
 #include "text/imap_print.h"
 #include "text/imap_scan.h"
 
-static bool can_quote(str s)
+/* How many of its bytes want a backslash; SIZE_MAX when it cannot be quoted. */
+static size_t escapes(str s)
 {
+	size_t n = 0;
+
 	if (s.n > IMAP_QUOTED)
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < 0x20 || s.p[i] > 0x7E)
-			return false;
-	return true;
+		return SIZE_MAX;
+	for (size_t i = 0; i < s.n; i++) {
+		if (char_is(s.p[i], CHAR_PLAIN))
+			continue;
+		if (s.p[i] != '"' && s.p[i] != '\\')
+			return SIZE_MAX;
+		n++;
+	}
+	return n;
 }
 
-static void put_quoted(struct buf *b, str s)
+/* Most of an ENVELOPE goes through here. */
+static void put_quoted(struct buf *b, str s, size_t escaped)
 {
-	size_t from = 0;
+	u8 *at = buf_room(b, s.n + escaped + 2), *to = at;
 
-	buf_add_byte(b, '"');
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == '"' || s.p[i] == '\\') {
-			buf_add(b, str_slice(s, from, i));
-			buf_add_byte(b, '\\');
-			from = i;
-		}
-	buf_add(b, str_skip(s, from));
-	buf_add_byte(b, '"');
+	if (at == NULL)
+		return;
+	*to++ = '"';
+	for (size_t i = 0; i < s.n && escaped; i++) {
+		if (!char_is(s.p[i], CHAR_PLAIN))
+			*to++ = '\\';
+		*to++ = s.p[i];
+	}
+	if (s.n && !escaped)
+		to = (u8 *)mempcpy(to, s.p, s.n);
+	*to++ = '"';
+	buf_added(b, (size_t)(to - at));
 }
 
 void imap_put_literal(struct buf *b, u64 n)
@@ -38,8 +52,10 @@ void imap_put_literal(struct buf *b, u64 n)
 
 void imap_put_string(struct buf *b, str s)
 {
-	if (can_quote(s)) {
-		put_quoted(b, s);
+	size_t escaped = escapes(s);
+
+	if (escaped != SIZE_MAX) {
+		put_quoted(b, s, escaped);
 		return;
 	}
 	imap_put_literal(b, s.n);
