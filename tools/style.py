@@ -19,7 +19,7 @@ ALLOWED = {
     "report": LOW + ["text"],
     "config": LOW + ["text"],
     "bus": LOW + ["text", "report", "config"],
-    "serve": LOW + ["text", "report", "config", "bus"],
+    "serve": LOW + ["text", "verdict", "report", "config", "bus"],
 }
 PROCESS = LOW + ["sql", "text", "verdict", "report", "config", "bus", "serve"]
 for name in ("parent", "edge", "mda", "office", "relay", "keys"):

@@ -1,52 +1,36 @@
 /* Tickets: see ticket.h. */
 #include "bus/ticket.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <string.h>
-
 #include "base/arena.h"
 #include "base/check.h"
 
 enum { TICKET_FIELDS = 4 * 8 + 4, LABEL = 16 };
 
-static u8 *put(u8 *at, u64 value, size_t bytes)
+struct ticket_bytes {
+	u8 bytes[LABEL + TICKET_FIELDS];
+};
+
+/* What the MAC is over. */
+static str ticket_bytes(const struct ticket *t, struct ticket_bytes *out)
 {
-	for (size_t i = 0; i < bytes; i++)
-		*at++ = (u8)(value >> 8 * i);
-	return at;
-}
+	u8 *at = out->bytes + LABEL;
 
-static void ticket_mac(const u8 secret[TICKET_SECRET], const struct ticket *t, u8 mac[TICKET_MAC])
-{
-	u8 bytes[LABEL + TICKET_FIELDS] = "postern ticket 1", *at = bytes + LABEL;
-	unsigned n = 0;
-
-	at = put(at, t->account, 8);
-	at = put(at, t->generation, 8);
-	at = put(at, t->instance, 4);
-	at = put(at, t->session, 8);
-	at = put(at, t->expires, 8);
-	CHECK(at == bytes + sizeof bytes);
-	CHECK(HMAC(EVP_sha256(), secret, TICKET_SECRET, bytes, sizeof bytes, mac, &n) != NULL);
-	CHECK(n == TICKET_MAC);
-}
-
-void ticket_before_jail(void)
-{
-	const u8 secret[TICKET_SECRET] = { 0 };
-	const struct ticket nobody = { 0 };
-	u8 mac[TICKET_MAC];
-
-	ticket_mac(secret, &nobody, mac);
+	*out = (struct ticket_bytes){ "postern ticket 1" };
+	at = mac_put(at, t->account, 8);
+	at = mac_put(at, t->generation, 8);
+	at = mac_put(at, t->instance, 4);
+	at = mac_put(at, t->session, 8);
+	at = mac_put(at, t->expires, 8);
+	CHECK(at == out->bytes + sizeof out->bytes);
+	return str_from(out->bytes, sizeof out->bytes);
 }
 
 void ticket_make(struct arena *a, const u8 secret[TICKET_SECRET], struct ticket *t)
 {
 	u8 *mac = arena_alloc(a, TICKET_MAC);
+	struct ticket_bytes bytes;
 
-	ticket_mac(secret, t, mac);
+	mac_make(secret, ticket_bytes(t, &bytes), mac);
 	t->mac = str_from(mac, TICKET_MAC);
 }
 
@@ -55,10 +39,9 @@ const struct fail *ticket_check(const u8 secret[TICKET_SECRET], const struct tic
 {
 	static const struct fail forged = FAIL_STATIC(DENIED, "not logged in");
 	static const struct fail expired = FAIL_STATIC(DENIED, "logged in too long ago");
-	u8 mac[TICKET_MAC];
+	struct ticket_bytes bytes;
 
-	ticket_mac(secret, t, mac);
-	if (t->mac.n != TICKET_MAC || CRYPTO_memcmp(mac, t->mac.p, TICKET_MAC) != 0)
+	if (!mac_check(secret, ticket_bytes(t, &bytes), t->mac))
 		return &forged;
 	if (t->instance != peer->instance)
 		return &forged;

@@ -7,11 +7,10 @@
 
 #include "base/env.h"
 #include "bus/bus.h"
+#include "bus/mac.h"
 
-enum { TICKET_SECRET = 32, TICKET_MAC = 32 };
+enum { TICKET_SECRET = MAC_SECRET, TICKET_MAC = MAC_BYTES };
 
-/* libcrypto loads its algorithms at the first use, a millisecond that the first login is not to wait for. */
-void ticket_before_jail(void);
 /* Fills in mac; it lives as long as the arena. */
 void ticket_make(struct arena *a, const u8 secret[TICKET_SECRET], struct ticket *t);
 /* DENIED when the mac is not ours, the time is over, or it was given to another edge than the one that shows it. Whether

@@ -42,6 +42,7 @@ static const struct fail *deliver_all(struct arena *a, struct bus *office, const
 
 static const struct fail *reports_all(struct mda *m, const struct job *jobs, size_t n)
 {
+	const struct mda_servers to = { .office = m->process->office, .sign = m->process->sign };
 	const struct fail *f = NULL;
 
 	for (size_t i = 0; i < n && f == NULL; i++) {
@@ -49,7 +50,7 @@ static const struct fail *reports_all(struct mda *m, const struct job *jobs, siz
 		if (jobs[i].kind != JOB_DSN_FAILURE && jobs[i].kind != JOB_DSN_DELAY)
 			continue;
 		a = arena_new(MDA_ARENA);
-		f = mda_report(a, m->process->office, atomic_load(&m->config), &jobs[i]);
+		f = mda_report(a, &to, atomic_load(&m->config), &jobs[i]);
 		if (f)
 			LOG(WARN, "mda.report_failed", LOG_ID("message", jobs[i].message),
 			    LOG_FAIL("why", f));

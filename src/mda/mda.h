@@ -18,12 +18,17 @@ enum mda_limit {
 	    1024 * 1024, /* a longer message goes back as its header only, whatever RET says */
 };
 
+/* Whom the mda asks. */
+struct mda_servers {
+	struct bus *office, *sign;
+};
+
 /* Where a message goes. The one place where filter and Sieve will come (ARCHITECTURE 9: they file, they never refuse). */
 struct delivery mda_decide(const struct job *job);
 
-/* Renders the DSN that is due and hands it to the office; when none can be made it says so, and the report is dropped there
+/* Renders the DSN that is due, signs it by the job's permit and hands it to the office; when it cannot be signed it goes as it is; when none can be made it says so, and the report is dropped there
  * with an event. A fail means that the office could not be asked: the job comes again. */
-const struct fail *mda_report(struct arena *a, struct bus *office, const struct config *c,
+const struct fail *mda_report(struct arena *a, const struct mda_servers *to, const struct config *c,
 			      const struct job *job);
 
 /* The DSN of a job (JOB_DSN_FAILURE, JOB_DSN_DELAY) as a message. original: the message it is about. now: ms since 1970. */

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "serve/mail_signer.h"
 #include "text/dsn.h"
 #include "text/skeleton.h"
 
@@ -179,27 +180,60 @@ static const struct fail *body_make(struct arena *a, str message,
 	return NULL;
 }
 
-static const struct fail *body_render(struct arena *a, struct bus *office, const struct config *c,
-				      const struct job *job, struct office_dsn_commit_request *q)
+static const struct fail *signature_make(struct arena *a, struct bus *sign,
+					 const struct permit *permit, str message, str *fields)
+{
+	size_t header = str_find_str(message, S("\r\n\r\n")) + 4;
+	struct mail_signer *signer;
+
+	TRY(mail_signer_new(a, sign, permit, &signer));
+	if (signer == NULL)
+		return NULL;
+	mail_signer_header(signer, str_slice(message, 0, header));
+	mail_signer_body(signer, str_skip(message, header));
+	return mail_signer_fields(signer, fields);
+}
+
+/* An unsigned report serves its reader better than none. */
+static str report_sign(struct arena *a, struct bus *sign, const struct job *job, str message)
+{
+	str fields = STR_NONE;
+	const struct fail *f = signature_make(a, sign, &job->permit, message, &fields);
+	struct buf *both;
+
+	if (f)
+		LOG(WARN, "mda.report_unsigned", LOG_ID("message", job->message),
+		    LOG_FAIL("why", f));
+	if (f || fields.n == 0)
+		return message;
+	both = buf_new(a, fields.n + message.n);
+	buf_add(both, fields);
+	buf_add(both, message);
+	return buf_str(both);
+}
+
+static const struct fail *body_render(struct arena *a, const struct mda_servers *to,
+				      const struct config *c, const struct job *job,
+				      struct office_dsn_commit_request *q)
 {
 	struct office_job_message_request ask = { .job = job->id };
 	struct office_job_message_answer original;
 	str message, bytes;
 
-	TRY(office_job_message(a, office, &ask, &original));
+	TRY(office_job_message(a, to->office, &ask, &original));
 	TRY(fd_map(a, original.body, original.size, &message));
 	TRY(mda_report_render(a, c, job, message, env_now(env_system()), &bytes));
-	return body_make(a, bytes, q);
+	return body_make(a, report_sign(a, to->sign, job, bytes), q);
 }
 
-static const struct fail *report_once(struct arena *a, struct bus *office, const struct config *c,
-				      const struct job *job)
+static const struct fail *report_once(struct arena *a, const struct mda_servers *to,
+				      const struct config *c, const struct job *job)
 {
 	struct office_dsn_commit_request q = { .job = job->id, .body = -1 };
 	struct office_dsn_commit_answer r;
 
-	TRY(body_render(a, office, c, job, &q));
-	return office_dsn_commit(a, office, &q, &r);
+	TRY(body_render(a, to, c, job, &q));
+	return office_dsn_commit(a, to->office, &q, &r);
 }
 
 static bool is_worth_another_try(const struct fail *f)
@@ -207,19 +241,19 @@ static bool is_worth_another_try(const struct fail *f)
 	return f->kind == FAIL_TEMP && f->what != FAIL_CORRUPT && f->what != FAIL_UNAVAILABLE;
 }
 
-const struct fail *mda_report(struct arena *a, struct bus *office, const struct config *c,
+const struct fail *mda_report(struct arena *a, const struct mda_servers *to, const struct config *c,
 			      const struct job *job)
 {
 	struct office_dsn_commit_request none = { .job = job->id, .body = -1 };
 	struct office_dsn_commit_answer r;
-	const struct fail *f = report_once(a, office, c, job);
+	const struct fail *f = report_once(a, to, c, job);
 
 	for (int i = 1; i < MDA_TRIES && f && is_worth_another_try(f); i++) {
 		usleep(MDA_PAUSE_MS * 1000);
-		f = report_once(a, office, c, job);
+		f = report_once(a, to, c, job);
 	}
 	if (f == NULL || f->what == FAIL_UNAVAILABLE || f->what == FAIL_DENIED)
 		return f; /* done, or no longer ours: the office has it */
 	LOG(WARN, "mda.no_report", LOG_ID("message", job->message), LOG_FAIL("why", f));
-	return office_dsn_commit(a, office, &none, &r);
+	return office_dsn_commit(a, to->office, &none, &r);
 }

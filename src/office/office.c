@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "bus/permit.h"
 #include "bus/ticket.h"
 
 #define SERVE_FUNCTIONS
@@ -47,6 +48,15 @@ const struct fail *office_ticket_check(struct bus_call *call, const struct ticke
 	    account.suspended || account.generation != ticket->generation)
 		return &void_ticket;
 	return NULL;
+}
+
+void office_permit_give(const struct bus_call *call, str domain, struct permit *out)
+{
+	const struct office *o = office_of(call);
+
+	if (directory_has_domain(o->directory, domain))
+		permit_make(call->arena, o->process->permit_secret, domain, &call->peer, o->env,
+			    out);
 }
 
 static void serve(struct bus_call *call)
@@ -381,7 +391,7 @@ const struct fail *office_before_jail(struct process *p)
 	struct office *o = arena_new_of(p->arena, struct office);
 
 	sql_before_jail();
-	ticket_before_jail();
+	mac_before_jail();
 	o->process = p;
 	o->env = env_system();
 	o->last = &o->first;

@@ -69,6 +69,9 @@ static inline u64 office_account(const struct bus_call *call)
 }
 const struct fail *office_ticket_check(struct bus_call *call, const struct ticket *ticket);
 
+/* The office's word to the caller of this call, that mail of `domain` may be signed (bus/permit.h): nothing when the domain is not ours. */
+void office_permit_give(const struct bus_call *call, str domain, struct permit *out);
+
 /* A call for the threads. */
 void office_pool_add(struct office *o, struct bus_call *call);
 

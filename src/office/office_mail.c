@@ -42,10 +42,13 @@ const struct fail *office_serve_sender_check(struct bus_call *call,
 					     const struct office_sender_check_request *q,
 					     struct office_sender_check_answer *r)
 {
-	(void)r;
-	if (directory_may_send(office_of(call)->directory, office_account(call), q->address))
-		return NULL;
-	return fail_new(call->arena, FAIL_DENIED, "not an address of this account");
+	str local, domain;
+
+	if (!directory_may_send(office_of(call)->directory, office_account(call), q->address))
+		return fail_new(call->arena, FAIL_DENIED, "not an address of this account");
+	if (directory_split(q->address, &local, &domain))
+		office_permit_give(call, domain, &r->permit);
+	return NULL;
 }
 
 /* --- Messages ---------------------------------------------------------------------------------------------- */

@@ -23,6 +23,25 @@ static void next_job_give(struct queue_waiter *w, const struct schedule_job *job
 	office_pool_add(office_of(next->call), next->call);
 }
 
+/* What mda writes itself comes from our host's name (mda/report.c). The nearest domain of ours around that name signs it, which is
+ * enough for relaxed alignment (RFC 9989 4.4). */
+static void report_permit(const struct bus_call *call, struct job *job)
+{
+	str name = atomic_load(&office_of(call)->config)->server_hostname;
+	size_t dot;
+
+	if (job->kind != JOB_DSN_FAILURE && job->kind != JOB_DSN_DELAY)
+		return;
+	name = str_lower(call->arena, name);
+	while (!directory_has_domain(office_of(call)->directory, name)) {
+		dot = str_find(name, '.');
+		if (dot == SIZE_MAX)
+			return;
+		name = str_skip(name, dot + 1);
+	}
+	office_permit_give(call, name, &job->permit);
+}
+
 /* Jobs that are gone, and those whose rows are damaged, do not stop the others (THREATS Q09). */
 static const struct fail *jobs_read(struct tx *t, struct office *o, const struct next_job *next,
 				    struct office_next_job_answer *r)
@@ -33,7 +52,7 @@ static const struct fail *jobs_read(struct tx *t, struct office *o, const struct
 		const struct fail *f =
 		    queue_job_read(t, o->queue, &next->jobs[i], &jobs[r->jobs_n]);
 		if (f == NULL)
-			r->jobs_n++;
+			report_permit(next->call, &jobs[r->jobs_n++]);
 		else if (f->what == FAIL_CORRUPT)
 			queue_set_aside(o->queue, next->jobs[i].id, next->call->peer.number);
 		else if (f->what != FAIL_NOT_FOUND)

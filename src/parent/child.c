@@ -120,6 +120,7 @@ static str ticket_key(struct parent *p, enum role role)
 static void say_start(struct parent *p, struct child *c)
 {
 	bool knows_tickets = c->role == ROLE_OFFICE || c->role == ROLE_LOGIN;
+	bool knows_permits = c->role == ROLE_OFFICE || c->role == ROLE_SIGN;
 	struct arena *a = arena_new(ENCODE_ARENA);
 	struct control_start m = { .config = config_encode(a, p->config),
 				   .uid = p->identities[c->role].uid,
@@ -131,6 +132,8 @@ static void say_start(struct parent *p, struct child *c)
 
 	if (knows_tickets)
 		m.ticket_secret = str_from(p->ticket_secret, sizeof p->ticket_secret);
+	if (knows_permits)
+		m.permit_secret = str_from(p->permit_secret, sizeof p->permit_secret);
 	frame_begin(&o, 0, CONTROL_START, FRAME_INLINE);
 	encode_control_start(&o.encoder, &m);
 	say(c, &o);

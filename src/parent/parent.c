@@ -118,6 +118,7 @@ static const struct fail *parent_prepare(struct parent *p, bool *in_use)
 	TRY(listeners_bind(p));
 	TRY(addresses_make(p));
 	e->random(e->context, p->ticket_secret, sizeof p->ticket_secret);
+	e->random(e->context, p->permit_secret, sizeof p->permit_secret);
 	keys_renew(p);
 	children_list(p);
 	return NULL;

@@ -47,7 +47,7 @@ struct parent {
 	size_t listeners_n;
 	int ctl[ROLES];
 	int run_folder;
-	u8 ticket_secret[32];
+	u8 ticket_secret[32], permit_secret[32];
 	u8 ticket_keys[2][80]; /* of mx, of client */
 	int address_fd;
 	struct address_table *addresses;

@@ -101,16 +101,12 @@ static bool on_bus(struct process *p, struct decoder *d, struct arena *a)
 	return true;
 }
 
-static bool keys_take(struct process *p, str secret, str key)
+/* All of it or nothing. */
+static bool secret_take(str secret, u8 *out, size_t size)
 {
-	if ((secret.n && secret.n != sizeof p->ticket_secret) ||
-	    (key.n && key.n != sizeof p->tls_ticket_key))
-		return false;
-	if (secret.n)
-		memcpy(p->ticket_secret, secret.p, secret.n);
-	if (key.n)
-		memcpy(p->tls_ticket_key, key.p, key.n);
-	return true;
+	if (secret.n == size)
+		memcpy(out, secret.p, size);
+	return secret.n == 0 || secret.n == size;
 }
 
 static bool on_start(struct process *p, struct decoder *d, struct arena *a)
@@ -119,7 +115,10 @@ static bool on_start(struct process *p, struct decoder *d, struct arena *a)
 	struct config *config;
 
 	decode_control_start(d, &m);
-	if (!decoder_done(d) || !keys_take(p, m.ticket_secret, m.tls_ticket_key) ||
+	if (!decoder_done(d) ||
+	    !secret_take(m.ticket_secret, p->ticket_secret, sizeof p->ticket_secret) ||
+	    !secret_take(m.permit_secret, p->permit_secret, sizeof p->permit_secret) ||
+	    !secret_take(m.tls_ticket_key, p->tls_ticket_key, sizeof p->tls_ticket_key) ||
 	    config_decode(p->arena, m.config, &config) != NULL)
 		return false;
 	p->config = config;
@@ -164,7 +163,8 @@ static bool on_reload(struct process *p, struct decoder *d)
 	struct config *config;
 
 	decode_control_reload(d, &m);
-	if (!decoder_done(d) || !keys_take(p, STR_NONE, m.tls_ticket_key) ||
+	if (!decoder_done(d) ||
+	    !secret_take(m.tls_ticket_key, p->tls_ticket_key, sizeof p->tls_ticket_key) ||
 	    config_decode(p->control->arena, m.config, &config) != NULL)
 		return false;
 	log_level_from(config);

@@ -35,6 +35,7 @@ struct process {
 	struct process_listener *listeners;
 	size_t listeners_n;
 	u8 ticket_secret[32];  /* office and login */
+	u8 permit_secret[32];  /* office and sign */
 	u8 tls_ticket_key[80]; /* edges; parent sends a new one every 12 hours through `reload` */
 	int address_table; /* memfd of per-address counts shared by all edges (serve/address_table.h); else -1 */
 	/* The role's own folder as seen from where we are: its full path in before_jail; in after_jail "" when it became the root, else

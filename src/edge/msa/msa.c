@@ -5,13 +5,16 @@
  */
 #include "edge/msa/msa_int.h"
 
-static const struct fail *check_own(struct smtp *s, struct arena *a, str address, const char *what)
+static const struct fail *check_own(struct smtp *s, struct arena *a, str address, const char *what,
+				    struct permit *permit)
 {
 	struct office_sender_check_request q = { .ticket = smtp_login(s)->ticket,
 						 .address = address };
 	struct office_sender_check_answer r;
 	const struct fail *f = office_sender_check(a, smtp_office(s), &q, &r);
 
+	if (!f)
+		*permit = r.permit;
 	if (!f || f->what != FAIL_DENIED)
 		return f;
 	return fail_because(a, f, "%s is not an address of the account that is logged in", what);
@@ -19,7 +22,11 @@ static const struct fail *check_own(struct smtp *s, struct arena *a, str address
 
 static const struct fail *msa_sender(struct smtp *s, struct transaction *t)
 {
-	return t->mail.from.null ? NULL : check_own(s, t->arena, t->sender, "MAIL FROM");
+	struct permit unused; /* it is From that vouches */
+
+	if (t->mail.from.null)
+		return NULL;
+	return check_own(s, t->arena, t->sender, "MAIL FROM", &unused);
 }
 
 static const struct fail *msa_recipient(struct smtp *s, struct transaction *t, str address,
@@ -44,6 +51,7 @@ static const struct fail *from_address(struct arena *a, const struct skeleton_ad
 static const struct fail *msa_message(struct smtp *s, struct transaction *t,
 				      const struct skeleton *k, struct smtp_judgement *out)
 {
+	struct permit permit;
 	str address;
 
 	if ((k->flags & SKELETON_NO_FROM) || k->envelope.from_n == 0)
@@ -51,8 +59,8 @@ static const struct fail *msa_message(struct smtp *s, struct transaction *t,
 	if ((k->flags & SKELETON_MANY_FROM) || k->envelope.from_n != 1)
 		return fail_code(t->arena, FAIL_DENIED, "5.7.1", "more than one From");
 	TRY(from_address(t->arena, &k->envelope.from[0], &address));
-	TRY(check_own(s, t->arena, address, "From"));
-	return msa_dkim(s, t, k->envelope.from[0].host, &out->fields);
+	TRY(check_own(s, t->arena, address, "From", &permit));
+	return msa_dkim(s, t, &permit, &out->fields);
 }
 
 const struct smtp_policy msa_policy = {

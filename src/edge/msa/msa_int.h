@@ -4,8 +4,9 @@
 
 #include "edge/smtp/policy.h"
 
-/* DKIM-Signature fields of this message, one for each active key of the From domain (UTF-8 or A-labels); empty when the domain has
+/* DKIM-Signature fields of this message, one for each active key of the permit's domain; empty when the domain has
  * none. After gate_end. A fail is temporary: mail that its domain says is signed does not leave unsigned. */
-const struct fail *msa_dkim(struct smtp *s, struct transaction *t, str domain, str *fields);
+const struct fail *msa_dkim(struct smtp *s, struct transaction *t, const struct permit *permit,
+			    str *fields);
 
 #endif

@@ -22,7 +22,7 @@ enum { DKIM_DIGEST = 32, ED25519_KEY = 32 };
 
 struct entry {
 	struct dkim_key_info info;
-	EVP_PKEY *key;
+	EVP_PKEY *key; /* NULL: a file that holds none; only its name counts */
 };
 
 struct dkim_keys {
@@ -81,7 +81,7 @@ static str public_record(struct arena *a, EVP_PKEY *key, bool is_rsa)
 static void entry_add(struct dkim_keys *k, str domain, str selector, u8 state, EVP_PKEY *key)
 {
 	struct entry *e = &k->entries[k->n++];
-	bool is_rsa = EVP_PKEY_is_a(key, "RSA");
+	bool is_rsa = key && EVP_PKEY_is_a(key, "RSA");
 
 	e->key = key;
 	e->info = (struct dkim_key_info){
@@ -89,20 +89,59 @@ static void entry_add(struct dkim_keys *k, str domain, str selector, u8 state, E
 		.selector = str_copy(k->arena, selector),
 		.algorithm = is_rsa ? S("rsa-sha256") : S("ed25519-sha256"),
 		.state = state,
-		.record = public_record(k->arena, key, is_rsa),
+		.record = key ? public_record(k->arena, key, is_rsa) : STR_NONE,
 	};
+}
+
+/* Of this name, a key or not. */
+static struct entry *entry_named(const struct dkim_keys *k, str domain, str selector)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (str_eq(k->entries[i].info.domain, domain) &&
+		    str_eq(k->entries[i].info.selector, selector))
+			return (struct entry *)(uintptr_t)&k->entries[i];
+	return NULL;
+}
+
+static struct entry *entry_find(const struct dkim_keys *k, str domain, str selector)
+{
+	struct entry *e = entry_named(k, domain, selector);
+
+	return e && e->key ? e : NULL;
 }
 
 /* --- the folder --- */
 
+static bool is_of_ours(EVP_PKEY *key)
+{
+	int bits = EVP_PKEY_get_bits(key);
+
+	if (EVP_PKEY_is_a(key, "RSA"))
+		return bits >= DKIM_KEYS_RSA && bits <= DKIM_KEYS_RSA_MAX;
+	return EVP_PKEY_is_a(key, "ED25519");
+}
+
+/* A regular file only: a pipe would hold us up. Nobody is there to ask for a passphrase. */
 static EVP_PKEY *read_key(struct arena *a, const struct dkim_keys *k, str name)
 {
 	const char *path = cstr(a, str_format(a, "%.*s/%.*s", STR_ARG(k->folder), STR_ARG(name)));
-	int fd = open(path ?: "", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	BIO *bio = fd >= 0 ? BIO_new_fd(fd, BIO_CLOSE) : NULL;
-	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+	int fd = open(path ?: "", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	static char no_passphrase[] = "";
+	EVP_PKEY *key = NULL;
+	struct stat st;
+	BIO *bio;
 
-	BIO_free(bio);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		bio = BIO_new_fd(fd, BIO_NOCLOSE);
+		key = PEM_read_bio_PrivateKey(bio, NULL, NULL, no_passphrase);
+		BIO_free(bio);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (key && !is_of_ours(key)) {
+		EVP_PKEY_free(key);
+		key = NULL;
+	}
 	ERR_clear_error();
 	return key;
 }
@@ -117,24 +156,37 @@ static bool name_read(str name, str *domain, str *selector, u8 *state)
 	for (u8 i = 0; i < ARRAY_LEN(states); i++) {
 		if (str_eq(s.rest, str_cstr(states[i]))) {
 			*state = i;
-			return domain_is_valid(*domain, false, false);
+			return domain_is_valid(*domain, false, false) &&
+			       domain_is_valid(*selector, false, true);
 		}
 	}
 	return false;
 }
 
+/* What begins with a dot is what a crash left while a key was being written. */
 static void load_one(struct dkim_keys *k, struct arena *a, str name)
 {
 	str domain, selector;
 	u8 state;
 	EVP_PKEY *key = NULL;
 
-	if (k->n < DKIM_KEYS_MAX && name_read(name, &domain, &selector, &state))
+	if (name.p[0] == '.')
+		return;
+	if (k->n < DKIM_KEYS_MAX && name_read(name, &domain, &selector, &state) &&
+	    entry_named(k, domain, selector) == NULL) {
 		key = read_key(a, k, name);
-	if (key)
 		entry_add(k, domain, selector, state, key);
-	else if (name.p[0] != '.')
+	}
+	if (key == NULL)
 		LOG(WARN, "sign.bad_dkim_key", LOG_STR("file", name));
+}
+
+static void release_keys(void *object)
+{
+	struct dkim_keys *k = object;
+
+	for (size_t i = 0; i < k->n; i++)
+		EVP_PKEY_free(k->entries[i].key);
 }
 
 const struct fail *dkim_keys_open(struct arena *a, str folder, struct dkim_keys **out)
@@ -146,6 +198,7 @@ const struct fail *dkim_keys_open(struct arena *a, str folder, struct dkim_keys 
 
 	k->arena = a;
 	k->folder = folder;
+	arena_own(a, release_keys, k);
 	if (path == NULL || (mkdir(path, 0700) != 0 && errno != EEXIST))
 		return fail_errno(a, errno, "making the folder of DKIM keys");
 	dir = opendir(path);
@@ -161,15 +214,6 @@ const struct fail *dkim_keys_open(struct arena *a, str folder, struct dkim_keys 
 
 /* --- making --- */
 
-static struct entry *entry_find(const struct dkim_keys *k, str domain, str selector)
-{
-	for (size_t i = 0; i < k->n; i++)
-		if (str_eq(k->entries[i].info.domain, domain) &&
-		    str_eq(k->entries[i].info.selector, selector))
-			return (struct entry *)(uintptr_t)&k->entries[i];
-	return NULL;
-}
-
 /* "p20261121r": the day, and r for RSA or e for Ed25519; a number when the day has more. */
 static str new_selector(const struct dkim_keys *k, struct arena *a, str domain, u64 now, char kind)
 {
@@ -182,24 +226,27 @@ static str new_selector(const struct dkim_keys *k, struct arena *a, str domain, 
 		str more = i == 1 ? STR_NONE : str_format(a, "%u", i);
 		selector = str_format(a, "p%04d%02d%02d%c%.*s", day.tm_year + 1900, day.tm_mon + 1,
 				      day.tm_mday, kind, STR_ARG(more));
-		if (entry_find(k, domain, selector) == NULL)
+		if (entry_named(k, domain, selector) == NULL)
 			return selector;
 	}
 }
 
-static const struct fail *write_key(struct arena *a, const char *path, EVP_PKEY *key)
+/* One name for all: there is one writer, and what a crash left is written over. */
+static const struct fail *write_key(struct arena *a, const struct dkim_keys *k, const char *path,
+				    EVP_PKEY *key)
 {
-	int fd = open(path ?: "", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const char *draft = cstr(a, str_format(a, "%.*s/.new", STR_ARG(k->folder))) ?: "";
+	int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	BIO *bio = fd >= 0 ? BIO_new_fd(fd, BIO_NOCLOSE) : NULL;
 	bool good = bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-		    fsync(fd) == 0;
+		    fsync(fd) == 0 && rename(draft, path ?: "") == 0;
 	int error = errno;
 
 	BIO_free(bio);
 	if (fd >= 0)
 		close(fd);
 	if (!good && fd >= 0)
-		unlink(path);
+		unlink(draft);
 	return good ? NULL : fail_errno(a, error, "writing a DKIM key");
 }
 
@@ -213,7 +260,7 @@ static const struct fail *make_one(struct dkim_keys *k, struct arena *a, str dom
 	const struct fail *f;
 
 	CHECK(key != NULL);
-	f = write_key(a, entry_path(k, a, &info, DKIM_KEY_PUBLISHED), key);
+	f = write_key(a, k, entry_path(k, a, &info, DKIM_KEY_PUBLISHED), key);
 	if (f == NULL)
 		entry_add(k, domain, info.selector, DKIM_KEY_PUBLISHED, key);
 	else
@@ -242,7 +289,8 @@ size_t dkim_keys_list(const struct dkim_keys *k, struct arena *a, str domain,
 	size_t n = 0;
 
 	for (size_t i = 0; i < k->n; i++)
-		if (domain.n == 0 || str_eq(k->entries[i].info.domain, domain))
+		if (k->entries[i].key &&
+		    (domain.n == 0 || str_eq(k->entries[i].info.domain, domain)))
 			list[n++] = k->entries[i].info;
 	*out = list;
 	return n;
@@ -303,7 +351,7 @@ const struct fail *dkim_keys_sign(const struct dkim_keys *k, struct arena *a, st
 				  str selector, str digest, str *signature)
 {
 	const struct entry *e = entry_find(k, domain, selector);
-	size_t n = DKIM_KEYS_RSA / 8;
+	size_t n = DKIM_KEYS_RSA_MAX / 8;
 	u8 *out = arena_alloc(a, n);
 	bool good;
 
@@ -312,7 +360,7 @@ const struct fail *dkim_keys_sign(const struct dkim_keys *k, struct arena *a, st
 	if (digest.n != DKIM_DIGEST)
 		return fail_new(a, FAIL_INVALID, "not a thing that DKIM signs");
 	if (EVP_PKEY_is_a(e->key, "RSA"))
-		good = (size_t)EVP_PKEY_get_size(e->key) <= n && sign_rsa(e->key, digest, out, &n);
+		good = sign_rsa(e->key, digest, out, &n);
 	else
 		good = sign_ed25519(e->key, digest, out, &n);
 	ERR_clear_error();

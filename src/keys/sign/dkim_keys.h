@@ -1,6 +1,6 @@
 /*
- * The DKIM keys of our domains, one PEM file each in DATA/keys/dkim, named DOMAIN:SELECTOR:STATE. A change of state is a rename, so a
- * crash leaves the old or the new. A key goes published -> active -> retiring -> removed; it signs only while active, and only for the
+ * The DKIM keys of our domains, one PEM file each in DATA/keys/dkim, named DOMAIN:SELECTOR:STATE. A key is written under a name with a
+ * dot in front, synced, then renamed; a change of state is a rename: a crash leaves the old or the new. A key goes published -> active -> retiring -> removed; it signs only while active, and only for the
  * domain in its name. One thread.
  */
 #ifndef KEYS_SIGN_DKIM_KEYS_H
@@ -13,12 +13,15 @@
 enum dkim_keys_limit {
 	DKIM_KEYS_MAX = 10000,
 	DKIM_KEYS_DOMAIN = 16, /* of one domain */
-	DKIM_KEYS_RSA = 2048,  /* bits: RFC 8301 3.2; larger ones do not fit one TXT string */
+	DKIM_KEYS_RSA = 2048,  /* bits, of those we make: RFC 8301 3.2 */
+	DKIM_KEYS_RSA_MAX =
+	    4096, /* of those brought from elsewhere; verifiers need not take longer ones */
 };
 
 struct dkim_keys;
 
-/* Reads the folder, which is made when missing. A file that is no key is logged and left alone. */
+/* Reads the folder, which is made when missing. A file that is no key of ours (RSA of 2048 to 4096 bits or Ed25519, no
+ * passphrase) is logged and left alone; its name is not used again. */
 const struct fail *dkim_keys_open(struct arena *a, str folder, struct dkim_keys **out);
 /* One RSA-2048 and one Ed25519 key, published. INVALID: no domain name. LIMIT: the domain has too many. */
 const struct fail *dkim_keys_make(struct dkim_keys *k, struct arena *a, str domain, u64 now);

@@ -112,6 +112,7 @@ static const struct fail *check_kind(struct arena *a, struct key_pair *k, str pa
 static const struct fail *load(struct arena *a, struct arena *files, str certificate_path,
 			       str key_path, struct key_pair *out)
 {
+	static char no_passphrase[] = ""; /* nobody is there to be asked for one */
 	str *chain = arena_array_of(a, KEY_PAIR_CHAIN, str);
 	struct certificate *c = &out->certificate;
 	BIO *certificates, *key;
@@ -120,7 +121,7 @@ static const struct fail *load(struct arena *a, struct arena *files, str certifi
 	*out = (struct key_pair){ .certificate.chain = chain };
 	TRY(open_pem(a, files, certificate_path, &certificates));
 	TRY(open_pem(a, files, key_path, &key));
-	out->private_key = PEM_read_bio_PrivateKey(key, NULL, NULL, NULL);
+	out->private_key = PEM_read_bio_PrivateKey(key, NULL, NULL, no_passphrase);
 	if (out->private_key == NULL)
 		return fail_new(a, FAIL_INVALID, "%.*s holds no private key", STR_ARG(key_path));
 	arena_own(a, release_pkey, out->private_key);

@@ -19,13 +19,15 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/env.h"
+#include "bus/permit.h"
 #include "keys/sign/dkim_keys.h"
 #include "keys/sign/key_pair.h"
-#include "serve/process.h"
+#include "keys/sign/sign_int.h"
 
 enum { SIGN_PAIRS = 64, SIGN_FILE_MAX = 256 * 1024 };
 
 struct sign {
+	const struct process *process;
 	struct bus_server *server;
 	struct key_pair pairs[2 * SIGN_PAIRS];
 	size_t pairs_n; /* first the n in use, then those just replaced */
@@ -111,7 +113,8 @@ const struct fail *sign_serve_dkim_sign(struct bus_call *call,
 {
 	const struct sign *s = call->context;
 
-	return dkim_keys_sign(s->dkim, call->arena, q->domain, q->selector, q->digest,
+	TRY(permit_check(s->process->permit_secret, &q->permit, &call->peer, env_system()));
+	return dkim_keys_sign(s->dkim, call->arena, q->permit.domain, q->selector, q->digest,
 			      &r->signature);
 }
 
@@ -283,6 +286,8 @@ const struct fail *sign_before_jail(struct process *p)
 	struct sign *s = arena_new_of(p->arena, struct sign);
 
 	p->state = s;
+	s->process = p;
+	mac_before_jail();
 	if (p->config->tls_certificate.n)
 		TRY(load_configured(p, s));
 	else
@@ -314,18 +319,41 @@ static void reload(struct process *p, const struct config *config)
 	stop(p);
 }
 
-const struct fail *sign_after_jail(struct process *p)
+const struct fail *sign_open(struct process *p)
 {
 	struct sign *s = p->state;
 
 	TRY(dkim_keys_open(p->arena, str_format(p->arena, "%s/dkim", p->folder), &s->dkim));
 	s->server = bus_server_new(sign_methods, sign_methods_n, dispatch, peer_gone, s);
-	if (p->ctl >= 0)
-		bus_server_listen(s->server, p->ctl, CALLER_CTL);
 	p->peer = peer_new;
 	p->stop = stop;
 	p->reload = reload;
-	process_ready(p);
+	return NULL;
+}
+
+void sign_run(struct process *p)
+{
+	const struct sign *s = p->state;
+
 	bus_server_run(s->server);
+}
+
+void sign_close(struct process *p)
+{
+	struct sign *s = p->state;
+
+	bus_server_free(&s->server);
+}
+
+const struct fail *sign_after_jail(struct process *p)
+{
+	struct sign *s = p->state;
+
+	TRY(sign_open(p));
+	if (p->ctl >= 0)
+		bus_server_listen(s->server, p->ctl, CALLER_CTL);
+	process_ready(p);
+	sign_run(p);
+	sign_close(p);
 	return NULL;
 }
