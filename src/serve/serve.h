@@ -7,13 +7,15 @@
  *  3. Park only after SSL_read has said WANT_READ and our buffer holds no complete unit.
  *  4. Arm, then one atomic exchange to PARKED. Whoever swaps PARKED for QUEUED owns the session; a wake that came earlier
  *     left WOKEN, and the worker that finds it in the exchange keeps the session. After a successful exchange the worker touches nothing.
- *  5. Only the waiter frees sessions, one epoll batch later. Unsubscribe from notices first.
- *  6. Linger a little before parking when the peer is chatty (not when the run queue is full).
+ *  5. The worker that ends a session frees it, once it is off the table and out of the heap: all others reach sessions by id, under
+ *     the table's lock, or by the heap, under the heap's. Unsubscribe from notices first.
+ *  6. Workers wait for events themselves, one event at a time: what is ready runs in the thread that learns of it, and no thread
+ *     holds an event that it does not work on. While the last of them runs, another is started.
  *  7. Never hold a lock or a transaction while writing to a peer.
  *  8. Long input parks too: the readers keep their state in the session and feed a sink.
  *  9. Long output is a chain of (memory | fd, offset, length); past the high-water mark the session parks for EPOLLOUT with a
  *     progress deadline.
- * 10. Deadlines are absolute, kept by the waiter, on the monotonic clock.
+ * 10. Deadlines are absolute, on the monotonic clock; one thread, the keeper, looks after them.
  * 11. Caps everywhere: busy workers, sessions, sessions per address (/32, /64), bytes before login.
  *
  * A protocol is straight-line: its turn() gets one complete unit (a line, the end of a counted or dotted stretch, a wake) and

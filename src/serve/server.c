@@ -1,13 +1,10 @@
 /*
- * A server: listeners, the waiter on the caller's thread, workers. What a session goes through between two runs is here; see serve.h
- * for the laws.
+ * A server: listeners, the waiter, workers, and the keeper of times on the caller's thread. What a session goes through between two runs
+ * is here; see serve.h for the laws.
  */
 #include "serve/server.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/epoll.h>
 
 #include "base/check.h"
 #include "base/env.h"
@@ -23,7 +20,17 @@ static u64 now(void)
 
 /* --- A session between two runs --------------------------------------------------------------------------------- */
 
-/* Off all lists but the graves'. Notices were unsubscribed from by the protocol's close(); no id leads to it any more. */
+/* Under the lock of the table. */
+static struct session *find(struct server *v, u64 id)
+{
+	struct session *s = v->table.buckets[id & v->table.mask];
+
+	while (s && s->id != id)
+		s = s->table_next;
+	return s;
+}
+
+/* Law 5: off the table and out of the heap nobody can reach it any more. Notices were unsubscribed from by the protocol's close(). */
 static void retire(struct server *v, struct session *s)
 {
 	pthread_mutex_lock(&v->table.lock);
@@ -31,10 +38,10 @@ static void retire(struct server *v, struct session *s)
 	if (s->table_next)
 		s->table_next->table_from = s->table_from;
 	pthread_mutex_unlock(&v->table.lock);
+	waiter_forget(v->waiter, s);
 	if (v->addresses && s->address_n)
 		address_table_give(v->addresses, str_from(s->address, s->address_n));
-	waiter_forget(v->waiter, s);
-	waiter_bury(v->waiter, s);
+	session_free(s);
 	v->sessions--;
 	if (v->stopping)
 		waiter_poke(v->waiter);
@@ -42,41 +49,22 @@ static void retire(struct server *v, struct session *s)
 
 static bool crowded(struct session *s)
 {
-	return !workers_queue_empty(s->server->workers);
+	return workers_all_busy(s->server->workers);
 }
 
-/* A peer that answered within SERVER_CHATTY_MS last time is given as long again: cheaper than epoll and two switches of threads. */
-static bool lingers(struct server *v, struct session *s)
+static void run(struct server *v, struct session *s)
 {
-	struct pollfd p = { .fd = s->stream.fd, .events = POLLIN };
-
-	if (!s->chatty || s->want != EPOLLIN || !workers_queue_empty(v->workers) || v->stopping)
-		return false;
-	s->chatty = poll(&p, 1, SERVER_CHATTY_MS) == 1;
-	return s->chatty;
-}
-
-static void run(void *context, struct session *s)
-{
-	struct server *v = context;
-
 	atomic_store(&s->owner, OWNER_WORKER);
-	if (s->quiet_since)
-		s->chatty = now() - s->quiet_since <= SERVER_CHATTY_MS;
 	for (;;) {
 		switch (session_run(s, crowded)) {
 		case SESSION_END:
 			retire(v, s);
 			return;
 		case SESSION_YIELD:
-			s->quiet_since = 0;
 			atomic_store(&s->owner, OWNER_QUEUE);
-			workers_push(v->workers, s);
+			waiter_push(v->waiter, s);
 			return;
 		case SESSION_PARK:
-			if (lingers(v, s))
-				break;
-			s->quiet_since = now();
 			if (waiter_park(v->waiter, s))
 				return; /* law 4: it may already be another's */
 			break;
@@ -84,11 +72,40 @@ static void run(void *context, struct session *s)
 	}
 }
 
-static void ready(void *context, struct session *s)
+/* Its socket is ready: ours to run, if it was parked and is there at all. */
+static struct session *claim(struct server *v, const struct waiter_event *e)
+{
+	struct session *s;
+
+	pthread_mutex_lock(&v->table.lock);
+	s = find(v, e->id);
+	if (s && e->hangup)
+		atomic_fetch_or(&s->wakes, WAKE_BIT_HANGUP);
+	if (s && !waiter_claim(s))
+		s = NULL;
+	pthread_mutex_unlock(&v->table.lock);
+	return s;
+}
+
+/* What a worker does with what it was told. */
+static void work(void *context, const struct waiter_event *e)
 {
 	struct server *v = context;
+	struct session *s = NULL;
 
-	workers_push(v->workers, s);
+	switch (e->kind) {
+	case WAITER_SESSION:
+		s = claim(v, e);
+		break;
+	case WAITER_LISTENER:
+		s = server_knock(v, &v->listeners[e->listener]);
+		break;
+	case WAITER_WOKEN:
+		s = waiter_pop(v->waiter);
+		break;
+	}
+	if (s)
+		run(v, s);
 }
 
 /* --- Wakes ------------------------------------------------------------------------------------------------------- */
@@ -98,7 +115,7 @@ static void wake(struct server *v, struct session *s, u32 bit)
 {
 	atomic_fetch_or(&s->wakes, bit);
 	if (waiter_claim(s))
-		workers_push(v->workers, s);
+		waiter_push(v->waiter, s);
 }
 
 static void wake_all(struct server *v, u32 bit)
@@ -108,7 +125,6 @@ static void wake_all(struct server *v, u32 bit)
 		for (struct session *s = v->table.buckets[i]; s; s = s->table_next)
 			wake(v, s, bit);
 	pthread_mutex_unlock(&v->table.lock);
-	waiter_poke(v->waiter); /* it sees to it that there are workers enough */
 }
 
 void session_wake(struct server *v, u64 session)
@@ -116,14 +132,10 @@ void session_wake(struct server *v, u64 session)
 	struct session *s;
 
 	pthread_mutex_lock(&v->table.lock);
-	s = v->table.buckets[session & v->table.mask];
-	while (s && s->id != session)
-		s = s->table_next;
+	s = find(v, session);
 	if (s)
 		wake(v, s, WAKE_BIT_NOTICE);
 	pthread_mutex_unlock(&v->table.lock);
-	if (!workers_queue_empty(v->workers))
-		waiter_poke(v->waiter);
 }
 
 void session_wake_all(struct server *v)
@@ -160,10 +172,8 @@ static void listeners_init(struct server *v, struct process *p)
 		CHECK(v->protocols[p->listeners[i].service] != NULL);
 		CHECK(fd_nonblock(p->listeners[i].fd));
 		v->listeners[i] = (struct listener){
-			.magic = LISTENER_MAGIC,
 			.fd = p->listeners[i].fd,
 			.service = p->listeners[i].service,
-			.server = v,
 		};
 	}
 }
@@ -172,7 +182,6 @@ struct server *server_new(struct process *p, const struct protocol *const protoc
 			  struct tls_server *tls)
 {
 	struct server *v = arena_new_of(p->arena, struct server);
-	const struct waiter_calls calls = { .context = v, .ready = ready, .knock = server_knock };
 	const struct fail *f;
 
 	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets with write() */
@@ -181,10 +190,9 @@ struct server *server_new(struct process *p, const struct protocol *const protoc
 	v->tls = tls;
 	v->next_id = env_random_u64(env_system()) >> 24; /* not those of the process before */
 	server_reload(v, p->config);
-	v->workers = workers_new(p->arena, p->config->limit_workers, run, v);
 	table_init(p->arena, &v->table, p->config->limit_connections);
 	listeners_init(v, p);
-	f = waiter_new(p->arena, &calls, &v->waiter);
+	f = waiter_new(p->arena, &v->waiter);
 	if (f == NULL && p->address_table >= 0)
 		f = address_table_open(p->arena, p->address_table,
 				       address_table_column(p->instance, p->role == ROLE_CLIENT),
@@ -192,6 +200,7 @@ struct server *server_new(struct process *p, const struct protocol *const protoc
 	if (f)
 		LOG(ERROR, "serve.new", LOG_FAIL("why", f));
 	CHECK(f == NULL);
+	v->workers = workers_new(p->arena, v->waiter, p->config->limit_workers, work, v);
 	return v;
 }
 
@@ -201,17 +210,16 @@ void server_reload(struct server *v, const struct config *c)
 	atomic_store(&v->most_per_address, c->limit_connections_per_address);
 }
 
-static int sooner(int a, int b)
-{
-	return a < 0 ? b : b < 0 || a < b ? a : b;
-}
-
+/* Descriptors may have come free: what waits to be accepted makes itself known anew. */
 static void accept_again(struct server *v)
 {
-	if (v->resume_accept && v->resume_accept <= now()) {
-		v->resume_accept = 0;
-		server_listen(v, true);
-	}
+	u64 at = v->resume_accept;
+
+	if (at == 0 || at > now())
+		return;
+	v->resume_accept = 0;
+	server_listen(v, false);
+	server_listen(v, true);
 }
 
 /* Until no session is left, or the time is over. */
@@ -220,16 +228,16 @@ static void run_down(struct server *v, u64 ms)
 	u64 end = now() + ms;
 
 	while (v->sessions && now() < end)
-		waiter_turn(v->waiter, sooner(workers_tend(v->workers), 50));
+		waiter_keep_time(v->waiter, SERVER_LOOK_MS);
 }
 
 void server_run(struct server *v)
 {
+	workers_start(v->workers);
 	server_listen(v, true);
 	while (!v->stopping) {
 		accept_again(v);
-		waiter_turn(v->waiter, sooner(workers_tend(v->workers),
-					      v->resume_accept ? SERVER_BACKOFF_MS : -1));
+		waiter_keep_time(v->waiter, v->resume_accept ? SERVER_BACKOFF_MS : -1);
 	}
 	server_listen(v, false);
 	wake_all(v, WAKE_BIT_SHUTDOWN);
@@ -238,7 +246,6 @@ void server_run(struct server *v)
 	run_down(v, SERVER_KILL_MS);
 	if (!workers_stop(v->workers, SERVER_KILL_MS))
 		LOG(WARN, "serve.stop", LOG_U64("sessions", v->sessions));
-	waiter_turn(v->waiter, 0);
 }
 
 void server_stop(struct server *v)

@@ -12,21 +12,16 @@ enum server_time {
 	SERVER_BACKOFF_MS = 100, /* no descriptors left: so long until the next accept */
 	SERVER_STOP_MS = 3000,
 	SERVER_KILL_MS = 500,
-	SERVER_ACCEPTS = 64, /* of one socket before others get their turn */
-	SERVER_CHATTY_MS = 2,
+	SERVER_LOOK_MS = 50, /* when stopping: at what is left */
 };
-
-enum { LISTENER_MAGIC = 0x4C495354 };
 
 struct listener {
-	u32 magic;
 	int fd;
 	enum service service;
-	bool armed;
-	struct server *server;
+	bool armed; /* of the keeper's thread */
 };
 
-/* Sessions by id, so that anyone can wake one that may be gone. */
+/* Sessions by id, so that anyone can wake one that may be gone. Who holds the lock may touch what it finds. */
 struct session_table {
 	pthread_mutex_t lock;
 	struct session **buckets;
@@ -43,8 +38,8 @@ struct server {
 	struct listener *listeners;
 	size_t listeners_n;
 	struct address_table *addresses; /* NULL: not counted */
-	u64 next_id;                     /* of the waiter's thread */
-	u64 resume_accept;               /* monotonic; 0: accepting */
+	_Atomic u64 next_id;
+	_Atomic u64 resume_accept; /* monotonic; 0: accepting */
 	_Atomic u64 sessions, most, most_per_address;
 	_Atomic bool stopping;
 };
@@ -52,7 +47,8 @@ struct server {
 /* tls.c: puts TLS on the session's stream. */
 bool server_begin_tls(struct session *s);
 /* server_accept.c */
-void server_knock(void *server, void *listener);
+/* Accepts those who wait. The first one is the caller's to run, the others go to the queue; NULL: there was none. */
+struct session *server_knock(struct server *v, const struct listener *l);
 void server_listen(struct server *v, bool on);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Accepting: the caps, who is refused and how, and what happens when there are no descriptors left (THREATS F11: back off, do not spin).
- * Runs on the waiter's thread.
+ * Runs on workers; several may accept at once.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -76,8 +76,8 @@ static void session_add(struct server *v, struct session *s)
 	pthread_mutex_unlock(&t->lock);
 }
 
-static void session_begin(struct server *v, const struct listener *l, int fd,
-			  const struct caller *c)
+static struct session *session_begin(struct server *v, const struct listener *l, int fd,
+				     const struct caller *c)
 {
 	struct session *s =
 	    session_new(v->process, v->protocols[l->service], l->service, fd, v->next_id++);
@@ -93,26 +93,30 @@ static void session_begin(struct server *v, const struct listener *l, int fd,
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
 		   sizeof on); /* each write of ours is a whole answer */
 	atomic_store(&s->owner, OWNER_QUEUE);
-	v->sessions++;
 	session_add(v, s);
-	workers_push(v->workers, s);
+	if (v->stopping) /* all that stood in the table have been told; it may have been too late for that */
+		atomic_fetch_or(&s->wakes, WAKE_BIT_SHUTDOWN);
+	return s;
 }
 
-static void admit(struct server *v, const struct listener *l, int fd,
-		  const struct sockaddr_storage *from)
+/* NULL: refused. */
+static struct session *admit(struct server *v, const struct listener *l, int fd,
+			     const struct sockaddr_storage *from)
 {
 	struct caller c = caller_of(from);
 
-	if (v->sessions >= v->most || workers_overloaded(v->workers)) {
+	if (v->sessions++ >= v->most) {
+		v->sessions--;
 		refuse(v, l, fd, false);
-		return;
+		return NULL;
 	}
 	if (v->addresses && c.n &&
 	    !address_table_take(v->addresses, str_from(c.address, c.n), v->most_per_address)) {
+		v->sessions--;
 		refuse(v, l, fd, true);
-		return;
+		return NULL;
 	}
-	session_begin(v, l, fd, &c);
+	return session_begin(v, l, fd, &c);
 }
 
 /* What a connection brought on itself; anything else is ours, and would come again at once. */
@@ -123,30 +127,42 @@ static bool passing(int error)
 	       error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
-void server_knock(void *server, void *listener)
+/* The keeper knocks again. */
+static void back_off(struct server *v, int error)
 {
-	struct server *v = server;
-	struct listener *l = listener;
+	u64 accepting = 0;
 
-	for (int i = 0; i < SERVER_ACCEPTS; i++) {
+	if (!atomic_compare_exchange_strong(&v->resume_accept, &accepting,
+					    env_monotonic(env_system()) + SERVER_BACKOFF_MS))
+		return;
+	LOG(WARN, "serve.accept", LOG_U64("errno", (u64)error), LOG_U64("sessions", v->sessions));
+	waiter_poke(v->waiter);
+}
+
+struct session *server_knock(struct server *v, const struct listener *l)
+{
+	struct session *first = NULL;
+
+	while (!v->stopping) {
 		struct sockaddr_storage from = { 0 };
 		socklen_t n = sizeof from;
 		int fd = accept4(l->fd, (struct sockaddr *)&from, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		struct session *s;
 
-		if (fd >= 0) {
-			admit(v, l, fd, &from);
+		if (fd < 0 && passing(errno))
 			continue;
+		if (fd < 0) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK)
+				back_off(v, errno);
+			break;
 		}
-		if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return;
-		if (passing(errno))
-			continue;
-		LOG(WARN, "serve.accept", LOG_U64("errno", (u64)errno),
-		    LOG_U64("sessions", v->sessions));
-		server_listen(v, false);
-		v->resume_accept = env_monotonic(env_system()) + SERVER_BACKOFF_MS;
-		return;
+		s = admit(v, l, fd, &from);
+		if (s && first)
+			waiter_push(v->waiter, s);
+		else if (s)
+			first = s;
 	}
+	return first;
 }
 
 void server_listen(struct server *v, bool on)
@@ -156,7 +172,7 @@ void server_listen(struct server *v, bool on)
 		if (on == l->armed)
 			continue;
 		if (on)
-			l->armed = waiter_listen(v->waiter, l->fd, l);
+			l->armed = waiter_listen(v->waiter, l->fd, i);
 		else
 			waiter_unlisten(v->waiter, l->fd);
 		l->armed = on && l->armed;

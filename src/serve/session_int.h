@@ -53,11 +53,11 @@ struct session {
 	u32 magic;
 	_Atomic u32 owner; /* enum session_owner */
 	_Atomic u32 wakes;
-	_Atomic u64 due; /* what the waiter is to wake it for; 0: nothing */
+	_Atomic u64 due; /* what the keeper is to wake it for; 0: nothing */
 	_Atomic u64
-	    kept; /* when the waiter will look at `due`; UINT64_MAX: not at all. Set under the heap's lock */
+	    kept; /* when the keeper will look at `due`; UINT64_MAX: not at all. Set under the heap's lock */
 	size_t heap_at;       /* lock of the heap: place + 1, 0 when not in it */
-	struct session *next; /* of the run queue or the graves, under their lock */
+	struct session *next; /* of the queue of the woken, under its lock */
 	struct session *table_next, **table_from; /* lock of the table */
 
 	struct process *process;
@@ -80,7 +80,6 @@ struct session {
 	u64 timer, pause, progress, phase_end;
 	u64 before_login;   /* bytes taken from a stranger */
 	u64 stretch_credit; /* bytes of a stretch since the deadline was set */
-	u64 quiet_since;    /* the last flush before parking */
 
 	u8 service;
 	u8 phase;
@@ -96,7 +95,6 @@ struct session {
 	bool write_wants_read, read_wants_write; /* TLS */
 	bool blocked;                            /* the last flush left something */
 	bool sour;     /* input is left that nobody will look at: linger when closing */
-	bool chatty;   /* answered quickly the last time */
 	bool stranger; /* must log in, and has not */
 };
 

@@ -1,7 +1,8 @@
-/* epoll, the heap of times and the graves: see waiter.h. */
+/* epoll, the queue of the woken and the heap of times: see waiter.h. */
 #include "serve/waiter.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -12,16 +13,21 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-enum { WAITER_BATCH = 256, WAITER_SESSIONS_MAX = 1 << 20 };
+enum { WAITER_SESSIONS_MAX = 1 << 20 };
+
+/* What epoll says: the id of a session, or one of these. Ids have less than 63 bits. */
+#define SAYS_LISTENER ((u64)1 << 63)
+#define SAYS_WOKEN UINT64_MAX
 
 struct waiter {
-	struct waiter_calls calls;
-	int epoll, poke;
+	int epoll;
+	int woken; /* eventfd, known to epoll: each write wakes one worker. Never read, the count means nothing */
+	int poke;             /* eventfd of the keeper of times */
 	pthread_mutex_t lock; /* of the heap, and of kept and heap_at of sessions */
 	struct buf heap;      /* array of struct session *, by `kept` */
-	u64 sleeps_until;     /* the same lock: what the waiter knew when it went to sleep */
-	pthread_mutex_t graves_lock;
-	struct session *graves;
+	u64 sleeps_until;     /* the same lock: what the keeper knew when it went to sleep */
+	pthread_mutex_t queue_lock;
+	struct session *first, **last;
 };
 
 static u64 now(void)
@@ -34,52 +40,99 @@ static void waiter_release(void *object)
 	struct waiter *w = object;
 
 	fd_close(&w->epoll);
+	fd_close(&w->woken);
 	fd_close(&w->poke);
 	buf_free(&w->heap);
 	pthread_mutex_destroy(&w->lock);
-	pthread_mutex_destroy(&w->graves_lock);
+	pthread_mutex_destroy(&w->queue_lock);
 }
 
-static bool watch(struct waiter *w, int how, int fd, u32 events, void *what)
+static bool watch(struct waiter *w, int how, int fd, u32 events, u64 says)
 {
-	struct epoll_event e = { .events = events, .data.ptr = what };
+	struct epoll_event e = { .events = events, .data.u64 = says };
 
 	return epoll_ctl(w->epoll, how, fd, &e) == 0;
 }
 
-const struct fail *waiter_new(struct arena *a, const struct waiter_calls *calls,
-			      struct waiter **out)
+const struct fail *waiter_new(struct arena *a, struct waiter **out)
 {
 	struct waiter *w = arena_new_of(a, struct waiter);
 
-	w->calls = *calls;
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->last = &w->first;
 	buf_init(&w->heap, WAITER_SESSIONS_MAX * sizeof(struct session *));
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_mutex_init(&w->graves_lock, NULL);
+	pthread_mutex_init(&w->queue_lock, NULL);
 	arena_own(a, waiter_release, w);
-	if (w->epoll < 0 || w->poke < 0 || !watch(w, EPOLL_CTL_ADD, w->poke, EPOLLIN, NULL))
+	if (w->epoll < 0 || w->poke < 0 ||
+	    !watch(w, EPOLL_CTL_ADD, w->woken, EPOLLIN | EPOLLET, SAYS_WOKEN))
 		return fail_errno(a, errno, "epoll");
 	*out = w;
 	return NULL;
 }
 
-bool waiter_listen(struct waiter *w, int fd, void *listener)
+/* Edge-triggered: one connection wakes one worker, who accepts until there is no other. */
+bool waiter_listen(struct waiter *w, int fd, size_t number)
 {
-	return watch(w, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE, listener);
+	return watch(w, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE,
+		     SAYS_LISTENER | number);
 }
 
 void waiter_unlisten(struct waiter *w, int fd)
 {
-	watch(w, EPOLL_CTL_DEL, fd, 0, NULL);
+	watch(w, EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+static void signal_fd(int fd)
+{
+	u64 one = 1;
+
+	(void)!write(fd, &one, sizeof one);
 }
 
 void waiter_poke(struct waiter *w)
 {
-	u64 one = 1;
+	signal_fd(w->poke);
+}
 
-	(void)!write(w->poke, &one, sizeof one); /* full: it is awake anyhow */
+/* --- Those that somebody woke -------------------------------------------------------------------------------------- */
+
+/* Through epoll, so that it takes its turn behind the sockets that are ready already. */
+void waiter_push(struct waiter *w, struct session *s)
+{
+	pthread_mutex_lock(&w->queue_lock);
+	CHECK(s->next == NULL);
+	*w->last = s;
+	w->last = &s->next;
+	pthread_mutex_unlock(&w->queue_lock);
+	signal_fd(w->woken);
+}
+
+struct session *waiter_pop(struct waiter *w)
+{
+	struct session *s;
+	bool more;
+
+	pthread_mutex_lock(&w->queue_lock);
+	s = w->first;
+	if (s) {
+		w->first = s->next;
+		if (w->first == NULL)
+			w->last = &w->first;
+		s->next = NULL;
+	}
+	more = w->first != NULL;
+	pthread_mutex_unlock(&w->queue_lock);
+	if (more) /* several pushes may have become one event */
+		signal_fd(w->woken);
+	return s;
+}
+
+void waiter_rouse(struct waiter *w)
+{
+	signal_fd(w->woken);
 }
 
 /* --- The heap. All under the lock. ------------------------------------------------------------------------------- */
@@ -148,7 +201,7 @@ static void heap_add(struct waiter *w, struct session *s)
 	heap_up(w, heap_n(w) - 1, s);
 }
 
-/* The session wants to be looked at no later than at `due`. True: the waiter sleeps too long for that. */
+/* The session wants to be looked at no later than at `due`. True: the keeper sleeps too long for that. */
 static bool heap_keep(struct waiter *w, struct session *s, u64 due)
 {
 	if (s->heap_at)
@@ -175,7 +228,7 @@ static struct session *heap_next(struct waiter *w, u64 at)
 
 /* --- Parking ----------------------------------------------------------------------------------------------------- */
 
-/* Stores `due` before it looks at `kept`, while the waiter sets `kept` before it looks at `due`: one of the two sees the other. */
+/* Stores `due` before it looks at `kept`, while the keeper sets `kept` before it looks at `due`: one of the two sees the other. */
 static void keep_time(struct waiter *w, struct session *s)
 {
 	u64 due = session_due(s);
@@ -199,7 +252,7 @@ bool waiter_park(struct waiter *w, struct session *s)
 	session_compact(s);
 	keep_time(w, s);
 	s->armed = true;
-	if (!watch(w, how, s->stream.fd, s->want | EPOLLONESHOT, s)) {
+	if (!watch(w, how, s->stream.fd, s->want | EPOLLONESHOT, s->id)) {
 		LOG(ERROR, "serve.epoll", LOG_U64("errno", (u64)errno));
 		atomic_fetch_or(&s->wakes, WAKE_BIT_KILL); /* nothing would ever wake it */
 		s->armed = how == EPOLL_CTL_MOD;
@@ -232,48 +285,54 @@ void waiter_forget(struct waiter *w, struct session *s)
 	pthread_mutex_unlock(&w->lock);
 }
 
-void waiter_bury(struct waiter *w, struct session *s)
-{
-	bool first;
+/* --- Waiting --------------------------------------------------------------------------------------------------------- */
 
-	pthread_mutex_lock(&w->graves_lock);
-	first = w->graves == NULL;
-	s->next = w->graves;
-	w->graves = s;
-	pthread_mutex_unlock(&w->graves_lock);
-	if (first)
-		waiter_poke(w);
+bool waiter_wait(struct waiter *w, struct waiter_event *out, int most_ms)
+{
+	struct epoll_event e;
+
+	if (epoll_wait(w->epoll, &e, 1, most_ms) != 1)
+		return false;
+	*out = (struct waiter_event){ .kind = WAITER_SESSION,
+				      .id = e.data.u64,
+				      .hangup = (e.events & (EPOLLERR | EPOLLHUP)) != 0 };
+	if (e.data.u64 == SAYS_WOKEN)
+		out->kind = WAITER_WOKEN;
+	else if (e.data.u64 & SAYS_LISTENER)
+		*out = (struct waiter_event){ .kind = WAITER_LISTENER,
+					      .listener = (size_t)(e.data.u64 & ~SAYS_LISTENER) };
+	return true;
 }
 
-/* --- The waiter's thread ----------------------------------------------------------------------------------------- */
+/* --- The keeper of times --------------------------------------------------------------------------------------------- */
 
-static void wake(struct waiter *w, struct session *s, u32 bits)
+/* A session that is in the heap exists while the lock is held: it is claimed under it. */
+static bool time_over(struct waiter *w, u64 at, struct session **claimed)
 {
-	if (bits)
-		atomic_fetch_or(&s->wakes, bits);
-	if (waiter_claim(s))
-		w->calls.ready(w->calls.context, s);
+	struct session *s;
+	u64 due;
+
+	*claimed = NULL;
+	pthread_mutex_lock(&w->lock);
+	s = heap_next(w, at);
+	due = s ? atomic_load(&s->due) : 0;
+	if (s && due > at)
+		heap_keep(w, s, due);
+	else if (s && due && waiter_claim(s))
+		*claimed = s;
+	pthread_mutex_unlock(&w->lock);
+	return s != NULL;
 }
 
 /* Wakes those whose time has come, puts back those whose time has moved. */
 static void times(struct waiter *w)
 {
 	u64 at = now();
-	struct session *s;
+	struct session *claimed;
 
-	for (;;) {
-		u64 due;
-		pthread_mutex_lock(&w->lock);
-		s = heap_next(w, at);
-		due = s ? atomic_load(&s->due) : 0;
-		if (s && due > at)
-			heap_keep(w, s, due);
-		pthread_mutex_unlock(&w->lock);
-		if (s == NULL)
-			return;
-		if (due && due <= at)
-			wake(w, s, 0);
-	}
+	while (time_over(w, at, &claimed))
+		if (claimed)
+			waiter_push(w, claimed);
 }
 
 static int sleep_ms(struct waiter *w, int most_ms)
@@ -293,40 +352,12 @@ static int sleep_ms(struct waiter *w, int most_ms)
 	return ms;
 }
 
-static void event(struct waiter *w, const struct epoll_event *e)
+void waiter_keep_time(struct waiter *w, int most_ms)
 {
+	struct pollfd p = { .fd = w->poke, .events = POLLIN };
 	u64 count;
 
-	if (e->data.ptr == NULL)
+	if (poll(&p, 1, sleep_ms(w, most_ms)) == 1)
 		(void)!read(w->poke, &count, sizeof count);
-	else if (*(u32 *)e->data.ptr == SESSION_MAGIC)
-		wake(w, e->data.ptr, e->events & (EPOLLERR | EPOLLHUP) ? WAKE_BIT_HANGUP : 0);
-	else
-		w->calls.knock(w->calls.context, e->data.ptr);
-}
-
-/* Their sockets were closed before they were buried, so the batches to come do not name them; the one before may have. */
-static void free_graves(struct waiter *w)
-{
-	struct session *s, *next;
-
-	pthread_mutex_lock(&w->graves_lock);
-	s = w->graves;
-	w->graves = NULL;
-	pthread_mutex_unlock(&w->graves_lock);
-	for (; s; s = next) {
-		next = s->next;
-		session_free(s);
-	}
-}
-
-void waiter_turn(struct waiter *w, int most_ms)
-{
-	struct epoll_event events[WAITER_BATCH];
-	int n = epoll_wait(w->epoll, events, WAITER_BATCH, sleep_ms(w, most_ms));
-
-	for (int i = 0; i < n; i++)
-		event(w, &events[i]);
 	times(w);
-	free_graves(w);
 }

@@ -269,7 +269,7 @@ static enum turn smtp_turn(struct session *session, enum wake why)
 	return TURN_CLOSE;
 }
 
-/* May run on the waiter: nothing here waits for anybody. */
+/* The peer may be gone, and a worker with it that others need: nothing here waits for anybody. */
 static void smtp_close(struct session *session)
 {
 	struct smtp *s = session_state(session);
