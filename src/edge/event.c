@@ -28,6 +28,23 @@ static str print_arguments(struct arena *a, const struct event_argument *argumen
 	return out->full ? S("{}") : buf_str(out);
 }
 
+static void batch_open(struct event_batch *b)
+{
+	if (b->arena)
+		return;
+	b->arena = arena_new(EVENT_ARENA);
+	b->records = arena_array_of(b->arena, EVENT_BATCH, struct event_record);
+	b->facts = arena_array_of(b->arena, EVENT_FACTS, struct dmarc_fact);
+}
+
+struct dmarc_fact *event_batch_fact(struct event_batch *b)
+{
+	if (b->facts_n == EVENT_FACTS)
+		return NULL;
+	batch_open(b);
+	return &b->facts[b->facts_n];
+}
+
 void event_batch_note(struct event_batch *b, u64 message, const char *stage, const char *code,
 		      const struct event_argument *arguments, size_t n)
 {
@@ -35,10 +52,7 @@ void event_batch_note(struct event_batch *b, u64 message, const char *stage, con
 		b->dropped++;
 		return;
 	}
-	if (!b->arena) {
-		b->arena = arena_new(EVENT_ARENA);
-		b->records = arena_array_of(b->arena, EVENT_BATCH, struct event_record);
-	}
+	batch_open(b);
 	b->records[b->n++] = (struct event_record){
 		.time = env_now(env_system()),
 		.message = message,
@@ -52,11 +66,13 @@ void event_batch_flush(struct event_batch *b, struct bus *office, const struct c
 {
 	struct office_event_add_request q = { .client = *client,
 					      .events = b->records,
-					      .events_n = b->n };
+					      .events_n = b->n,
+					      .facts = b->facts,
+					      .facts_n = b->facts_n };
 	struct office_event_add_answer r;
 	const struct fail *f;
 
-	if (b->n > 0 && office) {
+	if (b->n + b->facts_n > 0 && office) {
 		f = office_event_add(b->arena, office, &q, &r);
 		if (f)
 			LOG(WARN, "edge.events_lost", LOG_U64("count", b->n), LOG_FAIL("why", f));

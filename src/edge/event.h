@@ -14,13 +14,16 @@ enum event_limit {
 	EVENT_BATCH = 32,   /* records of one session between two flushes */
 	EVENT_TEXT = 320,   /* bytes of one argument; the rest is cut */
 	EVENT_BYTES = 4096, /* of the arguments of one event, as JSON */
-	EVENT_ARENA = 128 * 1024,
+	EVENT_FACTS = 8,    /* of DMARC, of one session between two flushes */
+	EVENT_ARENA = 512 * 1024,
 };
 
 struct event_batch {
 	struct arena *arena; /* NULL: nothing noted */
 	struct event_record *records;
 	size_t n;
+	struct dmarc_fact *facts;
+	size_t facts_n;
 	u64 dropped;
 };
 
@@ -44,6 +47,8 @@ struct event_argument {
  * peers are escaped here. */
 void event_batch_note(struct event_batch *b, u64 message, const char *stage, const char *code,
 		      const struct event_argument *arguments, size_t n);
+/* Room for one fact more, to be filled with what is made in b->arena; NULL: flush first. b->facts_n++ keeps it. */
+struct dmarc_fact *event_batch_fact(struct event_batch *b);
 /* Sends what was noted, and forgets it, whether the office took it or not (then a log line says so). */
 void event_batch_flush(struct event_batch *b, struct bus *office, const struct client_info *client);
 /* Forgets without sending: for close(). */

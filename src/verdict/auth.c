@@ -86,15 +86,16 @@ static void override(struct auth_check *c, const struct dmarc_identifier *list, 
 	for (size_t i = 0; i < n; i++)
 		if (!list[i].undecided &&
 		    is_listed(list[i].domain, r->mailing_lists, r->mailing_lists_n)) {
-			dmarc_override(&v->dmarc,
+			dmarc_override(&v->dmarc, DMARC_OVERRIDE_MAILING_LIST,
 				       str_format(c->a, "it came through the mailing list %.*s",
 						  STR_ARG(list[i].domain)));
 			return;
 		}
 	if (v->has_arc && arc_is_trusted(&v->arc, r->trusted_sealers, r->trusted_sealers_n) &&
 	    arc_saw_dmarc_pass(c->a, &v->arc, v->dmarc.author))
-		dmarc_override(&v->dmarc, str_format(c->a, "the trusted sealer %.*s saw it pass",
-						     STR_ARG(v->arc.sets[0].domain)));
+		dmarc_override(&v->dmarc, DMARC_OVERRIDE_TRUSTED_FORWARDER,
+			       str_format(c->a, "the trusted sealer %.*s saw it pass",
+					  STR_ARG(v->arc.sets[0].domain)));
 }
 
 static void check_dmarc(struct auth_check *c, struct auth_verdict *v)

@@ -439,10 +439,11 @@ void dmarc_check(struct arena *a, const struct dns_source *dns, const struct dma
 	out->lookups_n = j.n;
 }
 
-void dmarc_override(struct dmarc_verdict *v, str reason)
+void dmarc_override(struct dmarc_verdict *v, enum dmarc_override_kind kind, str reason)
 {
 	if (v->result != DMARC_FAIL)
 		return;
 	v->disposition = DMARC_ACCEPT;
 	v->override = reason;
+	v->override_kind = kind;
 }

@@ -120,6 +120,13 @@ struct dmarc_lookup {
 	struct dmarc_record record; /* when found */
 };
 
+/* Why a policy was not followed, as aggregate reports have it (RFC 9990 3.5). */
+enum dmarc_override_kind {
+	DMARC_OVERRIDE_NONE,
+	DMARC_OVERRIDE_MAILING_LIST,
+	DMARC_OVERRIDE_TRUSTED_FORWARDER,
+};
+
 struct dmarc_verdict {
 	enum dmarc_result result;
 	enum dmarc_disposition disposition;
@@ -134,6 +141,7 @@ struct dmarc_verdict {
 	struct dmarc_record record;
 	str reason;   /* one sentence for people */
 	str override; /* why the policy was not applied; empty: it was */
+	enum dmarc_override_kind override_kind;
 	const struct dmarc_lookup *lookups;
 	size_t lookups_n;
 };
@@ -141,7 +149,7 @@ struct dmarc_verdict {
 void dmarc_check(struct arena *a, const struct dns_source *dns, const struct dmarc_author *author,
 		 const struct dmarc_identifier *identifiers, size_t n, struct dmarc_verdict *out);
 /* A local reason to let a failure pass: disposition becomes DMARC_ACCEPT, the result stays. Only for DMARC_FAIL. */
-void dmarc_override(struct dmarc_verdict *v, str reason);
+void dmarc_override(struct dmarc_verdict *v, enum dmarc_override_kind kind, str reason);
 
 const char *dmarc_result_name(enum dmarc_result r); /* RFC 8601 2.7.3, RFC 9989 9.2: "pass" */
 const char *dmarc_policy_name(enum dmarc_policy p);

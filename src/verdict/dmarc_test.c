@@ -400,11 +400,11 @@ static void test_override(void **state)
 	struct dmarc_verdict v;
 
 	judge("a@reject.example", "", &v);
-	dmarc_override(&v, S("a list we know"));
+	dmarc_override(&v, DMARC_OVERRIDE_MAILING_LIST, S("a list we know"));
 	assert_int_equal(v.disposition, DMARC_ACCEPT);
 	assert_int_equal(v.result, DMARC_FAIL);
 	judge("x\r\nFrom: y", "", &v);
-	dmarc_override(&v, S("a list we know"));
+	dmarc_override(&v, DMARC_OVERRIDE_MAILING_LIST, S("a list we know"));
 	assert_int_equal(v.disposition, DMARC_REFUSE);
 }
 

@@ -10,7 +10,7 @@
 #include "text/address.h"
 #include "verdict/spf_int.h"
 
-enum { SHOWN_TERM = 100 };
+enum { SHOWN_TERM = 100, SHOWN_RECORD = 500 };
 
 static const char *const result_names[] = {
 	[SPF_NONE] = "none",           [SPF_NEUTRAL] = "neutral",   [SPF_PASS] = "pass",
@@ -108,6 +108,8 @@ static struct step fetch_record(struct spf_run *r, struct spf_frame *f)
 		    r, SPF_TEMPERROR,
 		    str_format(r->arena, "DNS does not answer for %.*s", STR_ARG(domain)));
 	n = select_record(r->arena, &answer, &text);
+	if (n == 1 && f == &r->frames[0] && r->verdict->record.n == 0)
+		r->verdict->record = spf_printable(r->arena, text, SHOWN_RECORD);
 	if (n == 0)
 		return end_because(r, SPF_NONE,
 				   str_format(r->arena, "%.*s has no SPF record", STR_ARG(domain)));

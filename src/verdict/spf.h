@@ -64,6 +64,7 @@ struct spf_verdict {
 	enum spf_result result;
 	enum spf_identity identity;
 	str domain; /* that was checked, lower case, A-labels; as given when it is no domain name */
+	str record; /* that decided first: the domain's own; empty without one */
 	str mechanism; /* of the domain's own record, "default" when none matched; empty without a record */
 	str explanation; /* exp= of the domain, only with SPF_FAIL; a stranger's words: show it as such */
 	str reason; /* one English sentence */

@@ -5,6 +5,7 @@
 #include "base/env.h"
 #include "base/id.h"
 #include "bus/relay_dns.h"
+#include "edge/mx/fact.h"
 #include "verdict/auth.h"
 #include "verdict/dnsbl.h"
 #include "verdict/iprev.h"
@@ -22,6 +23,7 @@ struct judge {
 	struct auth_check *check;    /* NULL until the header has come */
 	struct auth_verdict verdict; /* all unset until the end has come */
 	str number;                  /* of the message, as text */
+	str header, fields;          /* as it came; what was written about it */
 	struct iprev_verdict iprev;
 	bool has_iprev;
 	struct dnsbl_verdict dnsbl;
@@ -106,6 +108,7 @@ static const struct fail *watch_header(void *context, str header)
 {
 	struct judge *j = context;
 
+	j->header = header;
 	j->check = auth_check_new(j->arena, &j->rules, header);
 	return arena_check(j->arena);
 }
@@ -239,6 +242,23 @@ static void note_dmarc(struct judge *j, u64 message, const struct auth_verdict *
 	smtp_note(j->smtp, message, "dmarc", a, ARRAY_LEN(a));
 }
 
+/* What the reports to the author's domain count: taken or refused, once the verdict is there. */
+static void note_fact(struct judge *j, struct transaction *t)
+{
+	struct event_batch *b = smtp_fact_batch(j->smtp);
+	struct dmarc_fact *fact = event_batch_fact(b);
+	const struct fact_view view = { .config = smtp_config(j->smtp),
+					.verdict = &j->verdict,
+					.transaction = t,
+					.client = smtp_client(j->smtp),
+					.header = j->header,
+					.results = j->fields,
+					.message = gate_id(t->gate) };
+
+	if (fact && fact_make(b->arena, &view, fact))
+		b->facts_n++;
+}
+
 void judge_settled(struct smtp *s, struct transaction *t, u64 message)
 {
 	struct judge *j = t->judgement;
@@ -258,6 +278,7 @@ void judge_settled(struct smtp *s, struct transaction *t, u64 message)
 		note_arc(j, message, &v->arc);
 	if (v->has_dmarc)
 		note_dmarc(j, message, v);
+	note_fact(j, t);
 }
 
 /* RFC 9989 7.3: the word DMARC, the domain, and the id by which the administrator finds all of it. */
@@ -314,7 +335,7 @@ const struct fail *judge_message(struct smtp *s, struct transaction *t, const st
 	auth_check_finish(j->check, &j->query, &j->verdict);
 	TRY(arena_check(t->arena));
 	out->junk = j->dnsbl.score * 2 >= (int)smtp_config(s)->auth_dnsbl_reject;
-	if (v->has_dmarc)
-		TRY(follow_policy(j, id, &v->dmarc, out));
-	return put_fields(j, v, &out->fields);
+	TRY(put_fields(j, v, &j->fields));
+	out->fields = j->fields;
+	return v->has_dmarc ? follow_policy(j, id, &v->dmarc, out) : NULL;
 }

@@ -61,6 +61,8 @@ bool smtp_is_lmtp(const struct smtp *s);
 /* Something to remember of the message that is under way (row of office/event.tbl); may call the office. */
 void smtp_note(struct smtp *s, u64 message, const char *code,
 	       const struct event_argument *arguments, size_t n);
+/* Room for a fact of the message that is under way; may call the office. See event_batch_fact. */
+struct event_batch *smtp_fact_batch(struct smtp *s);
 struct bus *smtp_relay(struct smtp *s); /* NULL: nobody looks up DNS here */
 struct bus *smtp_sign(struct smtp *s);  /* NULL: nobody signs here */
 /* The bus to the office; who has logged in (NULL: nobody). */

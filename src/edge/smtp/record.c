@@ -30,6 +30,13 @@ void smtp_note(struct smtp *s, u64 message, const char *code,
 	event_batch_note(&s->events, message, stage(s), code, arguments, n);
 }
 
+struct event_batch *smtp_fact_batch(struct smtp *s)
+{
+	if (s->events.facts_n == EVENT_FACTS)
+		smtp_record_flush(s);
+	return &s->events;
+}
+
 /* What the peer was about; nothing when it was between two mails. */
 static str under_way(const struct smtp *s)
 {
