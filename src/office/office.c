@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "bus/permit.h"
 #include "bus/ticket.h"
+#include "office/store/store_outgoing.h"
 
 #define SERVE_FUNCTIONS
 #include "bus/server.h"
@@ -126,6 +127,7 @@ static void peer_gone(void *context, const struct bus_peer *peer)
 	queue_peer_gone(o->queue, peer->number);
 	notice_peer_gone(o->notice, peer->number);
 	maildrop_peer_gone(o->maildrop, peer->number);
+	office_report_peer_gone(o, peer->number);
 }
 
 /* --- Writes ------------------------------------------------------------------------------------------------ */
@@ -181,7 +183,8 @@ static const struct fail *expire_run(struct tx *t, struct write_job *job)
 	bool more;
 
 	(void)job;
-	return store_event_expire(t, &more);
+	TRY(store_event_expire(t, &more));
+	return store_outgoing_expire(t);
 }
 
 static void expire_done(struct write_job *job, const struct fail *f)
@@ -220,6 +223,7 @@ static void *tick_run(void *context)
 
 	while (!is_stopping(o)) {
 		notice_retry(o->notice);
+		office_report_tick(o);
 		if (env_monotonic(o->env) >= next) {
 			expire(o);
 			next = env_monotonic(o->env) + OFFICE_EXPIRE_MS;

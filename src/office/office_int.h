@@ -24,7 +24,8 @@
 enum office_pool {
 	OFFICE_THREADS = 4, /* that answer reads and prepare writes */
 	OFFICE_TICK_MS = 1000,
-	OFFICE_EXPIRE_MS = 10 * 60 * 1000, /* between two looks for old events */
+	OFFICE_EXPIRE_MS = 10 * 60 * 1000,  /* between two looks for old events */
+	OFFICE_REPORT_PAUSE_MS = 60 * 1000, /* after reports could not be looked up */
 };
 
 struct office {
@@ -43,6 +44,8 @@ struct office {
 	pthread_mutex_t lock; /* the calls that wait for a thread */
 	pthread_cond_t wake;
 	struct bus_call *first, **last;
+	struct report_waiter *report_waiters; /* those who wait for a DMARC report to write */
+	u64 report_due;                       /* the next one: of the wall clock */
 	bool stopping;
 };
 
@@ -74,6 +77,12 @@ void office_permit_give(const struct bus_call *call, str domain, struct permit *
 
 /* A call for the threads. */
 void office_pool_add(struct office *o, struct bus_call *call);
+
+/* DMARC reports (office_report.c): can they be sent at all; one is due; every second; a puller is gone. */
+bool office_reports(struct office *o, str *from, str *domain);
+void office_report_due(struct office *o, u64 due);
+void office_report_tick(struct office *o);
+void office_report_peer_gone(struct office *o, u64 peer);
 
 /* A reading transaction around one function of the store. */
 #define OFFICE_READ(call, t, statement)                                          \

@@ -3,6 +3,7 @@
 #include "office/office_int.h"
 
 #include "bus/ticket.h"
+#include "office/report/outgoing.h"
 
 /* --- Addresses --------------------------------------------------------------------------------------------- */
 
@@ -111,7 +112,29 @@ struct event_batch {
 	const struct office_event_add_request *request;
 	size_t kept;
 	u64 dropped;
+	bool reports; /* facts are counted */
+	u64 due;      /* of the first new report */
 };
+
+static const struct fail *facts_run(struct tx *t, struct office_write *w)
+{
+	struct event_batch *batch = w->context;
+	const struct config *c = atomic_load(&w->office->config);
+
+	batch->due = UINT64_MAX;
+	if (!batch->reports)
+		return NULL;
+	return outgoing_note(t, c->dmarc_failure_rate, batch->request->facts,
+			     batch->request->facts_n, &batch->due);
+}
+
+static void facts_after(struct office_write *w, const struct fail *f)
+{
+	const struct event_batch *batch = w->context;
+
+	if (f == NULL)
+		office_report_due(w->office, batch->due);
+}
 
 static const struct fail *events_run(struct tx *t, struct office_write *w)
 {
@@ -119,6 +142,7 @@ static const struct fail *events_run(struct tx *t, struct office_write *w)
 	struct event_args args = event_args_new(t->arena);
 	str client = queue_client_text(t->arena, &batch->request->client);
 
+	TRY(facts_run(t, w));
 	for (size_t i = 0; i < batch->kept; i++) {
 		struct event_record e = batch->request->events[i];
 		e.arguments = event_args_with(t->arena, e.arguments, "client", client);
@@ -136,12 +160,17 @@ const struct fail *office_serve_event_add(struct bus_call *call,
 					  struct office_event_add_answer *r)
 {
 	struct event_batch *batch = arena_new_of(call->arena, struct event_batch);
+	str from, domain;
 
 	(void)r;
 	batch->request = q;
+	batch->reports = q->facts_n > 0 && office_reports(office_of(call), &from, &domain);
+	if (q->facts_n > 0 && call->peer.role != CALLER_MX)
+		return fail_new(call->arena, FAIL_DENIED, "nobody but mx judges mail");
+	TRY(outgoing_check(call->arena, q->facts, q->facts_n));
 	batch->kept =
 	    budget_take(office_of(call)->budget, q->client.address, q->events_n, &batch->dropped);
-	if (batch->kept == 0)
+	if (batch->kept == 0 && !batch->reports)
 		return NULL;
-	return office_write(call, events_run, NULL, batch, false);
+	return office_write(call, events_run, facts_after, batch, false);
 }

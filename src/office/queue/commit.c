@@ -321,3 +321,40 @@ const struct fail *queue_commit(struct tx *t, struct queue *q, const struct queu
 		return fail_new(t->arena, FAIL_NOT_FOUND, "no such mailbox");
 	return NULL;
 }
+
+/* --- Our own ----------------------------------------------------------------------------------------------- */
+
+static struct envelope own_envelope(struct arena *a, const str *recipients, size_t n)
+{
+	struct recipient *list = arena_array_of(a, n, struct recipient);
+
+	for (size_t i = 0; i < n; i++)
+		list[i] =
+		    (struct recipient){ .address = recipients[i], .notify = DSN_NOTIFY_NEVER };
+	return (
+	    struct envelope){ .recipients = list, .recipients_n = n, .body_type = BODY_8BITMIME };
+}
+
+const struct fail *queue_own_check(struct arena *a, const str *recipients, size_t n)
+{
+	struct envelope e = own_envelope(a, recipients, n);
+
+	if (n == 0)
+		return fail_new(a, FAIL_INVALID, "nobody to send it to");
+	return envelope_check(a, &e);
+}
+
+const struct fail *queue_own(struct tx *t, struct queue *q, const str *recipients, size_t n,
+			     const struct body_draft *body, struct queue_changes *c, u64 *id)
+{
+	struct envelope envelope = own_envelope(t->arena, recipients, n);
+	struct client_info nobody = { 0 };
+	struct queue_arrival m = {
+		.id = store_id_now(q->store), .client = &nobody, .envelope = &envelope, .body = body
+	};
+	size_t entries;
+
+	TRY(queue_enqueue(t, q, &m, c, &entries));
+	*id = entries ? m.id : 0;
+	return NULL;
+}

@@ -122,6 +122,12 @@ const struct fail *queue_attempt(struct tx *t, struct queue *q,
 const struct fail *queue_dsn(struct tx *t, struct queue *q, u64 job, const struct body_draft *body,
 			     struct queue_changes *c);
 
+/* A message of our own for these addresses, here or elsewhere: null sender, and nobody is told what becomes of it. *id 0: none of them is
+ * anybody's. Check them before the transaction. */
+const struct fail *queue_own_check(struct arena *a, const str *recipients, size_t n);
+const struct fail *queue_own(struct tx *t, struct queue *q, const str *recipients, size_t n,
+			     const struct body_draft *body, struct queue_changes *c, u64 *id);
+
 /* --- The clock ----------------------------------------------------------------------------------------------- */
 
 /* Hands out what is due, and says when the next job will be (UINT64_MAX: none waits). */

@@ -11,6 +11,7 @@ static const struct ddl ddls[] = {
 #define DDL(since, text) { since, text },
 #include "office/store/schema.tbl"
 #include "office/store/schema_queue.tbl"
+#include "office/store/schema_outgoing.tbl"
 #undef DDL
 };
 

@@ -1,5 +1,5 @@
 /*
- * The tables, and how a database comes to have them. Rows of schema.tbl and schema_queue.tbl.
+ * The tables, and how a database comes to have them. Rows of schema.tbl and its neighbours.
  * A newer format than ours is refused; an older one is brought up to date in one transaction.
  */
 #ifndef OFFICE_STORE_SCHEMA_H
@@ -7,7 +7,7 @@
 
 #include "sql/sql.h"
 
-enum { SCHEMA_FORMAT = 1 };
+enum { SCHEMA_FORMAT = 2 };
 
 /* On the writing connection. CONFLICT: made by a newer program, or not a database of ours. */
 const struct fail *schema_bring_up(struct arena *a, struct sql *db);
