@@ -77,6 +77,14 @@ void bus_free(struct bus **b);
 const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_method *m,
 			    const void *request, void *answer);
 
+/* A call whose answer is fetched later, so that both sides can work at once. The arena owns it: one that nobody takes ends with
+ * the arena, and its answer is dropped. A request that could not be sent fails when it is taken. */
+struct bus_pending;
+struct bus_pending *bus_call_start(struct arena *a, struct bus *b, const struct bus_method *m,
+				   const void *request);
+/* Waits as bus_call does, its budget counted from now. Once. What the answer holds lives as long as bus_call_start's arena. */
+const struct fail *bus_call_take(struct bus_pending *p, void *answer);
+
 /* --- Server ------------------------------------------------------------------------------------------------ */
 
 struct bus_server;

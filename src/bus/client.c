@@ -216,13 +216,18 @@ static void wait_for_answer(struct bus *b, struct link *l, struct wait *w)
 		pthread_cond_signal(&l->followers->wake);
 }
 
+static void wait_budget(struct wait *w, const struct bus_method *m)
+{
+	if (m->mode != BUS_PARK)
+		w->deadline = env_monotonic(env_system()) + BUS_CALL_MS;
+}
+
 static void wait_init(struct wait *w, const struct bus_method *m)
 {
 	pthread_condattr_t attributes;
 
 	*w = (struct wait){ .number = m->number };
-	if (m->mode != BUS_PARK)
-		w->deadline = env_monotonic(env_system()) + BUS_CALL_MS;
+	wait_budget(w, m);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->wake, &attributes);
@@ -327,13 +332,23 @@ static bool answer_decode(struct arena *a, struct wait *w, const struct bus_meth
 	return decoder_done(&d);
 }
 
+/* Waits, then ends the call whatever came of it. */
+static const struct fail *call_answer(struct arena *a, struct bus *b, struct link *l,
+				      struct wait *w, const struct bus_method *m,
+				      enum frame_result sent, void *answer)
+{
+	const struct fail *f = call_finish(b, l, w, sent);
+	bool nonsense = f == NULL && !answer_decode(a, w, m, answer, &f);
+
+	call_end(b, l, nonsense);
+	return nonsense ? &unavailable : f;
+}
+
 const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_method *m,
 			    const void *request, void *answer)
 {
-	const struct fail *f;
 	struct link *l;
 	struct wait w;
-	bool nonsense;
 
 	CHECK_MAGIC(b, BUS_MAGIC);
 	wait_init(&w, m);
@@ -342,10 +357,62 @@ const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_met
 		pthread_cond_destroy(&w.wake);
 		return &unavailable;
 	}
-	f = call_finish(b, l, &w, call_request(l, &w, m, request));
-	nonsense = f == NULL && !answer_decode(a, &w, m, answer, &f);
-	call_end(b, l, nonsense);
-	return nonsense ? &unavailable : f;
+	return call_answer(a, b, l, &w, m, call_request(l, &w, m, request), answer);
+}
+
+/* --- Calls whose answer is fetched later ----------------------------------------------------------------------- */
+
+struct bus_pending {
+	struct bus *bus;
+	struct link *link; /* NULL: there was none, or the answer was taken */
+	const struct bus_method *method;
+	struct arena *arena;
+	struct wait wait;
+	enum frame_result sent;
+};
+
+/* Nobody took it. */
+static void pending_drop(void *object)
+{
+	struct bus_pending *p = object;
+
+	if (p->link == NULL)
+		return;
+	pthread_mutex_lock(&p->bus->lock);
+	wait_remove(p->link, &p->wait);
+	link_release(p->link);
+	pthread_mutex_unlock(&p->bus->lock);
+	pthread_cond_destroy(&p->wait.wake);
+	arena_free(&p->wait.arena);
+}
+
+struct bus_pending *bus_call_start(struct arena *a, struct bus *b, const struct bus_method *m,
+				   const void *request)
+{
+	struct bus_pending *p = arena_new_of(a, struct bus_pending);
+
+	CHECK_MAGIC(b, BUS_MAGIC);
+	*p = (struct bus_pending){ .bus = b, .method = m, .arena = a };
+	wait_init(&p->wait, m);
+	p->link = call_begin(b, &p->wait);
+	if (p->link == NULL) {
+		pthread_cond_destroy(&p->wait.wake);
+		return p;
+	}
+	arena_own(a, pending_drop, p);
+	p->sent = call_request(p->link, &p->wait, m, request);
+	return p;
+}
+
+const struct fail *bus_call_take(struct bus_pending *p, void *answer)
+{
+	struct link *l = p->link;
+
+	if (l == NULL)
+		return &unavailable;
+	p->link = NULL;
+	wait_budget(&p->wait, p->method); /* the answer may lie unread since long */
+	return call_answer(p->arena, p->bus, l, &p->wait, p->method, p->sent, answer);
 }
 
 /* --- The bus itself ------------------------------------------------------------------------------------------ */

@@ -27,6 +27,12 @@
 #include "bus/office.tbl"
 #undef CALL
 
+/* The one call that is made ahead: see bus_call_start. */
+struct bus_pending *office_message_fetch_start(struct arena *a, struct bus *b,
+					       const struct office_message_fetch_request *q);
+const struct fail *office_message_fetch_take(struct bus_pending *p,
+					     struct office_message_fetch_answer *r);
+
 extern const struct bus_method office_methods[];
 extern const size_t office_methods_n;
 
@@ -73,7 +79,13 @@ enum special_use {
 	SPECIAL_ARCHIVE,
 };
 
-enum fetch_want { FETCH_SKELETON = 1 << 0, FETCH_BYTES = 1 << 1, FETCH_HEADER_ONLY = 1 << 2 };
+/* FETCH_ENVELOPE with FETCH_SKELETON: `skeleton` is an encoded skeleton_envelope, the message's own, and no more. */
+enum fetch_want {
+	FETCH_SKELETON = 1 << 0,
+	FETCH_BYTES = 1 << 1,
+	FETCH_HEADER_ONLY = 1 << 2,
+	FETCH_ENVELOPE = 1 << 3,
+};
 
 enum job_kind { JOB_DELIVER, JOB_RELAY, JOB_DSN_FAILURE, JOB_DSN_DELAY };
 enum attempt_outcome {

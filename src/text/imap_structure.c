@@ -1,4 +1,6 @@
 /* ENVELOPE and BODYSTRUCTURE. Contract in imap_structure.h. */
+#include <string.h>
+
 #include "text/imap_print.h"
 #include "text/imap_structure.h"
 
@@ -27,6 +29,34 @@ static void put_addresses(struct buf *b, const struct skeleton_address *list, si
 	buf_add(b, n == 0 ? S(" ") : S(") "));
 }
 
+/* n bytes that stand in b already, once more. */
+static void put_again(struct buf *b, size_t from, size_t n)
+{
+	u8 *at = buf_room(b, n);
+
+	if (at == NULL)
+		return;
+	memcpy(at, b->p + from, n);
+	buf_added(b, n);
+}
+
+/* RFC 3501 7.4.2: absent or empty, Sender and Reply-To are those of From. */
+static void put_senders(struct buf *b, const struct skeleton_envelope *e)
+{
+	size_t from = b->n, n;
+
+	put_addresses(b, e->from, e->from_n);
+	n = b->n - from;
+	if (e->sender_n > 0)
+		put_addresses(b, e->sender, e->sender_n);
+	else
+		put_again(b, from, n);
+	if (e->reply_to_n > 0)
+		put_addresses(b, e->reply_to, e->reply_to_n);
+	else
+		put_again(b, from, n);
+}
+
 void imap_put_envelope(struct buf *b, const struct skeleton_envelope *e)
 {
 	buf_add_byte(b, '(');
@@ -34,16 +64,7 @@ void imap_put_envelope(struct buf *b, const struct skeleton_envelope *e)
 	buf_add_byte(b, ' ');
 	imap_put_nstring(b, e->subject);
 	buf_add_byte(b, ' ');
-	put_addresses(b, e->from, e->from_n);
-	/* RFC 3501 7.4.2: absent or empty, Sender and Reply-To are those of From. */
-	if (e->sender_n > 0)
-		put_addresses(b, e->sender, e->sender_n);
-	else
-		put_addresses(b, e->from, e->from_n);
-	if (e->reply_to_n > 0)
-		put_addresses(b, e->reply_to, e->reply_to_n);
-	else
-		put_addresses(b, e->from, e->from_n);
+	put_senders(b, e);
 	put_addresses(b, e->to, e->to_n);
 	put_addresses(b, e->cc, e->cc_n);
 	put_addresses(b, e->bcc, e->bcc_n);

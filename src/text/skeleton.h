@@ -81,5 +81,10 @@ const struct skeleton *skeleton_behind(struct arena *a, const struct skeleton *s
 str skeleton_encode(struct arena *a, const struct skeleton *s);
 /* From bytes that are not trusted; checks nesting, order and that all offsets are within size. */
 const struct fail *skeleton_decode(struct arena *a, str bytes, struct skeleton *out);
+/* For those who want no more than the envelope of the message itself: where it stands in an encoded skeleton, whose
+ * other fields are not looked at; and the envelope that stands there. */
+const struct fail *skeleton_envelope_find(struct arena *a, str skeleton, str *envelope);
+const struct fail *skeleton_envelope_decode(struct arena *a, str bytes,
+					    struct skeleton_envelope *out);
 
 #endif

@@ -134,3 +134,29 @@ const struct fail *skeleton_decode(struct arena *a, str bytes, struct skeleton *
 	decode_skeleton(&d, out);
 	return decoder_done(&d) && skeleton_is_good(a, out) ? NULL : &corrupt;
 }
+
+const struct fail *skeleton_envelope_find(struct arena *a, str skeleton, str *envelope)
+{
+	struct decoder d = { .arena = a, .rest = skeleton };
+	struct skeleton_envelope e;
+	str from;
+
+	decode_u64(&d); /* size, flags, received: see skeleton.tbl */
+	decode_u32(&d);
+	decode_u32(&d);
+	from = d.rest;
+	decode_skeleton_envelope(&d, &e);
+	if (d.bad || !envelope_is_good(&e))
+		return &corrupt;
+	*envelope = str_slice(from, 0, from.n - d.rest.n);
+	return NULL;
+}
+
+const struct fail *skeleton_envelope_decode(struct arena *a, str bytes,
+					    struct skeleton_envelope *out)
+{
+	struct decoder d = { .arena = a, .rest = bytes };
+
+	decode_skeleton_envelope(&d, out);
+	return decoder_done(&d) && envelope_is_good(out) ? NULL : &corrupt;
+}

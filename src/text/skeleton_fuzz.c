@@ -24,7 +24,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	str message = str_from(data, size);
 	const struct skeleton *whole = parse(a, message, SIZE_MAX);
 	const struct skeleton *cut = parse(a, message, size ? 1 + data[0] % 64 : 1);
+	struct skeleton_envelope envelope;
 	struct skeleton back;
+	str found;
 
 	CHECK((whole == NULL) == (cut == NULL));
 	if (whole) {
@@ -32,6 +34,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		CHECK(str_eq(bytes, skeleton_encode(a, cut)));
 		CHECK(skeleton_decode(a, bytes, &back) == NULL);
 	}
+	if (skeleton_envelope_find(a, message, &found) == NULL)
+		CHECK(skeleton_envelope_decode(a, found, &envelope) == NULL);
 	if (skeleton_decode(a, message, &back) == NULL)
 		CHECK(str_eq(skeleton_encode(a, &back), message));
 	arena_free(&a);

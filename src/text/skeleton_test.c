@@ -471,6 +471,33 @@ static void bad_skeletons_are_refused(void **state)
 	}
 }
 
+/* The envelope alone is the same bytes as in the whole, and what is cut or changed is refused or good. */
+static void envelopes_are_found(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(structures); i++) {
+		const struct skeleton *s = parse(structures[i].message);
+		str whole = skeleton_encode(arena, s), found;
+		struct buf *again = buf_new(arena, SKELETON_BYTES);
+		struct encoder e = { .bytes = again };
+		struct skeleton_envelope back;
+
+		assert_null(skeleton_envelope_find(arena, whole, &found));
+		assert_null(skeleton_envelope_decode(arena, found, &back));
+		encode_skeleton_envelope(&e, &s->envelope);
+		assert_same(buf_str(again), found);
+		again->n = 0;
+		encode_skeleton_envelope(&e, &back);
+		assert_same(buf_str(again), found);
+		for (size_t n = 0; n < found.n; n++)
+			assert_non_null(
+			    skeleton_envelope_decode(arena, str_slice(found, 0, n), &back));
+		for (size_t n = 0; n < found.n + 16; n++)
+			assert_non_null(
+			    skeleton_envelope_find(arena, str_slice(whole, 0, n), &found));
+	}
+}
+
 static void overlapping_parts_are_refused(void **state)
 {
 	static const struct {
@@ -508,6 +535,7 @@ int main(void)
 		TEST(part_limits_hold),          TEST(nested_multiparts_are_bounded),
 		TEST(size_is_bounded),           TEST(address_limit_holds),
 		TEST(bad_skeletons_are_refused), TEST(overlapping_parts_are_refused),
+		TEST(envelopes_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

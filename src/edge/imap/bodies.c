@@ -26,8 +26,8 @@ static const struct fail *decode(struct arena *a, const struct office_message_fe
 	return NULL;
 }
 
-const struct fail *imap_bodies(struct imap *i, struct arena *a, const struct uid_range *uids,
-			       size_t n, u32 want, u64 offset, u64 length, struct imap_bodies *out)
+struct bus_pending *imap_bodies_ask(struct imap *i, struct arena *a, const struct uid_range *uids,
+				    size_t n, u32 want, u64 offset, u64 length)
 {
 	struct office_message_fetch_request q = { .ticket = *imap_ticket(i),
 						  .mailbox = i->mailbox,
@@ -36,10 +36,16 @@ const struct fail *imap_bodies(struct imap *i, struct arena *a, const struct uid
 						  .want = want,
 						  .offset = offset,
 						  .length = length };
+
+	return office_message_fetch_start(a, imap_office(i), &q);
+}
+
+const struct fail *imap_bodies_take(struct arena *a, struct bus_pending *p, struct imap_bodies *out)
+{
 	struct office_message_fetch_answer r;
 
 	*out = (struct imap_bodies){ .fd = -1 };
-	TRY(office_message_fetch(a, imap_office(i), &q, &r));
+	TRY(office_message_fetch_take(p, &r));
 	out->next = r.next;
 	if (r.count == 0)
 		return NULL;
@@ -48,6 +54,12 @@ const struct fail *imap_bodies(struct imap *i, struct arena *a, const struct uid
 	out->fd = r.data;
 	TRY(fd_map(a, r.data, r.bytes, &out->bytes));
 	return decode(a, &r, out);
+}
+
+const struct fail *imap_bodies(struct imap *i, struct arena *a, const struct uid_range *uids,
+			       size_t n, u32 want, u64 offset, u64 length, struct imap_bodies *out)
+{
+	return imap_bodies_take(a, imap_bodies_ask(i, a, uids, n, want, offset, length), out);
 }
 
 const struct fail *imap_body_read(struct imap *i, struct arena *a, u32 uid, u64 from, u64 to,

@@ -3,53 +3,19 @@
  *
  * What the view knows (FLAGS, UID, RFC822.SIZE, MODSEQ) costs the office nothing. For the rest messages are asked in batches of
  * about 1 MiB; one larger than IMAP_SMALL is asked alone, its front with its skeleton, and a section beyond that front is sent in
- * windows. After each batch or window the job waits until the peer has taken what there is: memory stays at a batch, however
- * slow the peer and large the mailbox (THREATS I13).
+ * windows. After each batch or window the job waits until the peer has taken what there is. While one batch is printed the office
+ * makes the next one, so that both work at once; IMAP_AHEAD sessions of a process may do so at a time. Memory stays at two
+ * batches, however slow the peer and large the mailbox (THREATS I13).
  */
-#include <unistd.h>
+#include <stdatomic.h>
 
+#include "base/check.h"
 #include "base/log.h"
-#include "edge/imap/imap_int.h"
-#include "text/imap_fetch.h"
-#include "text/imap_print.h"
-#include "text/imap_structure.h"
+#include "edge/imap/fetch_int.h"
 
-enum {
-	INLINE_MAX = 16 * 1024,
-	HEADER_READ = SKELETON_HEADER_BYTES,
-	/* Output that a batch may run up: more than one whose attributes each name a message once, far less than one that names it
-	 * a hundred times. */
-	ENOUGH = 2 * OFFICE_FETCH_BYTES,
-};
+enum { BATCH_ROWS = OFFICE_FETCH_BYTES / 64 /* no message takes less */ };
 
-/* What is left of a section that goes out in windows. */
-struct stream {
-	bool on;
-	u32 uid;
-	u64 at, to;
-};
-
-struct fetch {
-	struct imap_job job;
-	struct imap_fetch ask;
-	struct view_spans spans;
-	size_t span;      /* the row under way: its span */
-	u32 row;          /* and itself, once begun */
-	size_t attribute; /* of the row under way; 0: not begun */
-	struct stream stream;
-	struct arena *scratch; /* of one message */
-	u32 want;
-	bool office, sections, seen, uid, modseq;
-	bool missing; /* a message went */
-};
-
-/* One message at hand. bytes: of its body, as far as they came, from byte 0. */
-struct message {
-	const struct fetch_item *item;
-	const struct skeleton *skeleton;
-	const struct imap_bodies *from;
-	u32 row;
-};
+static atomic_uint asked_ahead; /* batches, in all sessions */
 
 /* --- What is asked ------------------------------------------------------------------------------------------- */
 
@@ -59,7 +25,13 @@ static bool only_top_header(const struct imap_attribute *t)
 				  t->text == IMAP_HEADER_FIELDS_NOT);
 }
 
-static void plan_attribute(struct fetch *f, const struct imap_attribute *t, bool *whole)
+/* What the attributes together need of each message. */
+struct need {
+	bool whole;     /* more of it than the header */
+	bool structure; /* more of the skeleton than the envelope */
+};
+
+static void plan_attribute(struct fetch *f, const struct imap_attribute *t, struct need *need)
 {
 	switch (t->kind) {
 	case IMAP_FLAGS:
@@ -75,44 +47,49 @@ static void plan_attribute(struct fetch *f, const struct imap_attribute *t, bool
 		f->office = true;
 		return;
 	case IMAP_ENVELOPE:
-	case IMAP_BODY:
-	case IMAP_BODYSTRUCTURE:
 		f->office = true;
 		f->want |= FETCH_SKELETON;
 		return;
+	case IMAP_BODY:
+	case IMAP_BODYSTRUCTURE:
+		f->office = need->structure = true;
+		f->want |= FETCH_SKELETON;
+		return;
 	case IMAP_SECTION:
-		f->office = f->sections = true;
+		f->office = f->sections = need->structure = true;
 		f->want |= FETCH_SKELETON | FETCH_BYTES;
 		f->seen = f->seen || !t->peek;
-		*whole = *whole || !only_top_header(t);
+		need->whole = need->whole || !only_top_header(t);
 		return;
 	}
 }
 
 static void plan(struct imap *i, struct fetch *f)
 {
-	bool whole = false;
+	struct need need = { 0 };
 
 	f->uid = i->command->uid;
 	f->modseq = f->ask.has_changed_since;
 	for (size_t k = 0; k < f->ask.n; k++)
-		plan_attribute(f, &f->ask.attributes[k], &whole);
-	if (f->sections && !whole)
+		plan_attribute(f, &f->ask.attributes[k], &need);
+	if (f->sections && !need.whole)
 		f->want |= FETCH_HEADER_ONLY;
+	if (f->want & FETCH_SKELETON && !need.structure)
+		f->want |= FETCH_ENVELOPE;
 	f->seen = f->seen && !i->read_only;
 }
 
 /* --- The rows, in order ---------------------------------------------------------------------------------------- */
 
-/* Moves to the next row that is asked for, from f->row on; false at the end. */
-static bool seek(const struct imap *i, struct fetch *f)
+/* Moves to the next row that is asked for; false at the end. */
+static bool seek(const struct imap *i, const struct fetch *f, struct fetch_cursor *at)
 {
-	for (; f->span < f->spans.n; f->span++) {
-		const struct view_span *s = &f->spans.spans[f->span];
+	for (; at->span < f->spans.n; at->span++) {
+		const struct view_span *s = &f->spans.spans[at->span];
 
-		for (f->row = f->row < s->from ? s->from : f->row; f->row < s->to; f->row++)
+		for (at->row = at->row < s->from ? s->from : at->row; at->row < s->to; at->row++)
 			if (!f->ask.has_changed_since ||
-			    i->view->rows[f->row].modseq > f->ask.changed_since)
+			    i->view->rows[at->row].modseq > f->ask.changed_since)
 				return true;
 	}
 	return false;
@@ -124,245 +101,80 @@ static bool is_large(const struct imap *i, const struct fetch *f, u32 row)
 	       i->view->rows[row].size > IMAP_SMALL;
 }
 
-/* UIDs of the next rows, up to a large one, and where the rows behind them begin. */
-static size_t next_uids(struct imap *i, struct fetch *f, struct uid_range *uids,
-			struct fetch *behind)
+/* UIDs of the next rows, up to a large one; *at: where the rows behind them begin. */
+static size_t next_uids(const struct imap *i, const struct fetch *f, struct uid_range *uids,
+			struct fetch_cursor *at)
 {
 	size_t n = 0;
 	u32 last = 0;
 
-	*behind = *f;
-	while (n < IMAP_RANGES && seek(i, behind)) {
-		u32 uid = i->view->rows[behind->row].uid;
+	for (u32 rows = 0; rows < BATCH_ROWS && n < IMAP_RANGES && seek(i, f, at); rows++) {
+		u32 uid = i->view->rows[at->row].uid;
 
-		if (n > 0 && is_large(i, f, behind->row))
+		if (n > 0 && is_large(i, f, at->row))
 			break;
-		if (n > 0 && behind->row == last + 1)
+		if (n > 0 && at->row == last + 1)
 			uids[n - 1].high = uid;
 		else
 			uids[n++] = (struct uid_range){ uid, uid, 0 };
-		last = behind->row++;
+		last = at->row++;
 		if (is_large(i, f, last))
 			break;
 	}
 	return n;
 }
 
-/* --- Printing --------------------------------------------------------------------------------------------------- */
+/* --- Batches --------------------------------------------------------------------------------------------------- */
 
-static void put_slice(struct imap *i, const struct message *m, str s)
+static void batch_end(struct fetch_batch *b)
 {
-	int copy;
+	if (b->counted)
+		atomic_fetch_sub(&asked_ahead, 1);
+	arena_free(&b->arena);
+	*b = (struct fetch_batch){ .arena = NULL };
+}
 
-	if (s.n < INLINE_MAX || (copy = dup(m->from->fd)) < 0) {
-		buf_add(imap_out(i), s);
+static void batches_end(void *object)
+{
+	struct fetch *f = object;
+
+	batch_end(&f->now);
+	batch_end(&f->ahead);
+}
+
+/* Asks for the messages from a row on; there is one. */
+static struct fetch_batch batch_ask(struct imap *i, const struct fetch *f, struct fetch_cursor at)
+{
+	struct fetch_batch b = { .arena = arena_new(IMAP_TURN), .behind = at };
+	struct uid_range *uids = arena_array_of(imap_arena(i), IMAP_RANGES, struct uid_range);
+	size_t n;
+
+	CHECK(seek(i, f, &at));
+	b.large = is_large(i, f, at.row);
+	n = next_uids(i, f, uids, &b.behind);
+	b.call = imap_bodies_ask(i, b.arena, uids, n, f->want, 0,
+				 b.large ? IMAP_FRONT : OFFICE_FETCH_BYTES);
+	return b;
+}
+
+/* While f->now is printed. What a peer takes slowly, or in more than one go, is not worth it. */
+static void ask_ahead(struct imap *i, struct fetch *f, const struct imap_bodies *b)
+{
+	struct fetch_cursor next = f->now.behind, look;
+
+	if (f->never_ahead || f->now.large || b->n == 0)
+		return;
+	if (b->next)
+		next = (struct fetch_cursor){ f->at.span, view_row_from(i->view, b->next) };
+	look = next;
+	if (!seek(i, f, &look))
+		return;
+	if (atomic_fetch_add(&asked_ahead, 1) >= IMAP_AHEAD) {
+		atomic_fetch_sub(&asked_ahead, 1);
 		return;
 	}
-	session_out_fd(i->session, copy, (u64)(s.p - m->from->bytes.p), s.n);
-}
-
-/* Cuts [from, to) of a section that is prefix + place to the partial range that was asked for. */
-static void cut_partial(const struct imap_attribute *t, u64 *from, u64 *to)
-{
-	u64 n = *to;
-
-	if (!t->partial)
-		return;
-	*from = t->from < n ? t->from : n;
-	*to = t->count < n - *from ? *from + t->count : n;
-}
-
-/* Section bytes [from, to) where the prefix comes first. True: all are said; false: f->stream says what is left. */
-static bool put_range(struct imap *i, struct fetch *f, const struct message *m,
-		      const struct imap_place *place, u64 from, u64 to)
-{
-	str prefix = place->prefix ? m->item->prefix : STR_NONE;
-	u64 at, end;
-
-	if (from < prefix.n) {
-		str part = str_slice(prefix, (size_t)from, (size_t)(to < prefix.n ? to : prefix.n));
-
-		buf_add(imap_out(i), part);
-		from += part.n;
-	}
-	if (from >= to)
-		return true;
-	at = place->from + (from - prefix.n);
-	end = place->from + (to - prefix.n);
-	if (end <= m->item->bytes.n) {
-		put_slice(i, m, str_slice(m->item->bytes, (size_t)at, (size_t)end));
-		return true;
-	}
-	f->stream = (struct stream){ true, m->item->uid, at, end };
-	return false;
-}
-
-static str header_bytes(struct imap *i, struct fetch *f, const struct message *m,
-			const struct imap_place *place)
-{
-	str bytes = STR_NONE;
-	const struct fail *fail;
-
-	if (place->to <= m->item->bytes.n)
-		return str_slice(m->item->bytes, (size_t)place->from, (size_t)place->to);
-	fail = imap_body_read(i, f->scratch, m->item->uid, place->from, place->to, HEADER_READ,
-			      &bytes);
-	if (fail)
-		LOG(WARN, "imap.header", LOG_FAIL("fail", fail));
-	return bytes;
-}
-
-static void put_fields_section(struct imap *i, struct fetch *f, const struct message *m,
-			       const struct imap_attribute *t, const struct imap_place *place)
-{
-	str header = header_bytes(i, f, m, place),
-	    prefix = place->prefix ? m->item->prefix : STR_NONE;
-	struct buf *fields = buf_new(f->scratch, header.n + prefix.n + 8);
-	u64 from = 0, to;
-
-	if (prefix.n > 0) {
-		imap_put_fields(fields, prefix, t);
-		fields->n -= 2; /* its empty line: the header's own comes */
-	}
-	imap_put_fields(fields, header, t);
-	to = fields->n;
-	cut_partial(t, &from, &to);
-	imap_put_literal(imap_out(i), to - from);
-	buf_add(imap_out(i), str_slice(buf_str(fields), (size_t)from, (size_t)to));
-}
-
-static bool put_section(struct imap *i, struct fetch *f, const struct message *m,
-			const struct imap_attribute *t)
-{
-	struct imap_place place;
-	struct buf *out = imap_out(i);
-	u64 from = 0, to;
-
-	imap_put_attribute_name(out, t);
-	buf_add_byte(out, ' ');
-	if (!imap_section_find(m->skeleton, t, &place)) {
-		buf_add(out, S("NIL"));
-		return true;
-	}
-	if (t->text == IMAP_HEADER_FIELDS || t->text == IMAP_HEADER_FIELDS_NOT) {
-		put_fields_section(i, f, m, t, &place);
-		return true;
-	}
-	to = place.to - place.from + (place.prefix ? m->item->prefix.n : 0);
-	cut_partial(t, &from, &to);
-	imap_put_literal(out, to - from);
-	return put_range(i, f, m, &place, from, to);
-}
-
-static void put_modseq(struct imap *i, u32 row)
-{
-	buf_printf(imap_out(i), "MODSEQ (%llu)", (unsigned long long)i->view->rows[row].modseq);
-}
-
-static void put_size(struct imap *i, const struct message *m)
-{
-	u64 size = i->view->rows[m->row].size;
-
-	if (m->item && size == UINT32_MAX)
-		size = m->item->prefix.n + m->item->size;
-	buf_add(imap_out(i), S("RFC822.SIZE "));
-	buf_add_u64(imap_out(i), size);
-}
-
-/* False when it goes on in windows. */
-static bool put_attribute(struct imap *i, struct fetch *f, const struct message *m,
-			  const struct imap_attribute *t)
-{
-	struct buf *out = imap_out(i);
-
-	switch (t->kind) {
-	case IMAP_FLAGS:
-		imap_put_row_flags(i, out, m->row);
-		view_unmark(i->view, m->row);
-		break;
-	case IMAP_UID:
-		buf_add(out, S("UID "));
-		buf_add_u64(out, i->view->rows[m->row].uid);
-		break;
-	case IMAP_MODSEQ:
-		put_modseq(i, m->row);
-		break;
-	case IMAP_SIZE:
-		put_size(i, m);
-		break;
-	case IMAP_INTERNALDATE:
-		buf_add(out, S("INTERNALDATE "));
-		imap_put_date(out, f->scratch, m->item->internal_date);
-		break;
-	case IMAP_ENVELOPE:
-		buf_add(out, S("ENVELOPE "));
-		imap_put_envelope(out, &m->skeleton->envelope);
-		break;
-	case IMAP_BODY:
-	case IMAP_BODYSTRUCTURE:
-		buf_add(out, t->kind == IMAP_BODY ? S("BODY ") : S("BODYSTRUCTURE "));
-		imap_put_structure(out, m->skeleton, t->kind == IMAP_BODYSTRUCTURE);
-		break;
-	case IMAP_SECTION:
-		return put_section(i, f, m, t);
-	}
-	return true;
-}
-
-static void put_start(struct imap *i, struct fetch *f, u32 row)
-{
-	struct buf *out = imap_out(i);
-
-	/* These are the lines that a large mailbox has many of: no printf. */
-	buf_add(out, S("* "));
-	buf_add_u64(out, row + 1);
-	buf_add(out, S(" FETCH ("));
-	if (f->uid) {
-		buf_add(out, S("UID "));
-		buf_add_u64(out, i->view->rows[row].uid);
-		buf_add_byte(out, ' ');
-	}
-	if (f->modseq) {
-		put_modseq(i, row);
-		buf_add_byte(out, ' ');
-	}
-}
-
-/* RFC 3501 6.4.5: flags that the FETCH changed are told in its response. */
-static void put_end(struct imap *i, u32 row)
-{
-	if (i->view->rows[row].flags & VIEW_CHANGED) {
-		buf_add_byte(imap_out(i), ' ');
-		imap_put_row_flags(i, imap_out(i), row);
-		if (!i->condstore)
-			view_unmark(i->view, row);
-		else /* its mod-sequence is not known before the news */
-			i->dirty = true;
-	}
-	buf_add(imap_out(i), S(")\r\n"));
-}
-
-static bool enough(struct imap *i)
-{
-	return session_unsent(i->session) >= ENOUGH;
-}
-
-/* The attributes from f->attribute on. False when one goes on in windows, or when the output has enough for now. */
-static bool put_message(struct imap *i, struct fetch *f, const struct message *m)
-{
-	if (f->attribute == 0)
-		put_start(i, f, m->row);
-	while (f->attribute < f->ask.n) {
-		if (f->attribute > 0 && enough(i))
-			return false;
-		if (f->attribute > 0)
-			buf_add_byte(imap_out(i), ' ');
-		if (!put_attribute(i, f, m, &f->ask.attributes[f->attribute++]))
-			return false;
-	}
-	put_end(i, m->row);
-	f->attribute = 0;
-	return true;
+	f->ahead = batch_ask(i, f, next);
+	f->ahead.counted = true;
 }
 
 /* --- Steps ------------------------------------------------------------------------------------------------------- */
@@ -376,12 +188,12 @@ static struct imap_reply done(const struct fetch *f)
 /* All from the view. */
 static struct imap_reply step_view(struct imap *i, struct fetch *f)
 {
-	for (; seek(i, f); f->row++) {
-		struct message m = { .row = f->row };
+	for (; seek(i, f, &f->at); f->at.row++) {
+		struct fetch_message m = { .row = f->at.row };
 
 		if (imap_full(i))
 			return LATER;
-		put_message(i, f, &m);
+		fetch_put_message(i, f, &m);
 	}
 	return done(f);
 }
@@ -418,91 +230,124 @@ static void set_seen(struct imap *i, struct fetch *f, const struct imap_bodies *
 		}
 }
 
-/* Rows from f->row up to `to` that no item came for: they went. */
+/* Rows from f->at up to `to` that no item came for: they went. */
 static void note_missing(struct imap *i, struct fetch *f, u32 to)
 {
-	while (seek(i, f) && f->row < to) {
+	while (seek(i, f, &f->at) && f->at.row < to) {
 		f->missing = true;
-		f->row++;
+		f->at.row++;
 	}
 }
 
 /* It went while it was being sent; what was begun must be ended. */
 static void end_early(struct imap *i, struct fetch *f)
 {
-	put_end(i, f->row++);
+	fetch_put_end(i, f->at.row++);
 	f->attribute = 0;
 	f->missing = true;
+}
+
+/* Mostly it is the one that comes next. */
+static bool find_row(const struct imap *i, const struct fetch *f, u32 uid, u32 *row)
+{
+	*row = f->at.row;
+	return (f->at.row < i->view->told && i->view->rows[f->at.row].uid == uid) ||
+	       view_find(i->view, uid, row);
+}
+
+static const struct fail *decode(struct fetch *f, const struct fetch_item *item,
+				 struct skeleton *skeleton)
+{
+	if (!(f->want & FETCH_SKELETON))
+		return NULL;
+	if (f->want & FETCH_ENVELOPE)
+		return skeleton_envelope_decode(f->scratch, item->skeleton, &skeleton->envelope);
+	return skeleton_decode(f->scratch, item->skeleton, skeleton);
 }
 
 /* One message of a batch. False when it is not at its end. */
 static bool put_item(struct imap *i, struct fetch *f, const struct imap_bodies *b, size_t k)
 {
-	struct message m = { .item = &b->items[k], .from = b };
+	struct fetch_message m = { .item = &b->items[k], .from = b };
 	struct skeleton *skeleton = arena_new_of(f->scratch, struct skeleton);
 	const struct fail *fail;
 	bool whole;
 
-	if (!view_find(i->view, m.item->uid, &m.row))
+	if (!find_row(i, f, m.item->uid, &m.row))
 		return true;
-	if (f->attribute > 0 && m.row != f->row)
+	if (f->attribute > 0 && m.row != f->at.row)
 		end_early(i, f);
 	if (f->attribute == 0)
 		note_missing(i, f, m.row);
-	fail = f->want & FETCH_SKELETON ? skeleton_decode(f->scratch, m.item->skeleton, skeleton)
-					: NULL;
+	fail = decode(f, m.item, skeleton);
 	if (fail) { /* one damaged message must not hide the others */
 		LOG(ERROR, "imap.skeleton", LOG_ID("message", m.item->message),
 		    LOG_FAIL("fail", fail));
 		if (f->attribute > 0)
 			end_early(i, f);
 		f->missing = true;
-		f->row = m.row + 1;
+		f->at.row = m.row + 1;
 		return true;
 	}
 	m.skeleton = skeleton;
-	whole = put_message(i, f, &m);
+	whole = fetch_put_message(i, f, &m);
 	if (whole)
-		f->row = m.row + 1;
+		f->at.row = m.row + 1;
 	return whole;
 }
 
-/* Asks for the next messages and says what came. */
+/* All that was asked has come; what has not is no more. */
+static void end_batch(struct imap *i, struct fetch *f, const struct imap_bodies *b)
+{
+	struct fetch_cursor behind = f->now.behind;
+
+	if (f->attribute > 0)
+		end_early(i, f);
+	if ((b->next == 0 || b->n == 0) && seek(i, f, &f->at))
+		note_missing(i, f, seek(i, f, &behind) ? behind.row : UINT32_MAX);
+}
+
+/* False when the rest is to be asked for again. */
+static bool put_batch(struct imap *i, struct fetch *f, const struct imap_bodies *b)
+{
+	bool whole = true;
+	size_t k = 0;
+
+	for (; k < b->n && whole && (k == 0 || !fetch_put_enough(i)); k++) {
+		whole = put_item(i, f, b, k);
+		arena_reset(f->scratch);
+	}
+	if (!whole || k < b->n)
+		return false;
+	end_batch(i, f, b);
+	return true;
+}
+
+/* The next messages: those asked for already, or asked for now. */
 static const struct fail *step_batch(struct imap *i, struct fetch *f)
 {
-	struct uid_range *uids = arena_array_of(imap_arena(i), IMAP_RANGES, struct uid_range);
-	bool large = is_large(i, f, f->row), whole = true;
 	const struct fail *fail;
 	struct imap_bodies b;
-	struct fetch behind;
-	size_t n = next_uids(i, f, uids, &behind), k = 0;
 
-	fail = imap_bodies(i, imap_arena(i), uids, n, f->want, 0,
-			   large ? IMAP_FRONT : OFFICE_FETCH_BYTES, &b);
+	f->now = f->ahead.arena ? f->ahead : batch_ask(i, f, f->at);
+	f->ahead = (struct fetch_batch){ .arena = NULL };
+	fail = imap_bodies_take(f->now.arena, f->now.call, &b);
 	if (fail && fail->what != FAIL_CORRUPT)
 		return fail;
 	if (fail) /* of these nothing can be read; those behind them perhaps can */
 		b = (struct imap_bodies){ .fd = -1 };
 	set_seen(i, f, &b);
-	for (; k < b.n && whole && (k == 0 || !enough(i)); k++) {
-		whole = put_item(i, f, &b, k);
-		arena_reset(f->scratch);
-	}
-	if (!whole || k < b.n)
-		return NULL;
-	if (f->attribute > 0)
-		end_early(i, f);
-	if ((b.next == 0 || b.n == 0) &&
-	    seek(i, f)) { /* all that was asked has come, or is no more */
-		bool end = !seek(i, &behind);
-
-		note_missing(i, f, end ? UINT32_MAX : behind.row);
+	if (f->attribute == 0)
+		ask_ahead(i, f, &b);
+	if (!put_batch(i, f, &b)) {
+		f->never_ahead = f->ahead.arena != NULL;
+		batch_end(&f->ahead);
 	}
 	return NULL;
 }
 
 /* The literal was announced: what is missing of it must be made up, or the session would lose its place (THREATS I20). */
-static void put_filler(struct imap *i, struct stream *s)
+static void put_filler(struct imap *i, struct fetch_stream *s)
 {
 	u64 n = s->to - s->at < IMAP_WINDOW ? s->to - s->at : IMAP_WINDOW;
 
@@ -513,7 +358,7 @@ static void put_filler(struct imap *i, struct stream *s)
 
 static void step_window(struct imap *i, struct fetch *f)
 {
-	struct stream *s = &f->stream;
+	struct fetch_stream *s = &f->stream;
 	const struct uid_range one = { s->uid, s->uid, 0 };
 	u64 n = s->to - s->at < IMAP_WINDOW ? s->to - s->at : IMAP_WINDOW;
 	struct imap_bodies b;
@@ -523,9 +368,7 @@ static void step_window(struct imap *i, struct fetch *f)
 		f->missing = true;
 		put_filler(i, s);
 	} else {
-		struct message m = { .item = &b.items[0], .from = &b };
-
-		put_slice(i, &m, str_slice(b.items[0].bytes, 0, (size_t)n));
+		fetch_put_slice(i, &b, str_slice(b.items[0].bytes, 0, (size_t)n));
 		s->at += b.items[0].bytes.n < n ? b.items[0].bytes.n : n;
 	}
 	s->on = s->at < s->to;
@@ -538,7 +381,7 @@ static struct imap_reply fetch_step(struct imap *i, struct imap_job *job)
 
 	if (!f->office)
 		return step_view(i, f);
-	while (f->stream.on || f->attribute > 0 || seek(i, f)) {
+	while (f->stream.on || f->attribute > 0 || seek(i, f, &f->at)) {
 		if (imap_full(i))
 			return LATER;
 		if (f->stream.on) {
@@ -546,7 +389,7 @@ static struct imap_reply fetch_step(struct imap *i, struct imap_job *job)
 			continue;
 		}
 		if (f->attribute == f->ask.n) { /* the window was its last */
-			put_end(i, f->row++);
+			fetch_put_end(i, f->at.row++);
 			f->attribute = 0;
 			continue;
 		}
@@ -555,7 +398,7 @@ static struct imap_reply fetch_step(struct imap *i, struct imap_job *job)
 			end_early(i, f);
 		if (fail)
 			return imap_fail(fail);
-		/* The batch lives as long as the turn. */
+		batch_end(&f->now);
 		return LATER;
 	}
 	return done(f);
@@ -595,6 +438,7 @@ struct imap_reply imap_fetch(struct imap *i, struct scan *s)
 	}
 	f->scratch = arena_new(IMAP_MESSAGE);
 	arena_own(a, release_arena, f->scratch);
+	arena_own(a, batches_end, f);
 	plan(i, f);
 	if (asks_modseq(&f->ask))
 		imap_condstore_on(i);

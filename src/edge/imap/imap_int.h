@@ -35,6 +35,7 @@ enum imap_limit {
 	IMAP_FRONT = 64 * 1024,  /* so much of a larger one comes with its skeleton */
 	IMAP_WINDOW = 512 * 1024,
 	IMAP_RANGES = 1024,        /* of one office call */
+	IMAP_AHEAD = 64,           /* batches asked for while another is printed, in one process */
 	IMAP_CODE_MAX = 64 * 1024, /* a COPYUID that is longer is left out */
 	IMAP_CHANGES_ROUNDS = 256, /* calls of one synchronisation */
 };
@@ -194,6 +195,11 @@ struct imap_bodies {
 
 const struct fail *imap_bodies(struct imap *i, struct arena *a, const struct uid_range *uids,
 			       size_t n, u32 want, u64 offset, u64 length, struct imap_bodies *out);
+/* The same in two steps: what is asked now comes while its caller does something else. */
+struct bus_pending *imap_bodies_ask(struct imap *i, struct arena *a, const struct uid_range *uids,
+				    size_t n, u32 want, u64 offset, u64 length);
+const struct fail *imap_bodies_take(struct arena *a, struct bus_pending *p,
+				    struct imap_bodies *out);
 /* [from, to) of one message's body, at most max bytes of it. */
 const struct fail *imap_body_read(struct imap *i, struct arena *a, u32 uid, u64 from, u64 to,
 				  size_t max, str *out);

@@ -35,6 +35,8 @@ static void talk(struct talk *t, const char *script)
 	"> a login alice@example.test alice\n"        \
 	"< a OK [CAPABILITY *UIDPLUS *] logged in\n"
 
+#define SELECT "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+
 static const char mail[] =
     "From: Joe <joe@example.test>\r\nTo: alice@example.test\r\n"
     "Subject: =?utf-8?q?Caf=C3=A9?=\r\nDate: Sat, 21 Nov 2026 19:25:07 +0100\r\n"
@@ -373,8 +375,7 @@ static void slow_reader(void **state)
 		buf_add(b, S("a line of a large message\r\n"));
 	fake_fill(x, "INBOX", buf_str(b), 200); /* 800 MiB, if they were all taken */
 	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
-		       "> a fetch 1:* body.peek[]\n");
+	talk(&t, LOGIN SELECT "> a fetch 1:* body.peek[]\n");
 	usleep(300 * 1000);
 	fetches = x->fetches;
 	assert_in_range(fetches, 1, 4);
@@ -403,8 +404,7 @@ static void large(void **state)
 	fake_fill(x, "INBOX", buf_str(b), 1);
 	fake_fill(x, "INBOX", str_cstr(mail), 1);
 	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
-		       "> a fetch 1:2 (body.peek[] rfc822.size)\n");
+	talk(&t, LOGIN SELECT "> a fetch 1:2 (body.peek[] rfc822.size)\n");
 	assert_true(talk_line(&t, a, &line));
 	assert_str(line, str_format(a, "* 1 FETCH (BODY[] {%zu}", b->n + FAKE_PREFIX + 1));
 	while (t.in.n < b->n + FAKE_PREFIX + 1)
@@ -421,6 +421,39 @@ static void large(void **state)
 	arena_free(&a);
 }
 
+/* The next batch is asked for while one is printed: wherever the set has holes and messages are gone, each that is left is told of
+ * once, in order. */
+static void batches(void **state)
+{
+	static const u32 ranges[][2] = { { 1, 1 }, { 3, 6000 }, { 6002, 6002 }, { 7000, 20000 } };
+	struct fake *x = fake_new();
+	struct arena *a = arena_new(256 << 20);
+	struct talk t, u;
+	str line;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 20000);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN SELECT);
+	talk_start(&u, x, SERVICE_IMAP, &imap_protocol);
+	talk(
+	    &u, LOGIN SELECT
+	    "> a store 3000:3009,19990:* +flags.silent \\Deleted\n< a OK *\n> a close\n< a OK *\n");
+	talk_end(&u);
+	talk(&t, "> a fetch 1,3:6000,6002,7000:* (envelope)\n");
+	for (size_t r = 0; r < ARRAY_LEN(ranges); r++)
+		for (u32 n = ranges[r][0]; n <= ranges[r][1]; n++) {
+			if ((n >= 3000 && n <= 3009) || n >= 19990)
+				continue;
+			assert_true(talk_line(&t, a, &line));
+			assert_true(str_starts(line, str_format(a, "* %u FETCH (ENVELOPE (", n)));
+		}
+	talk(&t, "< a NO [EXPUNGEISSUED] *\n> a fetch 1:* (envelope)\n< * 1 FETCH *\n");
+	talk_end(&t); /* in the middle of it */
+	fake_free(&x);
+	arena_free(&a);
+}
+
 static void many(void **state)
 {
 	struct fake *x = fake_new();
@@ -432,10 +465,12 @@ static void many(void **state)
 	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 20000);
 	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> a select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
-		       "> a fetch 1:* (uid flags internaldate rfc822.size envelope)\n");
-	while (talk_line(&t, a, &line) && line.p[0] == '*')
+	talk(&t, LOGIN SELECT "> a fetch 1:* (uid flags internaldate rfc822.size envelope)\n");
+	while (talk_line(&t, a, &line) && line.p[0] == '*') {
 		seen++;
+		assert_true(
+		    str_starts(line, str_format(a, "* %u FETCH (UID %u FLAGS", seen, seen)));
+	}
 	assert_int_equal(seen, 20000);
 	talk(&t,
 	     "> a store 1:* +flags.silent \\Deleted\n< a OK *\n> a expunge\n< * 20000 EXPUNGE\n");
@@ -590,6 +625,7 @@ int main(void)
 		cmocka_unit_test(slow_reader),
 		cmocka_unit_test(large),
 		cmocka_unit_test(many),
+		cmocka_unit_test(batches),
 		cmocka_unit_test(search_is_bounded),
 		cmocka_unit_test(fetch_is_bounded),
 		cmocka_unit_test(damaged),

@@ -109,6 +109,8 @@ static const struct fail *row_to_item(struct tx *t, u64 account, struct window *
 		f = &damaged;
 	else
 		f = add_body(t, w->q, &item, elsewhere);
+	if (!f && w->q->want & FETCH_ENVELOPE)
+		f = skeleton_envelope_find(t->arena, item.skeleton, &item.skeleton);
 	if (!f)
 		add_item(w, &item);
 	if (!f || f->what != FAIL_CORRUPT)
