@@ -2,7 +2,7 @@
 BUILD := build
 FUZZ_SECONDS ?= 60
 
-.PHONY: all demo test check unit talk chain crash attack soak scoreboard fuzz bench format style sanitize docs clean install
+.PHONY: all demo test check unit talk chain crash sim attack soak scoreboard fuzz bench format style sanitize docs clean install
 
 all:
 	@tools/install.sh build
@@ -22,7 +22,7 @@ test:
 check:
 	@tests/run.py style unit
 
-unit talk chain crash attack style sanitize:
+unit talk chain crash sim attack style sanitize:
 	@tests/run.py $@
 
 soak:

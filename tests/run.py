@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All tests, or the groups that are named: style unit sanitize talk chain crash attack (and soak, which is long). Each group
+"""All tests, or the groups that are named: style unit sanitize talk chain crash sim attack (and soak, which is long). Each group
 builds what it needs. Ends with one line "N passed, N failed"; exits 1 when anything failed."""
 import importlib.util
 import json
@@ -163,24 +163,32 @@ def group_crash(tally):
     python_tests(tally, "tests/crash")
 
 
+def group_sim(tally):
+    good, output = build("build-test", "office.queue.queue_sim_test")
+    tally.add("build-test: the simulator builds", good, output)
+    if good:
+        python_tests(tally, "tests/sim")
+
+
 def group_attack(tally):
     python_tests(tally, "tests/attack")
 
 
 # The long forms of the harnesses in tests/crash and tests/attack: their figures go to the scoreboard.
 SOAK = {"POSTERN_KILLS": "200", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
-        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
+        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
 
 
 def group_soak(tally):
     for name, value in SOAK.items():
         os.environ.setdefault(name, value)
     python_tests(tally, "tests/crash")
+    group_sim(tally)
     python_tests(tally, "tests/attack")
 
 
 GROUPS = {name[6:]: function for name, function in globals().items() if name.startswith("group_")}
-ALL = ["style", "unit", "differential", "talk", "chain", "crash", "attack", "sanitize", "fuzz"]
+ALL = ["style", "unit", "differential", "talk", "chain", "crash", "sim", "attack", "sanitize", "fuzz"]
 
 
 def main():

@@ -1,5 +1,7 @@
 #!/bin/sh
-# Runs every fuzzer for the given seconds on its corpus: `fuzz.sh 60 [name...]`. Crashing inputs land in build-fuzz/crashes.
+# Runs every fuzzer (clang's libFuzzer with ASan and UBSan) on its corpus: `fuzz.sh SECONDS [name...]`, at most SECONDS each. Crashing inputs
+# land in build-fuzz/crashes. With POSTERN_FUZZ=docs/fuzz.json the executions are added to the ledger (tools/fuzz_ledger.py); then a fuzzer
+# that has reached FUZZ_UNTIL executions there (default: no end) is passed over. FUZZ_MAX_LEN: longest input (default: libFuzzer's own choice).
 set -eu
 cd "$(dirname "$0")/.."
 seconds=$1
@@ -10,20 +12,33 @@ failed=0
 for binary in build-fuzz/*_fuzz; do
 	name=$(basename "$binary")
 	if [ $# -gt 0 ] && ! echo "$*" | grep -qw "$name"; then continue; fi
+	runs=
+	if [ -n "${POSTERN_FUZZ:-}" ] && [ -n "${FUZZ_UNTIL:-}" ]; then
+		left=$(tools/fuzz_ledger.py left "$name" "$FUZZ_UNTIL")
+		[ "$left" -gt 0 ] || continue
+		runs="-runs=$left"
+	fi
 	corpus=build-fuzz/corpus/$name
 	# src/text/header_fuzz.c has its seeds in src/text/corpus/header, its words in src/text/corpus/header.dict
 	folder=src/$(dirname "$(echo "${name%_fuzz}" | tr . /)")
 	word=$(echo "${name%_fuzz}" | sed 's/.*\.//')
 	mkdir -p "$corpus"
-	set -- "$@"
 	extra=
 	[ -d "$folder/corpus/$word" ] && extra="$folder/corpus/$word"
 	dict=
 	[ -f "$folder/corpus/$word.dict" ] && dict="-dict=$folder/corpus/$word.dict"
+	length=${FUZZ_MAX_LEN:+-max_len=$FUZZ_MAX_LEN}
 	echo "== $name"
-	"$binary" -max_total_time="$seconds" -artifact_prefix=build-fuzz/crashes/"$name"- -print_final_stats=1 $dict "$corpus" $extra \
-		2>build-fuzz/"$name".log || { failed=$((failed + 1)); tail -20 build-fuzz/"$name".log; }
-	grep -E 'number_of_executed_units' build-fuzz/"$name".log || true
+	crashed=0
+	# shellcheck disable=SC2086
+	"$binary" -max_total_time="$seconds" -artifact_prefix=build-fuzz/crashes/"$name"- -print_final_stats=1 $runs $length $dict "$corpus" $extra \
+		2>build-fuzz/"$name".log || crashed=1
+	if [ "$crashed" = 1 ]; then
+		failed=$((failed + 1))
+		tail -20 build-fuzz/"$name".log
+	fi
+	grep -a -E 'number_of_executed_units' build-fuzz/"$name".log || true
+	[ -z "${POSTERN_FUZZ:-}" ] || tools/fuzz_ledger.py add "$name" "$crashed" build-fuzz/"$name".log
 done
 echo "fuzzers that failed: $failed"
 [ "$failed" = 0 ]

@@ -30,6 +30,11 @@ u64 id_time(u64 id)
 	return (id >> TIME_SHIFT) + epoch;
 }
 
+u64 id_later(u64 id, u64 ms)
+{
+	return id + ((ms + 1) << TIME_SHIFT);
+}
+
 str id_text(struct arena *a, u64 id)
 {
 	char *text = arena_alloc(a, ID_TEXT);

@@ -21,5 +21,7 @@ u64 id_next(struct id_maker *m, const struct env *e);
 str id_text(struct arena *a, u64 id);
 bool id_parse(str text, u64 *id) NODISCARD;
 u64 id_time(u64 id); /* milliseconds since 1970 */
+/* Above every id that a maker gives in the `ms` milliseconds after this one. */
+u64 id_later(u64 id, u64 ms);
 
 #endif

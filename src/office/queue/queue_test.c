@@ -83,6 +83,33 @@ static void test_damaged_rows(void **state)
 	}
 }
 
+/* Ids are never given again, although the clock went back between two starts and what they named is gone (a message delivered
+ * and expunged, or still in the queue with jobs whose ids are above its own). */
+static void test_clock_back_over_restart(void **state)
+{
+	struct schedule_job first;
+	struct desk d;
+	u64 before;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "near@remote.example", 0);
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 1), 1);
+	first = d.taken[0];
+	assert_true(first.id > first.message);
+	before = store_id_now(d.w.store);
+	d.w.clock -= 3600000;
+	desk_restart(&d);
+	assert_true(store_id_now(d.w.store) > before);
+	for (int i = 0; i < 3; i++)
+		mail_send(&d, "near@remote.example", 0);
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 3);
+	d.w.clock += 3600000;
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 1);
+	assert_int_equal(d.taken[0].id, first.id);
+	desk_free(&d);
+}
+
 /* A site's name as the database has it, not as addresses may be. */
 static void test_long_domain(void **state)
 {
@@ -491,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_local_delivery),
 		cmocka_unit_test(test_damaged_rows),
 		cmocka_unit_test(test_long_domain),
+		cmocka_unit_test(test_clock_back_over_restart),
 		cmocka_unit_test(test_alias_to_people_and_beyond),
 		cmocka_unit_test(test_retries_back_off),
 		cmocka_unit_test(test_busy_does_not_count),

@@ -113,12 +113,17 @@ const struct fail *store_open_files(struct arena *a, const struct store_options 
 	return f;
 }
 
-/* Ids rise over restarts too, also when the clock went back meanwhile. */
+/* Ids rise over restarts too, also when the clock went back meanwhile, and when what they named is gone. A store of a program
+ * that kept no meta.ids: above its bodies at least. */
 static const struct fail *last_id(struct arena *a, struct store *s)
 {
+	u64 body;
 	bool found;
 
-	return sql_one_u64(a, SQL_QUERY0(s->db, "SELECT max(id) FROM body"), &s->ids.last, &found);
+	TRY(meta_get(a, s->db, "ids", &s->ids_kept));
+	TRY(sql_one_u64(a, SQL_QUERY0(s->db, "SELECT max(id) FROM body"), &body, &found));
+	s->ids.last = s->ids_kept > body ? s->ids_kept : body;
+	return NULL;
 }
 
 const struct fail *store_open(struct arena *a, const struct store_options *o, struct store **out)

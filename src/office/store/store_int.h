@@ -56,6 +56,7 @@ struct store {
 
 	pthread_mutex_t ids_lock;
 	struct id_maker ids;
+	u64 ids_kept; /* meta.ids, the writer's: no id that is durable is above it */
 
 	struct views *views;
 };

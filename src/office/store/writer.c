@@ -106,10 +106,26 @@ static const struct fail *run_job(struct store *s, struct write_job *job, u64 no
 	return NULL;
 }
 
+/* The ids in this commit are never given again. In steps of some time, so that not every commit writes the row. */
+static const struct fail *keep_ids(struct store *s, u64 *kept)
+{
+	u64 last;
+
+	CHECK(pthread_mutex_lock(&s->ids_lock) == 0);
+	last = s->ids.last;
+	CHECK(pthread_mutex_unlock(&s->ids_lock) == 0);
+	*kept = s->ids_kept;
+	if (last <= *kept)
+		return NULL;
+	*kept = id_later(last, WRITER_IDS_MS);
+	return meta_set(s->writer.scratch, s->db, "ids", *kept);
+}
+
 static const struct fail *commit(struct store *s, bool lazy_too)
 {
 	struct arena *a = s->writer.scratch;
 	struct place end;
+	u64 kept;
 	bool synced;
 	int error;
 
@@ -117,10 +133,13 @@ static const struct fail *commit(struct store *s, bool lazy_too)
 	end = segments_end(s->segments);
 	if (synced)
 		TRY(meta_set(a, s->db, "tail", (u64)end.segment << 32 | end.offset));
+	TRY(keep_ids(s, &kept));
 	error = env_fault(s->env, ENV_FAULT_COMMIT);
 	if (error)
 		return fail_errno(a, error, "committing");
-	return SQL_RUN0(a, s->db, "COMMIT");
+	TRY(SQL_RUN0(a, s->db, "COMMIT"));
+	s->ids_kept = kept;
+	return NULL;
 }
 
 /* A full disk, or somebody else's lock on the database file: nothing is lost, the next batch may fare better. */

@@ -20,6 +20,7 @@ enum writer_limit {
 	WRITER_IDLE_MS = 1000, /* nothing to do for so long: checkpoint and truncate the WAL */
 	WRITER_RESERVE_BYTES = 16 * 1024 * 1024,
 	WRITER_RESERVE_RETRY_MS = 5000,
+	WRITER_IDS_MS = 10000, /* of ids that a start after a crash leaves out */
 };
 
 /* Made by the caller, usually as the head of a struct of its own in call->arena. Lives until done. */

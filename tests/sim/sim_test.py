@@ -1,0 +1,62 @@
+"""The simulator of queue, scheduler and store core (src/office/queue/queue_sim_test.c says what it checks), with many seeds on all
+processors; then each rule broken on purpose, which must be noticed.
+
+    tests/run.py sim                                          POSTERN_SEEDS=300
+    POSTERN_SEEDS=100000 tests/sim/sim_test.py                POSTERN_SEED=1 is the first; SIM_PROCESSES how many beside each other
+    build-test/office.queue.queue_sim_test 1 4711             one seed again; `1 4711 uid`: with that rule broken
+
+POSTERN_SIM=path/to/queue_sim_test says which program."""
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+import results
+
+PROGRAM = os.environ.get("POSTERN_SIM", str(ROOT / "build-test" / "office.queue.queue_sim_test"))
+SEEDS = int(os.environ.get("POSTERN_SEEDS", "300"))
+FIRST = int(os.environ.get("POSTERN_SEED", "1"))
+PROCESSES = int(os.environ.get("SIM_PROCESSES", str(os.cpu_count() or 1)))
+RULES = ("promise", "schedule", "once", "uid", "wait", "disk")
+CONTROL_SEEDS = 100
+SUMMARY = re.compile(r"(\w+) (\d+)(?:,|$)")
+
+
+def run(count, first, rule="nothing"):
+    """{what: how many}, and the lines of seeds that failed."""
+    done = subprocess.run([PROGRAM, str(count), str(first), rule], capture_output=True, text=True, check=False)
+    summary = [line for line in done.stdout.split("\n") if line.startswith("# ")]
+    if not summary:
+        raise RuntimeError(f"{PROGRAM} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return ({what: int(n) for what, n in SUMMARY.findall(summary[0].split(";")[1])},
+            [line for line in done.stdout.split("\n") if line.startswith("seed ")])
+
+
+class SimTest(unittest.TestCase):
+    def test_no_promise_is_broken(self):
+        step = max(1, min(500, SEEDS // PROCESSES))
+        chunks = [(min(step, FIRST + SEEDS - at), at) for at in range(FIRST, FIRST + SEEDS, step)]
+        with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
+            done = list(pool.map(lambda chunk: run(*chunk), chunks))
+        total = {what: sum(numbers[what] for numbers, _ in done) for what in done[0][0]}
+        bad = [line for _, lines in done for line in lines]
+        results.record("simulated histories of queue and store with a broken promise", total["failed"],
+                       f"{total['seeds']} seeds, {total['kills']} kills, {total['faults']} faults, {total['acknowledged']} messages", "0",
+                       "POSTERN_SEEDS=100000 tests/sim/sim_test.py")
+        self.assertEqual(bad, [])
+        self.assertEqual(total["seeds"], SEEDS)
+
+    def test_controls_broken_rules_are_noticed(self):
+        for rule in RULES:
+            with self.subTest(rule=rule):
+                numbers, _ = run(CONTROL_SEEDS, 1, rule)
+                self.assertGreater(numbers["failed"], CONTROL_SEEDS // 10)
+
+
+if __name__ == "__main__":
+    unittest.main()
