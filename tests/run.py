@@ -19,6 +19,7 @@ BUILDS = {
     "build-clang": ([], {"CC": "clang"}),
     "build-asan": (["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"], {"CC": "gcc"}),
     "build-tsan": (["-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"], {"CC": "clang"}),
+    "build-drill": (["-Ddrill=true", "-Dtests=false"], {"CC": "gcc"}),
 }
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=1",
@@ -171,12 +172,15 @@ def group_sim(tally):
 
 
 def group_attack(tally):
+    good, output = build("build-drill", "postern")
+    tally.add("build-drill: builds", good, output)
     python_tests(tally, "tests/attack")
 
 
 # The long forms of the harnesses in tests/crash and tests/attack: their figures go to the scoreboard.
 SOAK = {"POSTERN_KILLS": "200", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
-        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
+        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_DRILL": "full",
+        "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
 
 
 def group_soak(tally):

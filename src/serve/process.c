@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "bus/frame.h"
+#include "serve/drill.h"
 #include "serve/process_control.h"
 
 enum {
@@ -291,6 +292,7 @@ void process_ready(struct process *p)
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	CHECK(pthread_create(&thread, &attributes, control_run, p) == 0);
 	pthread_attr_destroy(&attributes);
+	drill_start(p);
 	send_ready(p->control);
 }
 
@@ -354,9 +356,11 @@ static const struct fail *process_run(struct process *p, const struct process_ro
 	TRY(wait_for_start(p));
 	jail_fill(p, r);
 	TRY(r->before_jail(p));
-	TRY(jail_enter(p->arena, &p->control->jail));
-	if (p->folder && p->control->jail.uid)
-		p->folder = "";
+	if (!drill_without_jail(p)) {
+		TRY(jail_enter(p->arena, &p->control->jail));
+		if (p->folder && p->control->jail.uid)
+			p->folder = "";
+	}
 	log_start();
 	return r->after_jail(p);
 }
@@ -370,6 +374,7 @@ int process_main(enum role role, u32 instance, int control_fd)
 	/* What a process makes is its own affair, whatever a library thinks of modes. */
 	umask(0077);
 	ignore_signals();
+	drill_prepare();
 	log_name(r->name, LOG_INFO);
 	f = process_run(p, r);
 	if (f)

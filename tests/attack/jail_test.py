@@ -1,0 +1,181 @@
+"""The jail drill (THREATS P01 to P04): each process in turn acts as if taken over (tests/attack/drill.c, only in a build with
+-Ddrill=true) and tries files, network, other processes, privileges, other people's accounts, and nonsense to everybody it can reach. Nothing may
+succeed, nobody else may fall, and when the broken process is gone mail goes on.
+
+    tests/run.py attack                              three forbidden calls of each role
+    POSTERN_DRILL=full tests/attack/jail_test.py     every forbidden call, more nonsense
+
+The control runs the same drill without the jail: it must report successes."""
+import concurrent.futures
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import fault
+import results
+from client import deliver, message, wait_message
+from postern import ROOT, Instance, wait_for
+
+FULL = bool(os.environ.get("POSTERN_DRILL"))
+BINARY = os.environ.get("POSTERN_DRILL_BINARY", str(ROOT / "build-drill" / "postern"))
+ROLES = ("mx", "client", "mda", "office", "relay", "sign", "login")
+SYSTEM, AUTHORITY, GARBAGE, OVERSIZED, DESCRIPTORS, FLOOD, FORBIDDEN = range(1, 8)
+START = threading.Lock()  # ports are looked for, then taken: one at a time
+COMMAND = "POSTERN_DRILL=full tests/attack/jail_test.py"
+# What each role must at least have tried: a drill that stops half-way would find nothing too.
+LEAST = {SYSTEM: 24, AUTHORITY: 4}
+
+
+def order(pid, stage, index):
+    """The signal that the drill waits for, with its value; Python has no sigqueue."""
+    if ctypes.CDLL(None, use_errno=True).sigqueue(pid, signal.SIGRTMIN + 1, ctypes.c_void_p(stage | index << 8)):
+        raise OSError(ctypes.get_errno(), "sigqueue")
+
+
+def drill(p, role, stage, index=0):
+    """[(try, result, detail)] of one stage, which must come to its end, or to that of the process: parent ends who speaks nonsense to it."""
+    began = len(p.log)
+    pid = fault.wait_role(p, role)
+    order(pid, stage, index)
+
+    def ended():
+        killed = stage in (GARBAGE, OVERSIZED, DESCRIPTORS, FLOOD) and not fault.alive(pid)
+        lines = [line.split() for line in p.log[began:] if line.startswith(f"drill {role} ")]
+        if lines and killed:
+            return [line for line in lines if line[3] != "end"] + [None]
+        return lines if lines and lines[-1][3] == "end" else None
+    try:
+        lines = wait_for(ended, timeout=60)
+    except AssertionError as e:
+        raise AssertionError(f"{role} does not end stage {stage}, {index}: {p.log[began:][-20:]}") from e
+    return [(words[3], words[4], words[5]) for words in lines[:-1]]
+
+
+def honest(p, mark):
+    """A mail comes in and is read."""
+    wait_for(lambda: all(p.pids(role) for role in ROLES))
+    wait_for(lambda: deliver(p.port("smtp"), message(mark))[0] == 250, timeout=30, step=0.2)
+    wait_message(p, mark)
+
+
+class Drill:
+    """All stages in one role of one instance."""
+
+    def __init__(self, role, **options):
+        self.role, self.options = role, options
+        self.tried, self.holes, self.fallen = 0, [], []
+
+    def run(self):
+        with START:
+            p = Instance(binary=BINARY, settings=["server.log=error"], **self.options)
+        with p:
+            honest(p, "before")
+            for stage in (SYSTEM, AUTHORITY):
+                self.note(stage, drill(p, self.role, stage))
+            for stage in (GARBAGE, OVERSIZED, DESCRIPTORS, FLOOD):
+                for index in range(8 if FULL else 1):
+                    self.attack(p, stage, index)
+            if self.role not in ("sign", "login", "office"):  # they call nobody
+                at, count = 0, 1
+                while at < count:
+                    count = self.attack(p, FORBIDDEN, at)
+                    at += 1 if FULL else max(1, count // 3 + 1)
+            self.spared(p, p.process.pid)
+        return self
+
+    def note(self, stage, tries):
+        if stage in LEAST and len(tries) < LEAST[stage] and not (stage == AUTHORITY and self.role in ("office", "sign", "login")):
+            self.holes.append((self.role, stage, f"only {len(tries)} tries"))
+        self.tried += len(tries)
+        self.holes += [(self.role, stage, *t) for t in tries if t[1] not in ("refused", "works")]
+
+    def attack(self, p, stage, index):
+        """It is done by a process that is then ended, as parent would end a broken one; all others live on, unharmed."""
+        before = {role: p.pids(role) for role in ROLES if role != self.role}
+        pid = fault.wait_role(p, self.role)
+        tries = drill(p, self.role, stage, index)
+        self.note(stage, tries)
+        time.sleep(0.2)
+        after = {role: p.pids(role) for role in ROLES if role != self.role}
+        if before != after or p.process.poll() is not None:
+            self.fallen.append((self.role, stage, index, before, after))
+        if fault.alive(pid):
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: p.pids(self.role) not in ([], [pid]))
+        honest(p, f"{self.role}-{stage}-{index}")
+        return next((int(detail[3:]) for try_, _, detail in tries if try_ == "count"), 0)
+
+    def spared(self, p, pid):
+        if not fault.alive(pid):
+            self.fallen.append((self.role, "parent"))
+
+
+class JailTest(unittest.TestCase):
+    def drill_all(self, who, **options):
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            drills = list(pool.map(lambda role: Drill(role, **options).run(), ROLES))
+        tried = sum(d.tried for d in drills)
+        results.record(f"jail drill: what a process taken over can reach{who}", sum(len(d.holes) for d in drills),
+                       f"{tried} tries in {len(ROLES)} roles", "0", COMMAND)
+        results.record(f"jail drill: processes that fell beside it{who}", sum(len(d.fallen) for d in drills), f"{tried} tries", "0", COMMAND)
+        self.assertEqual([hole for d in drills for hole in d.holes], [])
+        self.assertEqual([fallen for d in drills for fallen in d.fallen], [])
+
+    def test_nothing_succeeds(self):
+        self.drill_all("" if os.geteuid() == 0 else ", started by an ordinary user")
+
+    def test_nothing_succeeds_for_an_ordinary_user(self):
+        """Uid and root stay then: seccomp and landlock alone must hold."""
+        if os.geteuid() != 0:
+            return
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-drill-", dir="/var/tmp"))
+        try:
+            folder.chmod(0o711)
+            binary = shutil.copy(BINARY, folder / "postern")
+            os.chmod(binary, 0o755)
+            tried, holes = 0, []
+            for role in ROLES if FULL else ("mx", "office", "relay"):
+                data = folder / role
+                data.mkdir()
+                os.chown(data, 65534, 65534)
+                with Instance(folder=str(data), binary=binary, prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]) as p:
+                    tries = drill(p, role, SYSTEM)
+                    honest(p, "after")
+                tried += len(tries)
+                holes += [(role, *t) for t in tries if t[1] != "refused"]
+        finally:
+            shutil.rmtree(folder)
+        results.record("jail drill: what a process taken over can reach, started by an ordinary user", len(holes), f"{tried} tries", "0", COMMAND)
+        self.assertEqual(holes, [])
+
+    def test_control_without_the_jail(self):
+        """The same tries succeed when there is no jail; as far as the one who started it may."""
+        p = Instance(binary=BINARY, settings=["server.log=error"], start=False)
+        pathlib.Path(p.folder, "drill-without-jail").touch()
+        must = {"connect", "listen", "fork", "exec", "kill", "read_etc", "read_proc", "write_tmp", "write_data", "administer", "read_database",
+                "read_segment", "read_key", "read_passwords", "socket_unix", "code"}
+        if os.geteuid() == 0:
+            must |= {"ptrace", "read_memory", "take_descriptor", "chroot"}
+        p.start()
+        with p:
+            done = {try_ for role in ("mx", "mda") for try_, result, _ in drill(p, role, SYSTEM) if result == "DONE"}
+        print(f"    without the jail: {len(done)} kinds of tries succeed", flush=True)
+        self.assertEqual(must - done, set())
+
+    def test_the_program_has_no_drill(self):
+        """The normal program does not know the signal: it ends it, like any other process that nobody told."""
+        normal = os.environ.get("POSTERN", str(ROOT / "build-test" / "postern"))
+        self.assertNotIn(b"drill-without-jail", pathlib.Path(normal).read_bytes())
+        self.assertIn(b"drill-without-jail", pathlib.Path(BINARY).read_bytes())
+
+
+if __name__ == "__main__":
+    unittest.main()
