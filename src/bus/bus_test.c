@@ -72,7 +72,7 @@ static const struct fail *serve_message_commit(struct bus_call *call)
 	const struct office_message_commit_request *q = call->request;
 	str body;
 
-	TRY(fd_map(call->arena, q->body, q->size, &body));
+	TRY(fd_map(call->arena, q->body.file, q->body.size, &body));
 	return fail_new(call->arena, FAIL_STORAGE, "%.*s", STR_ARG(body));
 }
 
@@ -268,11 +268,11 @@ static void test_descriptor_in(void **state)
 {
 	struct fixture *x = *state;
 	struct arena *a = arena_new(1 << 16);
-	struct office_message_commit_request q = { .size = 5 };
+	struct office_message_commit_request q = { .body = { .size = 5 } };
 	struct office_message_commit_answer r;
 	const struct fail *f;
 
-	assert_null(fd_from_str(a, S("hello"), &q.body));
+	assert_null(fd_from_str(a, S("hello"), &q.body.file));
 	f = office_message_commit(a, x->bus, &q, &r);
 	assert_true(str_eq(f->text, S("hello")));
 	arena_free(&a);

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "edge/gate/body_test.h"
 #include "bus/login.h"
 #include "bus/office.h"
 #include "bus/server.h"
@@ -419,8 +420,9 @@ FAKE_CALL(message_append)
 		return &fake_missing;
 	if (x->full)
 		return fail_new(a, FAIL_QUOTA, "mailbox full");
-	TRY(fd_read(x->arena, q->body, 0, (size_t)q->size, &bytes));
-	TRY(fd_read(x->arena, q->body, q->size, (size_t)q->skeleton, &skeleton));
+	TRY(body_bytes(a, &q->body, &bytes, &skeleton));
+	bytes = str_copy(x->arena, bytes);
+	skeleton = str_copy(x->arena, skeleton);
 	r->uidvalidity = 7;
 	r->uid =
 	    fake_add(x, m, bytes, skeleton,

@@ -159,7 +159,7 @@ const struct fail *mda_report_render(struct arena *a, const struct config *c, co
 	return NULL;
 }
 
-/* Message and skeleton in one sealed memory file, as the office wants it. */
+/* Message and skeleton in one, as the office wants it. */
 static const struct fail *body_make(struct arena *a, str message,
 				    struct office_dsn_commit_request *q)
 {
@@ -174,9 +174,9 @@ static const struct fail *body_make(struct arena *a, str message,
 	both = buf_new(a, message.n + encoded.n);
 	buf_add(both, message);
 	buf_add(both, encoded);
-	TRY(fd_from_str(a, buf_str(both), &q->body));
-	q->size = message.n;
-	q->skeleton = encoded.n;
+	q->body.bytes = buf_str(both);
+	q->body.size = message.n;
+	q->body.skeleton = encoded.n;
 	return NULL;
 }
 
@@ -229,7 +229,7 @@ static const struct fail *body_render(struct arena *a, const struct mda_servers 
 static const struct fail *report_once(struct arena *a, const struct mda_servers *to,
 				      const struct config *c, const struct job *job)
 {
-	struct office_dsn_commit_request q = { .job = job->id, .body = -1 };
+	struct office_dsn_commit_request q = { .job = job->id, .body = { .file = -1 } };
 	struct office_dsn_commit_answer r;
 
 	TRY(body_render(a, to, c, job, &q));
@@ -244,7 +244,7 @@ static bool is_worth_another_try(const struct fail *f)
 const struct fail *mda_report(struct arena *a, const struct mda_servers *to, const struct config *c,
 			      const struct job *job)
 {
-	struct office_dsn_commit_request none = { .job = job->id, .body = -1 };
+	struct office_dsn_commit_request none = { .job = job->id, .body = { .file = -1 } };
 	struct office_dsn_commit_answer r;
 	const struct fail *f = report_once(a, to, c, job);
 

@@ -101,7 +101,7 @@ const struct fail *office_serve_message_commit(struct bus_call *call,
 				     .body = body,
 				     .junk = q->junk };
 	TRY(commit_account(call, &q->ticket, &m->account));
-	TRY(store_body_check_at(call->arena, o->store, q->body, q->at, q->size, q->skeleton, body));
+	TRY(store_body_check(call->arena, o->store, &q->body, body));
 	TRY(queue_check(o->queue, call->arena, m));
 	return office_write(call, commit_run, NULL, m, false);
 }

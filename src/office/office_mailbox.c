@@ -182,8 +182,7 @@ const struct fail *office_serve_message_append(struct bus_call *call,
 	struct body_draft *body = arena_new_of(call->arena, struct body_draft);
 
 	(void)r;
-	TRY(store_body_check(call->arena, office_of(call)->store, q->body, q->size, q->skeleton,
-			     body));
+	TRY(store_body_check(call->arena, office_of(call)->store, &q->body, body));
 	return office_write(call, append_run, NULL, body, false);
 }
 

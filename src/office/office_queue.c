@@ -240,10 +240,10 @@ const struct fail *office_serve_dsn_commit(struct bus_call *call,
 	struct body_draft *body = NULL;
 
 	(void)r;
-	if (q->size) { /* refused for good: still the peer's job, to be answered without a body */
+	if (q->body
+		.size) { /* refused for good: still the peer's job, to be answered without a body */
 		body = arena_new_of(call->arena, struct body_draft);
-		TRY(store_body_check(call->arena, office_of(call)->store, q->body, q->size,
-				     q->skeleton, body));
+		TRY(store_body_check(call->arena, office_of(call)->store, &q->body, body));
 	}
 	TRY(queue_settle(office_of(call)->queue, call->arena, q->job, call->peer.number));
 	return office_write(call, dsn_run, dsn_after, body, false);

@@ -145,8 +145,7 @@ const struct fail *office_serve_report_commit(struct bus_call *call,
 		return fail_new(call->arena, FAIL_INVALID, "not the end of a report");
 	if (q->outcome == REPORT_OUTCOME_SEND) {
 		body = arena_new_of(call->arena, struct body_draft);
-		TRY(store_body_check(call->arena, office_of(call)->store, q->body, q->size,
-				     q->skeleton, body));
+		TRY(store_body_check(call->arena, office_of(call)->store, &q->body, body));
 		TRY(queue_own_check(call->arena, q->recipients, q->recipients_n));
 	}
 	return office_write(call, commit_run, NULL, body, false);

@@ -1,12 +1,9 @@
 #include "edge/gate/gate.h"
 
-#include <errno.h>
-
 #include "base/arena.h"
 #include "base/chars.h"
 #include "base/check.h"
 #include "base/env.h"
-#include "base/fd.h"
 #include "edge/gate/gate_int.h"
 #include "verdict/authres.h"
 
@@ -225,17 +222,16 @@ const struct fail *gate_end(struct gate *g, const struct skeleton **out)
 static const struct fail *replay(struct gate *g, const struct gate_watch *w)
 {
 	u64 at = g->skeleton->parts[0].body_at, size = g->spool.size;
-	u8 *window;
-	str header;
+	u8 *window = arena_alloc(g->arena, at > GATE_WINDOW ? (size_t)at : GATE_WINDOW);
+	str piece;
 
-	TRY(fd_read(g->arena, g->spool.fd, g->spool.at, (size_t)at, &header));
-	TRY(w->header(w->context, header));
-	window = arena_alloc(g->arena, GATE_WINDOW);
+	TRY(arena_check(g->arena));
+	TRY(spool_read(&g->spool, 0, (size_t)at, window, &piece));
+	TRY(w->header(w->context, str_copy(g->arena, piece)));
 	for (; at < size; at += GATE_WINDOW) {
 		size_t n = size - at < GATE_WINDOW ? (size_t)(size - at) : GATE_WINDOW;
-		if (!fd_pread_all(g->spool.fd, window, n, g->spool.at + at))
-			return fail_errno(g->arena, errno, "reading the message again");
-		w->body(w->context, str_from(window, n));
+		TRY(spool_read(&g->spool, at, n, window, &piece));
+		w->body(w->context, piece);
 	}
 	return NULL;
 }
@@ -266,14 +262,8 @@ static const struct fail *seal(struct gate *g, str above, struct gate_message *o
 		TRY(write_trace(g, above));
 	tail = skeleton_encode(g->arena, g->skeleton);
 	TRY(arena_check(g->arena));
-	TRY(spool_close(&g->spool, tail));
-	*out = (struct gate_message){ .id = g->id,
-				      .body = g->spool.fd,
-				      .at = g->spool.at,
-				      .size = g->spool.size,
-				      .skeleton_bytes = tail.n,
-				      .skeleton = g->skeleton };
-	return NULL;
+	*out = (struct gate_message){ .id = g->id, .skeleton = g->skeleton };
+	return spool_close(&g->spool, tail, &out->body);
 }
 
 const struct fail *gate_seal(struct gate *g, str above, struct gate_message *out)

@@ -8,13 +8,13 @@
  *  - refuses what must not be stored: a bare CR or LF anywhere (BDAT and literals can carry them; THREATS S01, S02), a NUL in the
  *    header (S14), a line over GATE_LINE, more bytes than allowed (S20, S22), more Received fields than `hops`,
  *  - parses the skeleton (text/skeleton.h),
- *  - stores: in a memfd, from OFFICE_LARGE on in the unlinked file that the office hands out.
+ *  - stores: in memory, from OFFICE_LARGE on in the unlinked file that the office hands out.
  *
  * What is stored is what came, byte for byte, behind our own fields (less those that were taken out): lines of 999 bytes up to GATE_LINE are kept as they are (S13;
  * relay sees SKELETON_LONG_LINE), NULs in the body too, 8-bit bytes whatever BODY= or SMTPUTF8 said (as every large server does;
  * SKELETON_8BIT and SKELETON_HEADER_8BIT tell relay).
  *
- * Owned by one thread at a time. Everything lives as long as the arena given to gate_new, which owns the descriptor.
+ * Owned by one thread at a time. Everything lives as long as the arena given to gate_new.
  */
 #ifndef EDGE_GATE_GATE_H
 #define EDGE_GATE_GATE_H
@@ -73,10 +73,7 @@ u64 gate_id(const struct gate *g);
 /* The message as message_commit and message_append want it. */
 struct gate_message {
 	u64 id;
-	int body; /* sealed memfd, or the office's file: nothing, message, then encoded skeleton */
-	u64 at;   /* where the message begins in it; 0 without a trace */
-	u64 size; /* of the message */
-	u64 skeleton_bytes; /* of the encoded skeleton behind it */
+	struct message_body body;
 	const struct skeleton *skeleton;
 };
 

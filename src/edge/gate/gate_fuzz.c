@@ -12,8 +12,7 @@ static void check(struct arena *a, const struct gate_message *m)
 	struct skeleton skeleton;
 	str bytes, tail;
 
-	CHECK(fd_read(a, m->body, m->at, (size_t)m->size, &bytes) == NULL);
-	CHECK(fd_read(a, m->body, m->at + m->size, (size_t)m->skeleton_bytes, &tail) == NULL);
+	CHECK(body_bytes(a, &m->body, &bytes, &tail) == NULL);
 	for (size_t i = 0; i < bytes.n; i++) {
 		if (bytes.p[i] == '\n')
 			CHECK(i > 0 && bytes.p[i - 1] == '\r');
@@ -21,7 +20,7 @@ static void check(struct arena *a, const struct gate_message *m)
 			CHECK(i + 1 < bytes.n && bytes.p[i + 1] == '\n');
 	}
 	CHECK(skeleton_decode(a, tail, &skeleton) == NULL);
-	CHECK(skeleton.size == m->size);
+	CHECK(skeleton.size == m->body.size);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)

@@ -11,10 +11,10 @@ enum { GATE_NAME = 32 }; /* bytes kept of a line's start, to know its field by *
 struct spool {
 	struct bus *office;
 	struct arena *arena;
-	int fd;
-	bool file; /* the office's, else a memfd of ours */
-	u64 at;    /* where in fd the message begins: room for what is written last */
-	u64 size;  /* of the message */
+	struct buf *memory; /* NULL: in the file */
+	int file;           /* the office's, or -1 */
+	u64 at;             /* where the message begins: room for what is written last */
+	u64 size;           /* of the message */
 };
 
 /* What is known of the line under way and of the header (lines.c). */
@@ -47,8 +47,10 @@ const struct fail *spool_open(struct spool *p, struct arena *a, struct bus *offi
 			      u64 room, u64 *id);
 const struct fail *spool_write(struct spool *p, str bytes);
 const struct fail *spool_front(struct spool *p, str bytes); /* before all that is there */
-/* Appends what comes behind the message; then the memfd is sealed. */
-const struct fail *spool_close(struct spool *p, str tail);
+/* Bytes [at, at + n) of the message; *out lies in it or in `window`, which has room for them. */
+const struct fail *spool_read(const struct spool *p, u64 at, size_t n, u8 *window, str *out);
+/* Appends what comes behind the message, and says where all of it is. */
+const struct fail *spool_close(struct spool *p, str tail, struct message_body *out);
 
 /* Checks the next bytes. *header_end: where in bytes the empty line of the header begins (its first byte, which may be of
  * an earlier piece only when that was empty), or SIZE_MAX. */

@@ -151,8 +151,6 @@ static const struct fail *commit(struct imap *i, struct imap_append *append,
 	TRY(session_stretch_fail(i->session));
 	TRY(gate_finish(append->gate, &m));
 	q.body = m.body;
-	q.size = m.size;
-	q.skeleton = m.skeleton_bytes;
 	return office_message_append(imap_arena(i), imap_office(i), &q, r);
 }
 

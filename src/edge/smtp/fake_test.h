@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/fd.h"
+#include "edge/gate/body_test.h"
 #include "bus/login.h"
 #include "bus/office.h"
 #include "bus/server.h"
@@ -112,20 +113,20 @@ static const struct fail *fake_message_commit(struct bus_call *call)
 	struct fake *x = call->context;
 	struct fake_message *m = &x->kept[x->committed % FAKE_KEPT];
 	struct skeleton skeleton;
-	str bytes;
+	str bytes, tail;
 
 	if (x->refuse_commit)
 		return fail_new(call->arena, FAIL_STORAGE, "disk full");
-	CHECK(q->size > OFFICE_LARGE || fd_is_sealed(q->body, q->at + q->size + q->skeleton));
-	TRY(fd_read(call->arena, q->body, q->at + q->size, (size_t)q->skeleton, &bytes));
-	TRY(skeleton_decode(call->arena, bytes, &skeleton));
-	CHECK(skeleton.size == q->size);
+	CHECK((q->body.size > OFFICE_LARGE) == (q->body.file >= 0));
+	TRY(body_bytes(call->arena, &q->body, &bytes, &tail));
+	TRY(skeleton_decode(call->arena, tail, &skeleton));
+	CHECK(skeleton.size == q->body.size);
 	*m = (struct fake_message){ .sender = str_copy(x->arena, q->envelope.sender),
 				    .recipients = fake_addresses(x->arena, &q->envelope),
 				    .body_type = q->envelope.body_type,
 				    .smtputf8 = q->envelope.smtputf8,
 				    .has_ticket = q->ticket.account != 0 };
-	TRY(fd_read(x->arena, q->body, q->at, (size_t)q->size, &m->bytes));
+	m->bytes = str_copy(x->arena, bytes);
 	x->committed++;
 	return NULL;
 }

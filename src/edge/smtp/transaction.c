@@ -137,9 +137,6 @@ static const struct fail *commit(struct smtp *s, struct transaction *t,
 			      .body_type = body_type(t, m->skeleton),
 			      .smtputf8 = t->mail.smtputf8 },
 		.body = m->body,
-		.at = m->at,
-		.size = m->size,
-		.skeleton = m->skeleton_bytes,
 		.junk = junk,
 	};
 	struct office_message_commit_answer r;
@@ -165,7 +162,7 @@ static const struct fail *hand_over(struct smtp *s, struct transaction *t)
 	TRY(commit(s, t, &m, judgement.junk));
 	LOG(INFO, "smtp.accepted", LOG_ID("id", m.id),
 	    LOG_STR("client", session_address_text(s->session)), LOG_STR("sender", t->sender),
-	    LOG_U64("recipients", t->recipients_n), LOG_U64("size", m.size));
+	    LOG_U64("recipients", t->recipients_n), LOG_U64("size", m.body.size));
 	return NULL;
 }
 

@@ -247,29 +247,41 @@ const struct fail *segments_append(struct arena *a, struct segments *s, struct r
 	return NULL;
 }
 
-static const struct fail *read_source(struct arena *a, int fd, u8 *out, size_t n, u64 at)
+/* Bytes [at, at + n) of the source; `piece` has room for those of a file. */
+static const struct fail *read_source(struct arena *a, const struct segment_source *from, u64 at,
+				      size_t n, u8 *piece, str *out)
 {
 	errno = 0;
-	if (fd_pread_all(fd, out, n, at))
+	*out =
+	    from->fd < 0 ? str_slice(from->bytes, (size_t)at, (size_t)at + n) : str_from(piece, n);
+	if (from->fd < 0 ? out->n == n : fd_pread_all(from->fd, piece, n, from->at + at))
 		return NULL;
 	if (errno == 0)
 		return fail_new(a, FAIL_INVALID, "the message is shorter than was said");
 	return fail_errno(a, errno, "reading a message");
 }
 
-static const struct fail *append_small(struct arena *a, struct segments *s, struct record *r,
-				       str small, int fd, u64 from, struct place *out)
+static u8 *piece_for(struct arena *a, const struct segment_source *from, size_t n)
 {
-	u8 *bytes = arena_alloc(a, (size_t)r->message);
+	return from->fd < 0 ? NULL : arena_alloc(a, n);
+}
 
-	TRY(read_source(a, fd, bytes, (size_t)r->message, from));
-	return segments_append(a, s, r, small, str_from(bytes, (size_t)r->message), false, out);
+static const struct fail *append_small(struct arena *a, struct segments *s, struct record *r,
+				       str small, const struct segment_source *from,
+				       struct place *out)
+{
+	size_t n = (size_t)r->message;
+	str bytes;
+
+	TRY(read_source(a, from, 0, n, piece_for(a, from, n), &bytes));
+	return segments_append(a, s, r, small, bytes, false, out);
 }
 
 /* The message goes straight to the file; its header, with the CRC, follows last. */
 static const struct fail *append_large(struct arena *a, struct segments *s, struct record *r,
-				       str small, int fd, u64 from, u8 *piece)
+				       str small, const struct segment_source *from)
 {
+	u8 *piece = piece_for(a, from, SEGMENT_COPY);
 	u8 header[RECORD_HEADER];
 	u64 base = s->flushed + RECORD_HEADER + small.n;
 
@@ -278,10 +290,11 @@ static const struct fail *append_large(struct arena *a, struct segments *s, stru
 	for (u64 at = 0; at < r->message; at += SEGMENT_COPY) {
 		u64 left = r->message - at;
 		size_t n = left < SEGMENT_COPY ? (size_t)left : SEGMENT_COPY;
+		str bytes;
 
-		TRY(read_source(a, fd, piece, n, from + at));
-		r->message_crc = crc32c(r->message_crc, str_from(piece, n));
-		TRY(write_at(a, s, str_from(piece, n), base + at));
+		TRY(read_source(a, from, at, n, piece, &bytes));
+		r->message_crc = crc32c(r->message_crc, bytes);
+		TRY(write_at(a, s, bytes, base + at));
 	}
 	record_encode(r, header);
 	TRY(write_at(a, s, small, s->flushed + RECORD_HEADER));
@@ -292,8 +305,9 @@ static const struct fail *append_large(struct arena *a, struct segments *s, stru
 	return NULL;
 }
 
-const struct fail *segments_append_fd(struct arena *a, struct segments *s, struct record *r,
-				      str small, int fd, u64 from, struct place *out)
+const struct fail *segments_append_message(struct arena *a, struct segments *s, struct record *r,
+					   str small, const struct segment_source *from,
+					   struct place *out)
 {
 	struct arena *piece;
 	const struct fail *f;
@@ -302,13 +316,12 @@ const struct fail *segments_append_fd(struct arena *a, struct segments *s, struc
 		return fail_new(a, FAIL_TOO_LARGE, "message too large");
 	piece = arena_new(SEGMENT_COPY);
 	if (r->message <= SEGMENT_COPY) {
-		f = append_small(piece, s, r, small, fd, from, out);
+		f = append_small(piece, s, r, small, from, out);
 	} else {
 		f = flush(piece, s);
 		*out = segments_end(s);
 		if (f == NULL)
-			f = append_large(piece, s, r, small, fd, from,
-					 arena_alloc(piece, SEGMENT_COPY));
+			f = append_large(piece, s, r, small, from);
 	}
 	if (f)
 		f = fail_new(a, f->what, "%.*s", STR_ARG(f->text));

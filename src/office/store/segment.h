@@ -79,9 +79,16 @@ void segments_rewind(struct segments *s, struct place end);
 /* A record of small parts: note, or message of at most SEGMENT_COPY bytes. lazy: need not be synced for its own sake. */
 const struct fail *segments_append(struct arena *a, struct segments *s, struct record *r, str small,
 				   str message, bool lazy, struct place *out);
-/* A message whose bytes come from fd, offset `from`; r->message says how many. */
-const struct fail *segments_append_fd(struct arena *a, struct segments *s, struct record *r,
-				      str small, int fd, u64 from, struct place *out);
+/* Where a message comes from: memory, or fd (not -1) from offset `at` on. */
+struct segment_source {
+	str bytes;
+	int fd;
+	u64 at;
+};
+/* r->message says how many bytes. */
+const struct fail *segments_append_message(struct arena *a, struct segments *s, struct record *r,
+					   str small, const struct segment_source *from,
+					   struct place *out);
 /* Written and durable. *synced: false when there was nothing that had to be (lazy records alone have not, unless lazy_too). A fail of class STORAGE means that the
  * disk is full and nothing is lost; after any other the segments must not be written to again. */
 const struct fail *segments_sync(struct arena *a, struct segments *s, bool lazy_too, bool *synced);

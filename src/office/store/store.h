@@ -18,6 +18,7 @@
 #include "base/env.h"
 #include "base/fail.h"
 #include "bus/office.h"
+#include "office/store/segment.h"
 #include "sql/sql.h"
 #include "text/skeleton.h"
 
@@ -77,21 +78,17 @@ void store_tx_changed(struct tx *t, u64 account, u64 mailbox, u64 modseq);
 
 /* An edge's body, looked at before its job is queued. Nothing in it is trusted. */
 struct body_draft {
-	int fd; /* borrows */
-	u64 at; /* where in it the message begins */
+	struct segment_source message; /* borrows */
 	u64 size;
 	str skeleton;    /* our own copy, decoded once and found good */
 	u64 header_size; /* bytes of the message header with its empty line */
 	const struct skeleton *parsed;
 };
 
-/* Any thread. fd must be a sealed memfd of exactly size + skeleton bytes, or an unlinked file of ours of that
- * length (store_spool_file). INVALID when it is something else or the skeleton does not fit it. */
-const struct fail *store_body_check(struct arena *a, struct store *s, int fd, u64 size,
-				    u64 skeleton, struct body_draft *out);
-/* The same when the message begins at `at`: at + size + skeleton bytes in all. */
-const struct fail *store_body_check_at(struct arena *a, struct store *s, int fd, u64 at, u64 size,
-				       u64 skeleton, struct body_draft *out);
+/* Any thread. INVALID when the bytes are not as many as said, the file is none of ours (store_spool_file) or not as long, or the skeleton
+ * does not fit the message. out borrows from body. */
+const struct fail *store_body_check(struct arena *a, struct store *s,
+				    const struct message_body *body, struct body_draft *out);
 /* Any thread: an unlinked file for a large message; a owns it. */
 const struct fail *store_spool_file(struct arena *a, struct store *s, int *out);
 
@@ -170,7 +167,7 @@ const struct fail *store_message_expunge(struct tx *t, u64 account,
 const struct fail *store_message_copy(struct tx *t, u64 account,
 				      const struct office_message_copy_request *q,
 				      struct office_message_copy_answer *r); /* W */
-/* q->body and its lengths were made `d` by store_body_check. */
+/* q->body was made `d` by store_body_check. */
 const struct fail *store_message_append(struct tx *t, u64 account,
 					const struct office_message_append_request *q,
 					const struct body_draft *d,

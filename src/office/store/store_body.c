@@ -25,30 +25,45 @@ static bool is_our_spool(const struct store *s, int fd, u64 n)
 	       (u64)file.st_size == n;
 }
 
-const struct fail *store_body_check(struct arena *a, struct store *s, int fd, u64 size,
-				    u64 skeleton, struct body_draft *out)
+/* Where the bytes are, if they are all there. */
+static bool is_complete(const struct store *s, const struct message_body *b)
 {
-	return store_body_check_at(a, s, fd, 0, size, skeleton, out);
+	u64 all = b->at + b->size + b->skeleton;
+
+	if (b->at > SEGMENT_MESSAGE_BYTES || b->skeleton > SKELETON_BYTES)
+		return false;
+	if (b->file < 0)
+		return b->at == 0 && b->bytes.n == all;
+	return b->bytes.n == 0 && is_our_spool(s, b->file, all);
 }
 
-const struct fail *store_body_check_at(struct arena *a, struct store *s, int fd, u64 at, u64 size,
-				       u64 skeleton, struct body_draft *out)
+static const struct fail *take_skeleton(struct arena *a, const struct message_body *b, str *out)
+{
+	if (b->file >= 0)
+		return fd_read(a, b->file, b->at + b->size, (size_t)b->skeleton, out);
+	*out = str_skip(b->bytes, (size_t)b->size);
+	return NULL;
+}
+
+const struct fail *store_body_check(struct arena *a, struct store *s, const struct message_body *b,
+				    struct body_draft *out)
 {
 	struct skeleton *parsed = arena_new_of(a, struct skeleton);
-	u64 all = at + size + skeleton;
 
-	*out = (struct body_draft){ .fd = fd, .at = at, .size = size, .parsed = parsed };
-	if (size > SEGMENT_MESSAGE_BYTES)
+	*out = (struct body_draft){ .message = { .fd = b->file, .at = b->at },
+				    .size = b->size,
+				    .parsed = parsed };
+	if (b->size > SEGMENT_MESSAGE_BYTES)
 		return fail_new(a, FAIL_TOO_LARGE, "message too large");
-	if (fd < 0 || skeleton > SKELETON_BYTES || at > SEGMENT_MESSAGE_BYTES ||
-	    (!fd_is_sealed(fd, all) && !is_our_spool(s, fd, all)))
+	if (!is_complete(s, b))
 		return &not_ours;
-	TRY(fd_read(a, fd, at + size, (size_t)skeleton, &out->skeleton));
+	out->message.bytes = str_slice(b->bytes, 0, b->file < 0 ? (size_t)b->size : 0);
+	TRY(take_skeleton(a, b, &out->skeleton));
 	TRY(skeleton_decode(a, out->skeleton, parsed));
-	if (parsed->size != size)
+	if (parsed->size != b->size)
 		return &not_ours;
-	out->header_size = parsed->parts_n ? parsed->parts[0].body_at : size;
-	return out->header_size <= size ? NULL : &not_ours;
+	out->header_size = parsed->parts_n ? parsed->parts[0].body_at : b->size;
+	return out->header_size <= b->size ? NULL : &not_ours;
 }
 
 const struct fail *store_spool_file(struct arena *a, struct store *s, int *out)
@@ -91,7 +106,8 @@ static const struct fail *append(struct tx *t, u64 id, const struct body_draft *
 			      .message = d->size,
 			      .skeleton = (u32)d->skeleton.n,
 			      .summary = (u32)(small.n - d->skeleton.n) };
-	f = segments_append_fd(t->arena, t->store->segments, r, buf_str(&small), d->fd, d->at, at);
+	f = segments_append_message(t->arena, t->store->segments, r, buf_str(&small), &d->message,
+				    at);
 	buf_free(&small);
 	return f;
 }

@@ -266,36 +266,75 @@ static void test_queue(void **state)
 	world_free(&w);
 }
 
-static void test_quota_and_drafts(void **state)
+static void test_quota(void **state)
 {
-	struct body_draft d;
 	struct world w;
 	u32 uid;
-	int fd;
 
 	(void)state;
 	world_new(&w);
 	must(sql_script(w.arena, w.store->db, "UPDATE account SET quota_bytes = 5000"));
 	must(world_append(&w, S("INBOX"), 3000, 1, 0, &uid));
 	must_fail(world_append(&w, S("INBOX"), 3000, 2, 0, &uid), FAIL_QUOTA);
-	must(fd_from_str(w.arena, S("not a skeleton"), &fd));
-	must_fail(store_body_check(w.arena, w.store, fd, 14, 0, &d), FAIL_CORRUPT);
-	must_fail(store_body_check(w.arena, w.store, fd, 4, 11, &d), FAIL_INVALID);
-	must_fail(store_body_check(w.arena, w.store, -1, 0, 0, &d), FAIL_INVALID);
-	must_fail(store_body_check(w.arena, w.store, fd, UINT64_MAX, 15, &d), FAIL_TOO_LARGE);
-	fd = fd_memory("unsealed");
-	assert_int_equal(write(fd, "x", 1), 1);
-	must_fail(store_body_check(w.arena, w.store, fd, 1, 0, &d), FAIL_INVALID);
-	fd_close(&fd);
+	world_free(&w);
+}
+
+/* Nothing that an edge says of a body is believed. */
+static void test_bodies_refused(void **state)
+{
+	static const struct {
+		const char *bytes;
+		u64 at, size, skeleton;
+		enum fail_what what;
+	} cases[] = {
+		{ "not a skeleton", 0, 14, 0, FAIL_CORRUPT },
+		{ "not a skeleton", 0, 4, 11, FAIL_INVALID },
+		{ "not a skeleton", 0, 4, 9, FAIL_INVALID },
+		{ "not a skeleton", 4, 10, 0, FAIL_INVALID },
+		{ "not a skeleton", 1, UINT64_MAX, 14, FAIL_TOO_LARGE },
+		{ "not a skeleton", UINT64_MAX, 15, 0, FAIL_INVALID },
+		{ "not a skeleton", 0, 15, UINT64_MAX, FAIL_INVALID },
+		{ "", 0, 0, 0, FAIL_CORRUPT },
+	};
+	struct body_draft d;
+	struct world w;
+	int sealed;
+
+	(void)state;
+	world_new(&w);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct message_body b = { .bytes = str_cstr(cases[i].bytes),
+					  .file = -1,
+					  .at = cases[i].at,
+					  .size = cases[i].size,
+					  .skeleton = cases[i].skeleton };
+		must_fail(store_body_check(w.arena, w.store, &b, &d), cases[i].what);
+	}
+	must(fd_from_str(w.arena, S("not a file of the office's"), &sealed));
+	must_fail(store_body_check(w.arena, w.store,
+				   &(struct message_body){ .file = sealed, .size = 26 }, &d),
+		  FAIL_INVALID);
+	must(store_spool_file(w.arena, w.store, &sealed));
+	assert_int_equal(write(sealed, "not a skeleton", 14), 14);
+	must_fail(store_body_check(w.arena, w.store,
+				   &(struct message_body){ .file = sealed, .size = 14 }, &d),
+		  FAIL_CORRUPT);
+	must_fail(store_body_check(w.arena, w.store,
+				   &(struct message_body){ .file = sealed, .size = 15 }, &d),
+		  FAIL_INVALID);
+	must_fail(store_body_check(
+		      w.arena, w.store,
+		      &(struct message_body){ .bytes = S("x"), .file = sealed, .size = 14 }, &d),
+		  FAIL_INVALID);
 	world_free(&w);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chunks),           cmocka_unit_test(test_long_changes),
-		cmocka_unit_test(test_many_segments),    cmocka_unit_test(test_queue),
-		cmocka_unit_test(test_quota_and_drafts),
+		cmocka_unit_test(test_chunks),        cmocka_unit_test(test_long_changes),
+		cmocka_unit_test(test_many_segments), cmocka_unit_test(test_queue),
+		cmocka_unit_test(test_quota),         cmocka_unit_test(test_bodies_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

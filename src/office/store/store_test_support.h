@@ -165,7 +165,7 @@ static inline void world_free(struct world *w)
 	arena_free(&w->arena);
 }
 
-/* A message of about `size` bytes as an edge hands it over: sealed, with its skeleton. */
+/* A message of about `size` bytes as an edge hands it over, with its skeleton. */
 static inline void make_draft(struct world *w, size_t size, u32 mark, struct body_draft *d)
 {
 	struct buf *b = buf_new(w->arena, 64 << 20);
@@ -173,7 +173,6 @@ static inline void make_draft(struct world *w, size_t size, u32 mark, struct bod
 	const struct skeleton *s;
 	size_t n;
 	str encoded;
-	int fd;
 
 	buf_printf(b, "From: a@example.test\r\nTo: b@example.test\r\nSubject: message %u\r\n\r\n",
 		   mark);
@@ -184,8 +183,11 @@ static inline void make_draft(struct world *w, size_t size, u32 mark, struct bod
 	must(skeleton_finish(p, &s));
 	encoded = skeleton_encode(w->arena, s);
 	buf_add(b, encoded);
-	must(fd_from_str(w->arena, buf_str(b), &fd));
-	must(store_body_check(w->arena, w->store, fd, n, encoded.n, d));
+	must(store_body_check(
+	    w->arena, w->store,
+	    &(struct message_body){
+		.bytes = buf_str(b), .file = -1, .size = n, .skeleton = encoded.n },
+	    d));
 }
 
 struct append_call {
