@@ -67,7 +67,6 @@ static inline struct sim_op *op_new(struct life *l)
 
 	op->arena = a;
 	op->life = l;
-	op->draft.fd = -1;
 	return op;
 }
 
@@ -126,7 +125,6 @@ static inline void draft_make(struct life *l, struct arena *a, u64 size, struct 
 	struct skeleton_parser *p = skeleton_parser_new(a);
 	const struct skeleton *s;
 	str encoded;
-	int fd;
 
 	buf_printf(b, "From: a@example.test\r\nTo: b@example.test\r\nSubject: message %llu\r\n\r\n",
 		   (unsigned long long)size);
@@ -140,8 +138,11 @@ static inline void draft_make(struct life *l, struct arena *a, u64 size, struct 
 	must(skeleton_finish(p, &s));
 	encoded = skeleton_encode(a, s);
 	buf_add(b, encoded);
-	must(fd_from_str(a, buf_str(b), &fd));
-	must(store_body_check(a, l->d.w.store, fd, size, encoded.n, out));
+	must(store_body_check(
+	    a, l->d.w.store,
+	    &(struct message_body){
+		.bytes = buf_str(b), .file = -1, .size = size, .skeleton = encoded.n },
+	    out));
 }
 
 /* --- Mail comes in --- */
