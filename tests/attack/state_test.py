@@ -255,11 +255,19 @@ class ImapWalk:
             assert seen == self.boxes[box], f"{box}: {seen} != {self.boxes[box]}, after {self.history[-10:]}"
 
 
+def pop3_login(w, user):
+    """False while the session before, which just closed, still holds the maildrop."""
+    assert w.pop3(f"USER {user}")[0].startswith("+OK")
+    answer = w.pop3(f"PASS {USERS[user]}")[0]
+    assert answer.startswith(("+OK", "-ERR [IN-USE]")), answer
+    return answer.startswith("+OK")
+
+
 def pop3_walk(p, user, rng, there):
     """One session; `there`: marks in order. The new `there`."""
     with Wire(p.port("pop3")) as w:
         w.line()
-        assert w.pop3(f"USER {user}")[0].startswith("+OK") and w.pop3(f"PASS {USERS[user]}")[0].startswith("+OK")
+        wait_for(lambda: pop3_login(w, user))
         marked = set()
         for _ in range(STEPS):
             n = rng.randint(0, len(there) + 1)

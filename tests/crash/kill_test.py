@@ -1,5 +1,6 @@
 """Processes are killed with SIGKILL at random while messages come in at full speed; afterwards every acknowledged message is
-there once and unharmed. POSTERN_KILLS says how often (20 in `make test`, 200 in `make soak`); POSTERN_SEED which way."""
+there once and unharmed. POSTERN_KILLS says how often (20 in `make test`, 200 in `make soak`), POSTERN_PER_KILL how many messages come between
+two kills at least, POSTERN_SEED which way."""
 import os
 import pathlib
 import random
@@ -15,6 +16,7 @@ import results
 from postern import Instance, wait_for
 
 KILLS = int(os.environ.get("POSTERN_KILLS", "20"))
+PER_KILL = int(os.environ.get("POSTERN_PER_KILL", "0"))  # messages acknowledged between two kills, at least
 SEED = int(os.environ.get("POSTERN_SEED", "1"))
 USERS = {f"user{i}@example.test": f"secret{i}" for i in range(4)}
 
@@ -36,6 +38,8 @@ class KillTest(unittest.TestCase):
             roles = ["office", "mx", "mda", "office", "login", "sign", "relay", "client"]
             while len(killed) < KILLS:
                 time.sleep(rng.uniform(0.05, 0.6))
+                if len(book.acked) < len(killed) * PER_KILL:
+                    continue
                 role = rng.choice(roles)
                 pids = p.pids(role)
                 # A process that is not back yet cannot be killed: wait for it, so that each kill counts.
@@ -58,7 +62,7 @@ class KillTest(unittest.TestCase):
             verified = p.ctl("verify", "--json", check=False)
         print(f"    kills {len(killed) + 1}, acknowledged {len(book.acked)}, found {found}, seed {SEED}", flush=True)
         results.record("acknowledged messages lost, random kills under load", len(bad.get("LOST", ())),
-                       f"{len(killed) + 1} kills, {len(book.acked)} messages", "0", "POSTERN_KILLS=1000 tests/crash/kill_test.py")
+                       f"{len(killed) + 1} kills, {len(book.acked)} messages", "0", "POSTERN_KILLS=1000 POSTERN_PER_KILL=100 tests/crash/kill_test.py")
         self.assertEqual(bad, {})
         self.assertGreater(len(book.acked), 50 * KILLS // 20)
         self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)

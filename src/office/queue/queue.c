@@ -397,8 +397,15 @@ static void poison_done(struct write_job *job, const struct fail *f)
 {
 	struct arena *a = job->arena;
 	struct poison_job *p = (struct poison_job *)(void *)job;
+	struct queue *q = p->queue;
 
 	LOG(WARN, "queue.poison", LOG_ID("message", p->held.message), LOG_FAIL("why", f));
+	if (f) { /* its rows do not say so, and nobody could release it: due again, much later */
+		lock(q);
+		schedule_release(q->schedule, p->held.id,
+				 env_now(q->env) + q->options.policy.retry_first);
+		unlock_queue(q);
+	}
 	arena_free(&a);
 }
 

@@ -284,6 +284,29 @@ static void step(struct life *l)
 
 /* --- The end --- */
 
+/* Which entry stays, and as what. */
+__attribute__((noreturn)) static void starved(struct life *l)
+{
+	struct query *q;
+	struct tx t;
+
+	must(store_read_begin(l->d.w.store, l->d.w.arena, &t));
+	q = SQL_QUERY0(t.db, "SELECT e.job, e.kind, e.status, e.report, e.attempts, b.size"
+			     " FROM queue_entry e JOIN body b ON b.id = e.message_id");
+	if (sql_row(q)) {
+		u64 job = sql_u64(q), kind = sql_u64(q), status = sql_u64(q), report = sql_u64(q),
+		    attempts = sql_u64(q), size = sql_u64(q);
+		struct schedule_job known = { .state = 99 };
+		(void)schedule_find(l->d.queue->schedule, job, &known);
+		sim_fail("STARVED: the queue does not become empty: mark %llu kind %llu status %llu"
+			 " report %llu attempts %llu, in the schedule %d",
+			 (unsigned long long)(size - SIM_SIZE), (unsigned long long)kind,
+			 (unsigned long long)status, (unsigned long long)report,
+			 (unsigned long long)attempts, (int)known.state);
+	}
+	sim_fail("STARVED: a message without entries");
+}
+
 /* Everybody lives and answers; the clock goes to where something is due. */
 static void drain(struct life *l)
 {
@@ -295,7 +318,8 @@ static void drain(struct life *l)
 	step_admin(l, QUEUE_RELEASE); /* poison that was none */
 	for (u32 i = 0; desk_number(&l->d, ask_queued, 0, 0) > 0; i++) {
 		u64 due = queue_pump(l->d.queue);
-		SIM_CHECK(i < DRAIN_STEPS, "STARVED: the queue does not become empty");
+		if (i >= DRAIN_STEPS)
+			starved(l);
 		for (u32 k = 0; k < 12; k++)
 			step_peer(l);
 		if (due != UINT64_MAX && due > l->s->w.clock)

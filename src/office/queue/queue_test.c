@@ -365,6 +365,35 @@ static void test_a_peer_dies(void **state)
 }
 
 /* The peer answered and died before the commit: the job is not handed out twice. */
+/* Poison on a full disk: the rows cannot say "held", so it is not, and comes again. */
+static void test_poison_that_cannot_be_noted(void **state)
+{
+	struct desk d;
+	u64 message;
+
+	(void)state;
+	desk_new(&d);
+	message = mail_send(&d, "bob@example.test", 0);
+	d.w.fault_at = ENV_FAULT_COMMIT;
+	d.w.fault_error = ENOSPC;
+	d.w.fault_in = 1;
+	d.w.fault_stays = true;
+	for (u64 deaths = 0; deaths < SCHEDULE_DEATHS; deaths++) {
+		d.w.clock += 60000;
+		assert_int_equal(desk_take(&d, LANE_MDA, MDA + deaths, 10), 1);
+		queue_peer_gone(d.queue, MDA + deaths);
+		while (writer_run_once(d.w.store))
+			;
+	}
+	d.w.fault_in = 0;
+	assert_int_equal(desk_number(&d, ask_entries, message, QUEUE_WAITING), 1);
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+	d.w.clock += d.policy.retry_first;
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 1);
+	must(desk_deliver(&d, d.taken[0].id, MDA));
+	desk_free(&d);
+}
+
 static void test_death_while_settling(void **state)
 {
 	struct desk d;
@@ -528,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_success_report),
 		cmocka_unit_test(test_failures_are_gathered),
 		cmocka_unit_test(test_a_peer_dies),
+		cmocka_unit_test(test_poison_that_cannot_be_noted),
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_envelopes_that_cannot_be),

@@ -439,6 +439,8 @@ void schedule_retry(struct schedule *s, u64 id, u64 now)
 {
 	struct job_row *row = row_find(s, id);
 
+	if (row && row->job.state == JOB_HELD) /* set aside: its rows say that it waits */
+		schedule_release(s, id, now);
 	if (row == NULL || row->job.state != JOB_WAITING)
 		return;
 	row_detach(s, row);

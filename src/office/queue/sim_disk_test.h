@@ -8,6 +8,7 @@
 #ifndef OFFICE_QUEUE_SIM_DISK_TEST_H
 #define OFFICE_QUEUE_SIM_DISK_TEST_H
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 
@@ -21,6 +22,7 @@ enum sim_place {
 	PLACE_DB_WRITE = ENV_FAULT_FOLDER_SYNC + 1,
 	PLACE_DB_SYNC,
 	PLACE_DB_TRUNCATE,
+	PLACE_RESERVE,
 	PLACES
 };
 
@@ -144,6 +146,16 @@ static const struct env sim_env = { .now = sim_now,
 				    .monotonic = sim_monotonic,
 				    .random = sim_random,
 				    .fault = sim_env_fault };
+
+/* The reserve: its 16 MiB would be most of a history's time. The program's own is called in place of libc's. */
+int posix_fallocate(int fd, off_t at, off_t n)
+{
+	(void)fd;
+	(void)at;
+	(void)n;
+	sim_call();
+	return sim_fault(PLACE_RESERVE);
+}
 
 /* --- SQLite's disk --- */
 

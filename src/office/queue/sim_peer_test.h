@@ -92,6 +92,9 @@ static void report_ended(struct sim_op *op, enum sim_known known)
 {
 	struct sim *s = op->life->s;
 
+	if (known == KEPT &&
+	    op->count == 0) /* meanwhile there was nothing to tell: a delay that is over */
+		known = NEVER;
 	s->items[op->mark].known = known;
 	if (known == KEPT)
 		report_kept(s, &s->items[op->mark]);
@@ -100,7 +103,16 @@ static void report_ended(struct sim_op *op, enum sim_known known)
 
 static const struct fail *report_run(struct tx *t, struct sim_op *op)
 {
-	return queue_dsn(t, op->life->d.queue, op->queue_job, &op->draft, &op->changes);
+	u64 bodies;
+	bool found;
+
+	TRY(queue_dsn(t, op->life->d.queue, op->queue_job, &op->draft, &op->changes));
+	TRY(sql_one_u64(
+	    t->arena,
+	    SQL_QUERY(t->db, "SELECT count(*) FROM body WHERE size = ?", SQL_U64(op->draft.size)),
+	    &bodies, &found));
+	op->count = (u32)bodies;
+	return NULL;
 }
 
 /* A report is a message of its own, to the sender, who lives here. */
@@ -188,7 +200,8 @@ static void attempt_ended(struct sim_op *op, enum sim_known known)
 			continue;
 		item->over[far] = op->outcome != ATTEMPT_TEMP || now > end + SIM_SLACK;
 		next = now + shortest_wait(l, ++item->attempts[far]);
-		item->not_before[far] = next > end && end > now ? end : next;
+		/* The last attempt is made at the end, also when that is very soon. */
+		item->not_before[far] = next < end ? next : end;
 	}
 	l->s->relays += known == KEPT;
 }
