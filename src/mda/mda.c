@@ -1,5 +1,5 @@
 /*
- * The mda process. Two threads pull; a pull brings up to MDA_BATCH jobs, and all plain deliveries of a batch go back in one
+ * The mda process. Two threads pull mail, a third DMARC reports; a pull brings up to MDA_BATCH jobs, and all plain deliveries of a batch go back in one
  * call, which the office commits at once.
  */
 #include "mda/mda.h"
@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "mda/dmarc.h"
 #include "serve/process.h"
 
 struct mda {
@@ -87,6 +88,30 @@ static void *pull(void *context)
 	return NULL;
 }
 
+static const struct config *config_now(void *context)
+{
+	return atomic_load(&((struct mda *)context)->config);
+}
+
+static bool is_stopping(void *context)
+{
+	return ((struct mda *)context)->process->stopping;
+}
+
+static void *pull_dmarc(void *context)
+{
+	struct mda *m = context;
+	const struct dmarc_puller p = { .office = m->process->office,
+					.sign = m->process->sign,
+					.relay = m->process->relay,
+					.config = config_now,
+					.stopping = is_stopping,
+					.context = m };
+
+	dmarc_pull(&p);
+	return NULL;
+}
+
 static void reload(struct process *p, const struct config *config)
 {
 	atomic_store(&((struct mda *)p->state)->config, config);
@@ -119,9 +144,9 @@ const struct fail *mda_after_jail(struct process *p)
 
 	p->reload = reload;
 	p->stop = stop;
-	for (size_t i = 0; i < MDA_THREADS; i++) {
+	for (size_t i = 0; i <= MDA_THREADS; i++) {
 		pthread_t thread;
-		if (pthread_create(&thread, NULL, pull, m) != 0)
+		if (pthread_create(&thread, NULL, i < MDA_THREADS ? pull : pull_dmarc, m) != 0)
 			return fail_new(p->arena, FAIL_LIMIT, "mda: no thread could be started");
 		pthread_detach(thread);
 	}

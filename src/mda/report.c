@@ -3,6 +3,7 @@
  * What is returned: the header, or all of it when the sender asked for it (RET=FULL, RFC 3461 4.3) and it is not long.
  */
 #include "mda/mda.h"
+#include "mda/message.h"
 
 #include <unistd.h>
 
@@ -12,9 +13,7 @@
 #include "base/fd.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "serve/mail_signer.h"
 #include "text/dsn.h"
-#include "text/skeleton.h"
 
 /* --- What happened, per recipient --------------------------------------------------------------------------- */
 
@@ -159,57 +158,17 @@ const struct fail *mda_report_render(struct arena *a, const struct config *c, co
 	return NULL;
 }
 
-/* Message and skeleton in one, as the office wants it. */
-static const struct fail *body_make(struct arena *a, str message,
-				    struct office_dsn_commit_request *q)
-{
-	struct skeleton_parser *p = skeleton_parser_new(a);
-	const struct skeleton *skeleton;
-	struct buf *both;
-	str encoded;
-
-	TRY(skeleton_feed(p, message));
-	TRY(skeleton_finish(p, &skeleton));
-	encoded = skeleton_encode(a, skeleton);
-	both = buf_new(a, message.n + encoded.n);
-	buf_add(both, message);
-	buf_add(both, encoded);
-	q->body.bytes = buf_str(both);
-	q->body.size = message.n;
-	q->body.skeleton = encoded.n;
-	return NULL;
-}
-
-static const struct fail *signature_make(struct arena *a, struct bus *sign,
-					 const struct permit *permit, str message, str *fields)
-{
-	size_t header = str_find_str(message, S("\r\n\r\n")) + 4;
-	struct mail_signer *signer;
-
-	TRY(mail_signer_new(a, sign, permit, &signer));
-	if (signer == NULL)
-		return NULL;
-	mail_signer_header(signer, str_slice(message, 0, header));
-	mail_signer_body(signer, str_skip(message, header));
-	return mail_signer_fields(signer, fields);
-}
-
 /* An unsigned report serves its reader better than none. */
 static str report_sign(struct arena *a, struct bus *sign, const struct job *job, str message)
 {
-	str fields = STR_NONE;
-	const struct fail *f = signature_make(a, sign, &job->permit, message, &fields);
-	struct buf *both;
+	bool is_signed;
+	str out;
+	const struct fail *f = message_sign(a, sign, &job->permit, message, &out, &is_signed);
 
 	if (f)
 		LOG(WARN, "mda.report_unsigned", LOG_ID("message", job->message),
 		    LOG_FAIL("why", f));
-	if (f || fields.n == 0)
-		return message;
-	both = buf_new(a, fields.n + message.n);
-	buf_add(both, fields);
-	buf_add(both, message);
-	return buf_str(both);
+	return out;
 }
 
 static const struct fail *body_render(struct arena *a, const struct mda_servers *to,
@@ -223,7 +182,7 @@ static const struct fail *body_render(struct arena *a, const struct mda_servers 
 	TRY(office_job_message(a, to->office, &ask, &original));
 	TRY(fd_map(a, original.body, original.size, &message));
 	TRY(mda_report_render(a, c, job, message, env_now(env_system()), &bytes));
-	return body_make(a, report_sign(a, to->sign, job, bytes), q);
+	return message_seal(a, report_sign(a, to->sign, job, bytes), &q->body);
 }
 
 static const struct fail *report_once(struct arena *a, const struct mda_servers *to,

@@ -92,9 +92,13 @@ void office_report_peer_gone(struct office *o, u64 peer)
 
 static const struct fail *next_run(struct tx *t, struct office_write *w)
 {
+	struct office_report_next_answer *r = w->call->answer;
 	struct report_waiter *waiter = w->context;
+	str from, domain;
 
-	return outgoing_take(t, w->call->answer, &waiter->due);
+	if (office_reports(w->office, &from, &domain))
+		office_permit_give(w->call, domain, &r->permit);
+	return outgoing_take(t, r, &waiter->due);
 }
 
 static void next_after(struct office_write *w, const struct fail *f)

@@ -447,3 +447,17 @@ void dmarc_override(struct dmarc_verdict *v, enum dmarc_override_kind kind, str 
 	v->override = reason;
 	v->override_kind = kind;
 }
+
+bool dmarc_organization(struct arena *a, const struct dns_source *dns, str domain, str *out)
+{
+	struct judge j = { .a = a,
+			   .dns = dns,
+			   .lookups = arena_array_of(a, DMARC_WALK, struct dmarc_lookup) };
+	struct walk w;
+
+	walk_tree(&j, domain, &w);
+	if (w.failed)
+		return false;
+	*out = organizational(&w);
+	return true;
+}

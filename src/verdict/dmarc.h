@@ -151,6 +151,9 @@ void dmarc_check(struct arena *a, const struct dns_source *dns, const struct dma
 /* A local reason to let a failure pass: disposition becomes DMARC_ACCEPT, the result stays. Only for DMARC_FAIL. */
 void dmarc_override(struct dmarc_verdict *v, enum dmarc_override_kind kind, str reason);
 
+/* The organizational domain (RFC 9989 4.10.2) of a name in A-labels; false when DNS does not tell now. */
+bool dmarc_organization(struct arena *a, const struct dns_source *dns, str domain, str *out);
+
 const char *dmarc_result_name(enum dmarc_result r); /* RFC 8601 2.7.3, RFC 9989 9.2: "pass" */
 const char *dmarc_policy_name(enum dmarc_policy p);
 const char *dmarc_disposition_name(

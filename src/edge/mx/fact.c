@@ -271,13 +271,23 @@ static bool is_ours_alone(const struct fact_view *x)
 	return true;
 }
 
+/* RFC 9990 3.6.2.1: a genuine report, by the subject that it must have. */
+static bool is_report(const struct fact_view *x)
+{
+	struct header_field f;
+
+	return x->verdict->dmarc.result == DMARC_PASS &&
+	       header_find(x->header, S("Subject"), 0, &f) &&
+	       str_starts_nocase(str_trim(f.value), S("Report Domain:"));
+}
+
 bool fact_make(struct arena *a, const struct fact_view *x, struct dmarc_fact *out)
 {
 	const struct auth_verdict *v = x->verdict;
 
 	*out = (struct dmarc_fact){ 0 };
 	if (x->config->dmarc_report_from.n == 0 || !v->has_dmarc || v->dmarc.policy_domain.n == 0 ||
-	    v->dmarc.disposition == DMARC_DEFER || is_ours_alone(x))
+	    v->dmarc.disposition == DMARC_DEFER || is_ours_alone(x) || is_report(x))
 		return false;
 	take_published(a, &v->dmarc, &out->published);
 	take_row(a, x, &out->row);

@@ -2,8 +2,8 @@
  * What DMARC found out about a message, as the office counts it for the reports to the author's domain (RFC 9990) and, when the
  * administrator allows it, as one failure report (RFC 9991). Typed: the office parses nothing of it.
  *
- * Left out: messages whose domain asks for no report, those that were put off (they come again), and reports that come to
- * the address that our own reports come from, or two reporters would write to each other for ever.
+ * Left out: messages whose domain asks for no report, those that were put off (they come again), genuine aggregate reports, and what comes
+ * to the address that our own reports come from: or two reporters would tell each other of each other's reports for ever.
  */
 #ifndef EDGE_MX_FACT_H
 #define EDGE_MX_FACT_H

@@ -266,7 +266,7 @@ const struct fail *store_outgoing_hurry(struct tx *t, u64 day, u64 *count)
 	TRY(SQL_RUN(
 	    t->arena, t->db,
 	    "UPDATE outgoing_report SET last = CASE WHEN last < ?1 THEN last WHEN first < ?1 THEN ?1 ELSE first END,"
-	    " state = 1, due = ?2, attempts = 0 WHERE day = ?3 AND state < 2",
+	    " state = 1, due = ?2, attempts = 0, why = '' WHERE day = ?3 AND state < 2",
 	    SQL_U64(seconds), SQL_U64(t->now), SQL_U64(day)));
 	*count = sql_changed(t->db);
 	return NULL;
