@@ -261,8 +261,9 @@ const struct fail *dmarc_report_write(struct arena *a, const struct dmarc_writer
 	const struct dmarc_published *p = &r->published;
 	struct destinations d;
 
-	*out =
-	    (struct office_report_commit_request){ .id = r->id, .attempt = r->attempt, .body = -1 };
+	*out = (struct office_report_commit_request){ .id = r->id,
+						      .attempt = r->attempt,
+						      .body = { .file = -1 } };
 	if (w->config->dmarc_report_from.n == 0 || r->rows_n == 0)
 		return end_as(out, REPORT_OUTCOME_LATER, S("dmarc.report_from is not set"));
 	destinations_find(a, w->dns, p->domain, failure ? p->ruf : p->rua,
