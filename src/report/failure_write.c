@@ -31,6 +31,19 @@ static bool is_local(u8 byte)
 	return char_is(byte, CHAR_ATEXT) || byte == '.' || byte >= 0x80;
 }
 
+/* "smtp.mailfrom=joe@": '=' may stand in a local part, so only words of ours and of signatures are no part of it. */
+static size_t label_length(str word)
+{
+	static const str labels[] = { { (const u8 *)"smtp.mailfrom=", 14 },
+				      { (const u8 *)"header.i=", 9 },
+				      { (const u8 *)"i=", 2 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(labels); i++)
+		if (str_starts(word, labels[i]))
+			return labels[i].n;
+	return 0;
+}
+
 /* Where the local part before an '@' begins; a quoted one begins at its quote. */
 static size_t local_start(str text, size_t at)
 {
@@ -43,7 +56,7 @@ static size_t local_start(str text, size_t at)
 	}
 	while (from > 0 && is_local(text.p[from - 1]))
 		from--;
-	return from;
+	return from + label_length(str_slice(text, from, at));
 }
 
 static void add_plain(struct buf *out, str text)

@@ -45,6 +45,7 @@ ZONES = {
     "small.example": zone(NO, "p=none; rua=mailto:agg@small.example!1k"),
     "silent.example": zone(NO, "p=reject"),
     "list.example": zone(YES, "p=none"),
+    "fail.example": zone(NO, "p=reject; fo=1; ruf=mailto:ruf@fail.example,mailto:f@willing.example,mailto:x@other.example"),
     "sick.example": zone(NO, "p=none; rua=mailto:a@dead.invalid"),
     "example": "",
 }
@@ -229,6 +230,49 @@ class DmarcReportTest(unittest.TestCase):
         self.p.ctl("dkim", "new", "example.test")
         self.p.ctl("dkim", "rotate", "example.test")
         self.assertEqual(self.send()["good.example"]["state"], "sent")
+
+    def test_failure_reports(self):
+        """Of single messages: when the administrator allows it, to those who may have them, with persons hidden, so many an hour."""
+        self.p.stop()
+        self.p = self.start("dmarc.failure_reports=yes", "dmarc.failure_rate=2")
+        private = "Auto-Submitted: no\r\nX-Secret: do not tell\r\n"
+        self.assertEqual(self.bring("Joe Private <joe.private@fail.example>", sender="bounce.secret@bounce.invalid", headers=private,
+                                    times=4, subject="our merger"), 550)
+        wait_for(lambda: len(self.sink.messages) >= 4)
+        time.sleep(3)
+        self.assertEqual(sorted(r for m in self.sink.messages for r in m.recipients),
+                         ["f@willing.example"] * 2 + ["ruf@fail.example"] * 2)
+        for got in self.sink.messages:
+            self.assertEqual(got.sender, "")
+            self.verify_signatures(got.data)
+            mail = email.message_from_bytes(got.data, policy=email.policy.default)
+            self.assertEqual((mail.get_content_type(), mail["Content-Type"].params["report-type"]),
+                             ("multipart/report", "feedback-report"))
+            text, feedback, headers = mail.iter_parts()
+            self.assertEqual((feedback.get_content_type(), headers.get_content_type()),
+                             ("message/feedback-report", "text/rfc822-headers"))
+            fields = email.message_from_bytes(feedback.get_payload(0).as_bytes() if feedback.is_multipart() else
+                                              feedback.get_payload(decode=True))
+            self.assertEqual({k: fields[k] for k in ("Feedback-Type", "Auth-Failure", "Identity-Alignment", "Delivery-Result",
+                                                     "Reported-Domain", "Source-IP", "Version")},
+                             {"Feedback-Type": "auth-failure", "Auth-Failure": "dmarc", "Identity-Alignment": "dkim, spf",
+                              "Delivery-Result": "reject", "Reported-Domain": "fail.example", "Source-IP": "127.0.0.1", "Version": "1"})
+            self.assertRegex(fields["Authentication-Results"], r"smtp\.mailfrom=[A-Za-z0-9+/]+@bounce\.invalid")
+            self.assertIn("dmarc=fail", " ".join(fields["Authentication-Results"].split()))
+            self.assertRegex(headers.get_payload(), r"From: <[A-Za-z0-9+/]+@fail\.example>")
+            for secret in (b"joe.private", b"Joe Private", b"our merger", b"bounce.secret", b"do not tell", b"alice@"):
+                self.assertNotIn(secret, got.data)
+
+    def test_no_failure_reports_unless_allowed_and_none_about_automata(self):
+        self.bring("joe@fail.example")
+        self.p.stop()
+        self.p = self.start("dmarc.failure_reports=yes")
+        self.bring("joe@fail.example", sender="")
+        self.bring("joe@fail.example", headers="Auto-Submitted: auto-replied\r\n")
+        self.bring("joe@fail.example", subject="this one")
+        wait_for(lambda: len(self.sink.messages) >= 2)
+        time.sleep(2)
+        self.assertEqual(len(self.sink.messages), 2)  # of one message, to two servers
 
     def test_reports_about_reports_are_not_counted(self):
         self.bring("a@good.example", sender="a@good.example", subject="Report Domain: example.test Submitter: good.example")
