@@ -161,6 +161,8 @@ def group_chain(tally):
 
 
 def group_crash(tally):
+    good, output = build("build-drill", "postern")
+    tally.add("build-drill: builds", good, output)
     python_tests(tally, "tests/crash")
 
 

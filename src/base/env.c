@@ -90,3 +90,13 @@ int env_fault(const struct env *e, enum env_fault where)
 {
 	return e->fault(e->context, where);
 }
+
+void env_condition_init(pthread_cond_t *c)
+{
+	pthread_condattr_t attributes;
+
+	CHECK(pthread_condattr_init(&attributes) == 0);
+	CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+	CHECK(pthread_cond_init(c, &attributes) == 0);
+	pthread_condattr_destroy(&attributes);
+}

@@ -6,6 +6,8 @@
 #ifndef BASE_ENV_H
 #define BASE_ENV_H
 
+#include <pthread.h>
+
 #include "base/types.h"
 
 /* Places where a test may make the store fail; env_system never does. */
@@ -28,5 +30,8 @@ u64 env_random_u64(const struct env *e);
 /* Evenly in [0, bound); bound > 0. */
 u64 env_random_below(const struct env *e, u64 bound);
 int env_fault(const struct env *e, enum env_fault where);
+
+/* A condition whose timed waits go by CLOCK_MONOTONIC: the world's clock may be set back by a day. */
+void env_condition_init(pthread_cond_t *c);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/env.h"
 #include "relay/dns/service.h"
 #include "relay/mta/mta.h"
 #include "serve/process.h"
@@ -33,7 +34,8 @@ const struct fail *relay_before_jail(struct process *p)
 	struct relay *r = arena_new_of(p->arena, struct relay);
 
 	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes with write(2) */
-	CHECK(pthread_mutex_init(&r->lock, NULL) == 0 && pthread_cond_init(&r->changed, NULL) == 0);
+	CHECK(pthread_mutex_init(&r->lock, NULL) == 0);
+	env_condition_init(&r->changed);
 	p->state = r;
 	TRY(resolver_new(p->arena, p->config, &r->resolver));
 	return mta_new(p->arena, p->config, r->resolver, &mta_times_rfc, &r->mta);
@@ -77,7 +79,7 @@ static void relay_wait(struct relay *r)
 
 	pthread_mutex_lock(&r->lock);
 	while (!r->stopping) {
-		clock_gettime(CLOCK_REALTIME, &t);
+		clock_gettime(CLOCK_MONOTONIC, &t);
 		t.tv_sec += RELAY_SWEEP_MS / 1000;
 		if (pthread_cond_timedwait(&r->changed, &r->lock, &t) != ETIMEDOUT)
 			continue;

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "base/env.h"
 #include "base/log.h"
 #include "serve/server.h"
 #include "serve/tls_int.h"
@@ -35,7 +36,6 @@ static void release(void *object)
 static struct tls_server *server_make(struct process *p)
 {
 	struct tls_server *t = arena_new_of(p->arena, struct tls_server);
-	pthread_condattr_t attr;
 
 	signal(SIGPIPE, SIG_IGN);
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT,
@@ -44,10 +44,7 @@ static struct tls_server *server_make(struct process *p)
 	tls_context_init();
 	t->process = p;
 	pthread_mutex_init(&t->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	env_condition_init(&t->changed);
 	arena_own(p->arena, release, t);
 	tls_server_ticket_key(t, p->tls_ticket_key);
 	return t;

@@ -29,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../crash/faults.h"
 #include "base/arena.h"
 #include "base/fd.h"
 #include "bus/frame.h"
@@ -48,6 +49,10 @@ enum stage {
 	STAGE_DESCRIPTORS,
 	STAGE_FLOOD,     /* calls whose answers nobody reads */
 	STAGE_FORBIDDEN, /* one call that is not ours to make; index says which */
+	STAGE_SHORT,     /* and the other faults; index is their amount */
+	STAGE_INTERRUPT,
+	STAGE_SLOW,
+	STAGE_CLOCK,
 };
 
 static struct process *self;
@@ -527,12 +532,16 @@ static void try_commit(struct arena *a)
 static void try_keys(struct arena *a)
 {
 	static const u8 digest[64];
-	const struct sign_dkim_sign_request other = { .domain = S("other.test"),
-						      .selector = S("x"),
-						      .digest = { digest, 32 } };
+	static const u8 zeroes[32];
+	const struct sign_dkim_sign_request forged = { .permit = { .domain = S("example.test"),
+								   .expires = UINT64_MAX / 2,
+								   .mac = { zeroes, 32 } },
+						       .selector = S("x"),
+						       .digest = { digest, 32 } };
 	struct sign_dkim_sign_answer o = { 0 };
 
-	tell_fail("dkim_other", sign_dkim_sign(a, self->sign, &other, &o));
+	if (self->role != ROLE_MX)
+		tell_fail("dkim_forged", sign_dkim_sign(a, self->sign, &forged, &o));
 	for (size_t n = 0; n <= 64 && self->role != ROLE_MDA; n += n == 31 || n == 32 ? 1 : 31) {
 		const struct sign_tls_sign_request q = { .key = 99,
 							 .scheme = 1,
@@ -711,6 +720,28 @@ static void drill_forbidden(u32 index)
 	arena_free(&a);
 }
 
+/* --- Faults: for tests/crash --------------------------------------------------------------------------------- */
+
+static void drill_short(u32 amount)
+{
+	fault_set(FAULT_SHORT, amount);
+}
+
+static void drill_interrupt(u32 amount)
+{
+	fault_set(FAULT_INTERRUPT, amount);
+}
+
+static void drill_slow(u32 amount)
+{
+	fault_set(FAULT_SLOW, amount);
+}
+
+static void drill_clock(u32 amount)
+{
+	fault_set(FAULT_CLOCK, amount);
+}
+
 /* --- Told --------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -724,6 +755,10 @@ static const struct {
 	[STAGE_DESCRIPTORS] = { "descriptors", drill_descriptors },
 	[STAGE_FLOOD] = { "flood", drill_flood },
 	[STAGE_FORBIDDEN] = { "forbidden", drill_forbidden },
+	[STAGE_SHORT] = { "short", drill_short },
+	[STAGE_INTERRUPT] = { "interrupt", drill_interrupt },
+	[STAGE_SLOW] = { "slow", drill_slow },
+	[STAGE_CLOCK] = { "clock", drill_clock },
 };
 
 static sigset_t orders(void)

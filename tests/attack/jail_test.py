@@ -7,7 +7,6 @@ succeed, nobody else may fall, and when the broken process is gone mail goes on.
 
 The control runs the same drill without the jail: it must report successes."""
 import concurrent.futures
-import ctypes
 import os
 import pathlib
 import shutil
@@ -22,41 +21,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import fault
 import results
 from client import deliver, message, wait_message
+from drill import AUTHORITY, BINARY, DESCRIPTORS, FLOOD, FORBIDDEN, GARBAGE, OVERSIZED, ROLES, SYSTEM, drill
 from postern import ROOT, Instance, wait_for
 
 FULL = bool(os.environ.get("POSTERN_DRILL"))
-BINARY = os.environ.get("POSTERN_DRILL_BINARY", str(ROOT / "build-drill" / "postern"))
-ROLES = ("mx", "client", "mda", "office", "relay", "sign", "login")
-SYSTEM, AUTHORITY, GARBAGE, OVERSIZED, DESCRIPTORS, FLOOD, FORBIDDEN = range(1, 8)
 START = threading.Lock()  # ports are looked for, then taken: one at a time
 COMMAND = "POSTERN_DRILL=full tests/attack/jail_test.py"
 # What each role must at least have tried: a drill that stops half-way would find nothing too.
 LEAST = {SYSTEM: 24, AUTHORITY: 4}
-
-
-def order(pid, stage, index):
-    """The signal that the drill waits for, with its value; Python has no sigqueue."""
-    if ctypes.CDLL(None, use_errno=True).sigqueue(pid, signal.SIGRTMIN + 1, ctypes.c_void_p(stage | index << 8)):
-        raise OSError(ctypes.get_errno(), "sigqueue")
-
-
-def drill(p, role, stage, index=0):
-    """[(try, result, detail)] of one stage, which must come to its end, or to that of the process: parent ends who speaks nonsense to it."""
-    began = len(p.log)
-    pid = fault.wait_role(p, role)
-    order(pid, stage, index)
-
-    def ended():
-        killed = stage in (GARBAGE, OVERSIZED, DESCRIPTORS, FLOOD) and not fault.alive(pid)
-        lines = [line.split() for line in p.log[began:] if line.startswith(f"drill {role} ")]
-        if lines and killed:
-            return [line for line in lines if line[3] != "end"] + [None]
-        return lines if lines and lines[-1][3] == "end" else None
-    try:
-        lines = wait_for(ended, timeout=60)
-    except AssertionError as e:
-        raise AssertionError(f"{role} does not end stage {stage}, {index}: {p.log[began:][-20:]}") from e
-    return [(words[3], words[4], words[5]) for words in lines[:-1]]
 
 
 def honest(p, mark):

@@ -21,7 +21,6 @@ struct queue *queue_new(const struct queue_options *o)
 {
 	struct arena *a = arena_new(1 << 26);
 	struct queue *q = arena_new_of(a, struct queue);
-	pthread_condattr_t monotonic;
 
 	q->magic = QUEUE_MAGIC;
 	q->arena = a;
@@ -32,9 +31,7 @@ struct queue *queue_new(const struct queue_options *o)
 	q->schedule = schedule_new(q->env, o->per_site, o->deliveries);
 	table_init(&q->leases, a, q->env);
 	CHECK(pthread_mutex_init(&q->lock, NULL) == 0);
-	CHECK(pthread_condattr_init(&monotonic) == 0);
-	CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
-	CHECK(pthread_cond_init(&q->wake, &monotonic) == 0);
+	env_condition_init(&q->wake);
 	return q;
 }
 
@@ -106,7 +103,7 @@ static void load_entry(void *context, const struct queue_entry *e)
 	struct loading *l = context;
 	struct schedule *s = l->queue->schedule;
 	struct store *store = l->queue->store;
-	u64 now = env_now(l->queue->env);
+	u64 now = env_now(l->queue->env), most = now + l->queue->options.policy.retry_most * 2;
 	struct schedule_job same;
 	u8 account[8];
 
@@ -123,15 +120,16 @@ static void load_entry(void *context, const struct queue_entry *e)
 	}
 	for (size_t i = 0; i < sizeof account; i++)
 		account[i] = (u8)(e->account >> 8 * i);
-	schedule_add(
-	    s,
-	    &(struct schedule_job){ .id = e->job,
-				    .message = e->message,
-				    .due = e->next_attempt,
-				    .kind = e->kind,
-				    .state = e->status == QUEUE_HELD ? JOB_HELD : JOB_WAITING,
-				    .attempts = e->attempts },
-	    e->kind == JOB_DELIVER ? str_from(account, sizeof account) : e->domain);
+	schedule_add(s,
+		     &(struct schedule_job){
+			 .id = e->job,
+			 .message = e->message,
+			 /* Later than any wait: written before the clock was set back. */
+			 .due = e->next_attempt < most ? e->next_attempt : now,
+			 .kind = e->kind,
+			 .state = e->status == QUEUE_HELD ? JOB_HELD : JOB_WAITING,
+			 .attempts = e->attempts },
+		     e->kind == JOB_DELIVER ? str_from(account, sizeof account) : e->domain);
 }
 
 const struct fail *queue_load(struct queue *q, struct arena *a)
@@ -484,11 +482,26 @@ static void sleep_until(struct queue *q, u64 ms)
 				     &t); /* early or late: the loop looks again */
 }
 
+/* Set forward, everything is due sooner, which does no harm. Set back, it would wait for as long again. */
+static void mind_clock(struct queue *q, u64 now)
+{
+	u64 monotonic = env_monotonic(q->env);
+	u64 should = q->clock_now + (monotonic - q->clock_monotonic);
+
+	if (q->clock_now && now + QUEUE_CLOCK_MS < should) {
+		LOG(WARN, "queue.clock_set_back", LOG_U64("ms", should - now));
+		schedule_set_back(q->schedule, should - now);
+	}
+	q->clock_now = now;
+	q->clock_monotonic = monotonic;
+}
+
 void queue_run(struct queue *q)
 {
 	lock(q);
 	while (!q->stopping) {
 		u64 due, now = env_now(q->env), wait = QUEUE_CLOCK_MS;
+		mind_clock(q, now);
 		pump(q);
 		due = schedule_next_due(q->schedule);
 		if (due != UINT64_MAX && due > now && due - now < wait)

@@ -49,7 +49,8 @@ struct queue {
 	struct schedule *schedule;
 	struct queue_waiter *waiters[LANES];
 	struct table leases;
-	struct queue_options options; /* what queue_configure changes */
+	struct queue_options options;   /* what queue_configure changes */
+	u64 clock_now, clock_monotonic; /* as the clock last saw them; 0: not yet */
 	bool stopping;
 };
 

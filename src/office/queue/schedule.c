@@ -294,6 +294,14 @@ u64 schedule_next_due(const struct schedule *s)
 	return s->heap_n ? s->heap[0]->job.due : UINT64_MAX;
 }
 
+void schedule_set_back(struct schedule *s, u64 ms)
+{
+	for (size_t i = 0; i < s->heap_n; i++) { /* all by the same: the heap stays one */
+		struct schedule_job *job = &s->heap[i]->job;
+		job->due = job->due > ms ? job->due - ms : 0;
+	}
+}
+
 static void wake_due(struct schedule *s)
 {
 	u64 now = env_now(s->env);

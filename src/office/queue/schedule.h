@@ -57,6 +57,8 @@ void schedule_add_dsn(struct schedule *s, u64 id, u64 message, enum job_kind kin
 
 /* When the earliest waiting job is due; UINT64_MAX: none waits. */
 u64 schedule_next_due(const struct schedule *s);
+/* The world's clock was set back by so much: what waits is due as soon as it was (THREATS F16). */
+void schedule_set_back(struct schedule *s, u64 ms);
 /* At most max jobs for this peer, which now holds them. */
 size_t schedule_take(struct schedule *s, enum schedule_lane lane, u64 peer, size_t max,
 		     struct schedule_job *out);

@@ -89,6 +89,27 @@ static void test_time(void **state)
 }
 
 /* THREATS Q05: whoever was there when the peer died is suspect; suspects go alone; only the one that kills alone is held. */
+/* THREATS F16 */
+static void test_set_back(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 10, 50);
+	struct schedule_job job;
+
+	(void)state;
+	clock_now = 100000;
+	for (u64 i = 1; i <= 20; i++)
+		add(s, i, 100000 + i * 7 % 20 * 100, JOB_RELAY, "a");
+	schedule_set_back(s, 90000);
+	schedule_check(s);
+	assert_int_equal(schedule_next_due(s), 10000);
+	clock_now = 10100;
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 1, &job), 1);
+	schedule_set_back(s, 90000); /* by more than there is */
+	schedule_check(s);
+	assert_int_equal(schedule_next_due(s), 0);
+	schedule_free(&s);
+}
+
 static void test_poison(void **state)
 {
 	struct schedule *s = schedule_new(&test_env, 10, 50);
@@ -188,11 +209,11 @@ static void test_back_off(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sites_take_turns),
-					    cmocka_unit_test(test_time),
-					    cmocka_unit_test(test_poison),
-					    cmocka_unit_test(test_report_table),
-					    cmocka_unit_test(test_back_off) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sites_take_turns), cmocka_unit_test(test_time),
+		cmocka_unit_test(test_set_back),         cmocka_unit_test(test_poison),
+		cmocka_unit_test(test_report_table),     cmocka_unit_test(test_back_off)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "base/env.h"
 #include "base/log.h"
 #include "office/store/schema.h"
 #include "office/store/store_int.h"
@@ -18,7 +19,7 @@ void writer_make(struct store *s)
 	struct writer *w = &s->writer;
 
 	CHECK(pthread_mutex_init(&w->lock, NULL) == 0);
-	CHECK(pthread_cond_init(&w->wake, NULL) == 0);
+	env_condition_init(&w->wake);
 	w->last = &w->first;
 	w->scratch = arena_new(SCRATCH);
 	buf_init(&w->changed, STORE_CHANGED_BYTES);
@@ -329,7 +330,7 @@ static bool wait_for_jobs(struct writer *w, bool timed)
 	struct timespec until;
 	int error = 0;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += WRITER_IDLE_MS / 1000;
 	while (w->first == NULL && !w->stopping && error == 0)
 		error = timed ? pthread_cond_timedwait(&w->wake, &w->lock, &until)

@@ -1,0 +1,140 @@
+"""Faults from within (THREATS F10, F14, F16): every read and write may do a part of what it was asked for, any call may be interrupted, a disk
+is slow, a clock jumps. strace cannot make these, so they are made by the build of the drill (tests/crash/faults.c), for our libraries too.
+And a database that somebody else holds (F24). Promised: nothing lost, nothing said twice, and mail goes on when it is over.
+
+    tests/run.py crash
+
+The control is in each test: the same faults must be seen to happen."""
+import imaplib
+import pathlib
+import random
+import sqlite3
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import ledger
+import results
+from client import deliver, message, submit, trusting, wait_message
+from drill import BINARY, INTERRUPT, SHORT, SLOW, clock, drill, fault_everywhere
+from postern import Instance, wait_for
+from sink import Sink
+from syscall_test import SEED, USERS, Work, queue_is_empty, serves
+
+COMMAND = "tests/crash/inner_test.py"
+DAY = 24
+
+
+class InnerTest(unittest.TestCase):
+    def well_again(self, p, book):
+        wait_for(lambda: serves(p), timeout=30)
+        wait_for(lambda: queue_is_empty(p), timeout=60)
+        bad, found = ledger.check(book, p.port("imap"), USERS)
+        self.assertEqual(bad, {})
+        self.assertEqual(p.ctl("verify", "--json", check=False).returncode, 0)
+        return found
+
+    def over_tls(self, p, user):
+        """The longest way of bytes that we have: TLS, a large literal in and out again."""
+        rng = random.Random(SEED)
+        text = b"Subject: tls\r\n\r\n" + b"".join(rng.randbytes(35).hex().encode() + b"\r\n" for _ in range(6000))
+        client = imaplib.IMAP4_SSL("127.0.0.1", p.port("imaps"), ssl_context=trusting(), timeout=60)
+        client.login(user, USERS[user])
+        self.assertEqual(client.create("Large")[0], "OK")
+        self.assertEqual(client.append("Large", None, None, text)[0], "OK")
+        client.select("Large")
+        self.assertEqual(client.fetch("1", "(BODY.PEEK[])")[1][0][1], text)
+        client.logout()
+
+    def test_short_and_interrupted(self):
+        """F10: four of ten reads and writes are short, three of ten calls interrupted, in all processes, for a while; and nobody can tell."""
+        book = ledger.Ledger(SEED)
+        with Instance(users=USERS, binary=BINARY, settings=["queue.retry_first=300ms", "server.log=warn"]) as p:
+            fault_everywhere(p, SHORT, 40)
+            fault_everywhere(p, INTERRUPT, 30)
+            pids = p.pids()
+            for _ in range(6):
+                Work(p, book).run()
+            self.over_tls(p, "user0@example.test")
+            acked = len(book.acked)
+            self.assertEqual(p.pids(), pids, "nobody fell over it")
+            self.well_again(p, book)
+        self.assertEqual(acked, 6 * 5, "every one was taken: 2 by SMTP, 2 by LMTP, 1 by APPEND in each round")
+        results.record("messages put off by short and interrupted calls", 6 * 5 - acked, f"{acked} messages, 40 % short, 30 % EINTR", "0", COMMAND)
+
+    def test_slow_disk(self):
+        """F14: each sync takes 0.3 s, then 5 s. Slower, no more; the memory of those who wait is bounded by who they are."""
+        book = ledger.Ledger(SEED)
+        with Instance(users=USERS, binary=BINARY, settings=["queue.retry_first=300ms", "server.log=warn"]) as p:
+            took = []
+            for amount in (300, 5000):
+                drill(p, "office", SLOW, amount)
+                began = time.monotonic()
+                Work(p, book, timeout=60).smtp()
+                took.append(time.monotonic() - began)
+            drill(p, "office", SLOW, 0)
+            self.well_again(p, book)
+        self.assertGreater(took[0], 0.3, "the fault was there")
+        self.assertGreater(took[1], 5, "the fault was there")
+        self.assertEqual(len(book.acked), 4)
+
+    def test_clock_forward_and_back(self):
+        """F16: a day on, two days back, and to the right time again. What waits is neither bounced nor forgotten; sessions and numbers go on."""
+        with Sink("127.0.0.1", 0) as sink, Instance(binary=BINARY, settings=[
+                f"relay.smarthost=127.0.0.1:{sink.port}", "relay.smarthost_tls=may", "queue.retry_first=1s", "queue.retry_most=2s",
+                "server.log=warn"]) as p:
+            client = imaplib.IMAP4("127.0.0.1", p.port("imap"), timeout=30)
+            client.login("alice@example.test", "alice")
+            client.select("INBOX")
+            validity = client.response("UIDVALIDITY")[1]
+            uids = []
+            for hours in (0, DAY - 1, -DAY, 0):
+                clock(p, hours)
+                self.assertEqual(deliver(p.port("smtp"), message(f"at{hours}"))[0], 250)
+                wait_message(p, f"at{hours}")
+                client.noop()
+                uids.append(max(int(u) for u in client.uid("SEARCH", "ALL")[1][0].split()))
+            self.assertEqual(uids, sorted(set(uids)), "UIDs only rise")
+            client.select("INBOX")
+            self.assertEqual(client.response("UIDVALIDITY")[1], validity)
+            client.logout()
+            self.waits_across(p, sink)
+
+    def waits_across(self, p, sink):
+        """A mail that waits for a server is tried again soon after each jump, and arrives once."""
+        for n, hours in enumerate((DAY, -DAY, 0)):
+            sink.says["RCPT"] = "450 4.2.0 not now"
+            sink.commands.clear()
+            submit(p, message(f"wait{n}", sender="alice@example.test", to="x@far.test"), ["x@far.test"])
+            wait_for(lambda: any(c.startswith("RCPT") for c in sink.commands), timeout=10)
+            clock(p, hours)
+            sink.says.clear()
+            wait_for(lambda n=n: any(f"wait{n}".encode() in m.data for m in sink.messages), timeout=30)
+        self.assertEqual(len(sink.messages), 3, "each once")
+        self.assertTrue(queue_is_empty(p) or wait_for(lambda: queue_is_empty(p)))
+
+    def test_locked_database(self):
+        """F24: somebody holds the database for writing, for longer than anybody waits. Reading goes on; writing is put off, then comes."""
+        book = ledger.Ledger(SEED)
+        with Instance(users=USERS, settings=["queue.retry_first=300ms", "server.log=error"]) as p:
+            Work(p, book).run()
+            other = sqlite3.connect(f"{p.folder}/store/postern.db", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            Work(p, book, timeout=3).smtp()
+            held = len(book.acked)
+            bad, _ = ledger.check(book, p.port("imap"), USERS)
+            self.assertFalse(set(bad) - {"LOST"}, bad)  # what is on its way to a mailbox is not there yet
+            other.execute("ROLLBACK")
+            other.close()
+            self.well_again(p, book)
+            Work(p, book).run()
+            self.assertGreater(len(book.acked), held, "it takes mail again")
+            self.well_again(p, book)
+        print(f"    database held by another for {time.monotonic() - began:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
