@@ -8,9 +8,14 @@
 /* Length of the first line with its CRLF; of everything when there is none. */
 static size_t line_length(str bytes)
 {
-	size_t n = str_find_str(bytes, S("\r\n"));
+	size_t at = 0, n;
 
-	return n == SIZE_MAX ? bytes.n : n + 2;
+	while ((n = str_find(str_skip(bytes, at), '\n')) != SIZE_MAX) {
+		at += n + 1;
+		if (at >= 2 && bytes.p[at - 2] == '\r')
+			return at;
+	}
+	return bytes.n;
 }
 
 static bool is_continued(str bytes, size_t at)

@@ -188,6 +188,8 @@ static void read_message_signature(struct arc_verifier *v)
 		fail_chain_of(v, "the newest message signature cannot be read");
 		return;
 	}
+	if (v->message.algorithm == DKIM_RSA_SHA1)
+		fail_chain_of(v, "the newest message signature uses rsa-sha1");
 	for (size_t i = 0; i < v->message.names_n; i++)
 		if (str_eq_nocase(v->message.names[i], names[ARC_SEAL]))
 			fail_chain_of(v, "a message signature covers a seal");

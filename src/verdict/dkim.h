@@ -18,15 +18,17 @@
 
 enum dkim_limit {
 	DKIM_SIGNATURES = 8,
-	DKIM_REPORTED = 32,     /* verdicts in all; later signatures are not even parsed */
-	DKIM_FIELD = 16 * 1024, /* bytes of one DKIM-Signature field */
-	DKIM_TAGS = 64,         /* of one field or key record */
-	DKIM_NAMES = 1000,      /* in one h= */
-	DKIM_FIELDS = 10000,    /* of the header; more: no signature is looked at */
-	DKIM_RSA_MIN = 1024,    /* bits, RFC 8301 3.2 */
-	DKIM_RSA_MAX = 4096,    /* more costs too much to check, D05 */
-	DKIM_KEY_RECORD = 8192, /* bytes of a key record */
-	DKIM_KEYS_TRIED = 3,    /* TXT records at one name */
+	DKIM_REPORTED = 32,      /* verdicts in all; later signatures are not even parsed */
+	DKIM_FIELD = 16 * 1024,  /* bytes of one DKIM-Signature field */
+	DKIM_TAGS = 64,          /* of one field or key record */
+	DKIM_NAMES = 1000,       /* in one h= */
+	DKIM_FIELDS = 10000,     /* of the header; more: no signature is looked at */
+	DKIM_RSA_MIN = 1024,     /* bits, RFC 8301 3.2 */
+	DKIM_RSA_MAX = 4096,     /* more costs too much to check, D05 */
+	DKIM_KEY_RECORD = 8192,  /* bytes of a key record */
+	DKIM_KEYS_TRIED = 3,     /* TXT records at one name */
+	DKIM_KEYS_KEPT = 256,    /* key records of the last senders, ready for use: 5 KiB each */
+	DKIM_KEPT_RECORD = 1024, /* bytes of one; longer ones are read each time */
 	DKIM_AHEAD =
 	    24 * 3600, /* seconds t= may be in the future: clocks are wrong by time zones, D14 */
 };

@@ -1,6 +1,6 @@
 /*
  * Canonical bodies (RFC 6376 3.4.3, 3.4.4), streaming. A line ends with CRLF only; a bare CR or LF is a byte like any other. Cost:
- * the relaxed form looks at each byte once, 32 at a time, and hashes long unchanged runs where they lie; the simple form looks at the
+ * the relaxed form looks at each byte once, 64 at a time, and hashes long unchanged runs where they lie; the simple form looks at the
  * ends of pieces only.
  */
 #include <string.h>
@@ -134,39 +134,80 @@ static void simple_finish(struct form *f)
 
 /* --- relaxed, RFC 6376 3.4.4 --- */
 
+enum { BLOCK = 64 }; /* bytes looked at together */
 typedef u8 lane __attribute__((vector_size(16)));
 typedef u64 pair __attribute__((vector_size(16)));
 
-/* Bytes where the canonical form may begin to differ: HTAB; SP before SP, HTAB or CR; LF before CR (an empty line may follow). */
+/* Bytes where the canonical form may begin to differ, and a few more: HTAB; SP before a blank, a CR or another control. */
 static inline lane lane_events(const u8 *p)
 {
 	lane x, y;
 
 	memcpy(&x, p, sizeof x);
 	memcpy(&y, p + 1, sizeof y);
-	return (lane)((x == '\t') | ((x == ' ') & ((y == ' ') | (y == '\t') | (y == '\r'))) |
-		      ((x == '\n') & (y == '\r')));
+	return (lane)((x == '\t') | ((x == ' ') & (y <= ' ')));
 }
 
-/* p[0] is no blank and no CR. How many bytes from here stand in the canonical form as they are; at least one. What follows is a
- * blank, a CR or the end. */
+static inline bool is_event(u8 x, u8 y)
+{
+	return x == '\t' || (x == ' ' && (y == ' ' || y == '\t' || y == '\r'));
+}
+
+/* Where the first byte of `lane` that is not 0 stands. */
+static inline size_t lane_first(lane events)
+{
+	pair found = (pair)events;
+
+	return found[0] ? (size_t)__builtin_ctzll(found[0]) / 8
+			: 8 + (size_t)__builtin_ctzll(found[1]) / 8;
+}
+
+static inline bool lane_any(lane events)
+{
+	pair found = (pair)events;
+
+	return found[0] | found[1];
+}
+
+/* *at moves to the first that may be one in this block, or behind it. */
+static inline bool block_events(const u8 *p, size_t *at)
+{
+	lane l[4] = { lane_events(p), lane_events(p + 16), lane_events(p + 32),
+		      lane_events(p + 48) };
+	size_t i = 0;
+
+	if (!lane_any(l[0] | l[1] | l[2] | l[3])) {
+		*at += BLOCK;
+		return false;
+	}
+	while (!lane_any(l[i]))
+		i++;
+	*at += 16 * i + lane_first(l[i]);
+	return true;
+}
+
+/* p[0] is no blank and no CR. How many bytes from here stand in the canonical form as they are, but for empty lines at the end of it;
+ * at least one. What follows is a blank, a CR or the end. */
 static size_t relaxed_run(const u8 *p, size_t n)
 {
 	size_t i = 0;
 
-	for (; i + 33 <= n; i += 32) {
-		pair found = (pair)(lane_events(p + i) | lane_events(p + i + 16));
-		if (found[0] | found[1])
-			break;
-	}
-	for (; i + 1 < n; i++) {
-		u8 x = p[i], y = p[i + 1];
-		if (x == '\t' || (x == ' ' && (y == ' ' || y == '\t' || y == '\r')))
+	while (i + 1 < n) {
+		if (i + BLOCK < n && !block_events(p + i, &i))
+			continue;
+		if (is_event(p[i], p[i + 1]))
 			return i;
-		if (x == '\n' && y == '\r')
-			return i + 1;
+		i++;
 	}
 	return char_is(p[n - 1], CHAR_WSP) || p[n - 1] == '\r' ? n - 1 : n;
+}
+
+/* Without the empty lines at its end: they count only when more follows. */
+static size_t without_empty_lines(const u8 *p, size_t n)
+{
+	while (ends_crlf(p, n) && ends_crlf(p, n - 2))
+		n -= 2;
+	return n;
 }
 
 static void relaxed_flush(struct form *f)
@@ -198,7 +239,7 @@ static void relaxed_bare_cr(struct form *f)
 static void relaxed_feed(struct form *f, const u8 *p, size_t n)
 {
 	while (n) {
-		size_t run = 1;
+		size_t run = 1, keep;
 		if (f->cr && p[0] == '\n') {
 			f->cr = false;
 			relaxed_line_end(f);
@@ -212,8 +253,10 @@ static void relaxed_feed(struct form *f, const u8 *p, size_t n)
 		} else {
 			relaxed_flush(f);
 			run = relaxed_run(p, n);
-			form_out(f, p, run);
-			f->in_line = !ends_crlf(p, run);
+			keep = without_empty_lines(p, run);
+			form_out(f, p, keep);
+			f->crlfs = (run - keep) / 2;
+			f->in_line = !ends_crlf(p, keep);
 		}
 		p += run;
 		n -= run;
@@ -242,7 +285,9 @@ static void form_begin(struct dkim_body *b, struct form *f)
 {
 	f->wanted = true;
 	f->hash = dkim_hash_new(b->arena);
-	f->out.sink = (struct dkim_sink){ f, form_hash };
+	f->out = (struct dkim_gather){ .sink = { f, form_hash },
+				       .bytes = arena_alloc(b->arena, DKIM_GATHER_BODY),
+				       .size = DKIM_GATHER_BODY };
 	f->next_stop = DKIM_WHOLE;
 }
 

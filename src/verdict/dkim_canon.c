@@ -80,9 +80,9 @@ void dkim_gather_flush(struct dkim_gather *g)
 
 void dkim_gather_add(struct dkim_gather *g, const u8 *p, size_t n)
 {
-	if (n > sizeof g->bytes - g->n)
+	if (n > g->size - g->n)
 		dkim_gather_flush(g);
-	if (n > sizeof g->bytes / 2) {
+	if (n > g->size / 2) {
 		dkim_gather_flush(g);
 		g->sink.write(g->sink.context, p, n);
 		return;
@@ -108,16 +108,20 @@ struct relaxed {
 
 static void relax_value(struct relaxed *r, str value)
 {
-	for (size_t i = 0; i < value.n; i++) {
-		u8 c = value.p[i];
-		if (char_is(c, CHAR_WSP)) {
+	const u8 *p = value.p, *end = p + value.n, *run;
+
+	while (p < end) {
+		if (char_is(*p, CHAR_WSP)) {
 			r->blank = r->begun;
-		} else if (c == '\r' && i + 1 < value.n && value.p[i + 1] == '\n') {
-			i++;
+			p++;
+		} else if (*p == '\r' && p + 1 < end && p[1] == '\n') {
+			p += 2;
 		} else {
+			for (run = p++; p < end && !char_is(*p, CHAR_WSP) && *p != '\r';)
+				p++;
 			if (r->blank)
 				dkim_gather_add(&r->out, (const u8 *)" ", 1);
-			dkim_gather_add(&r->out, &c, 1);
+			dkim_gather_add(&r->out, run, (size_t)(p - run));
 			r->blank = false;
 			r->begun = true;
 		}
@@ -141,7 +145,8 @@ static void canon_around(enum dkim_canon canon, str raw, size_t from, size_t to,
 {
 	str field = without_crlf(raw);
 	size_t colon = str_find(field, ':');
-	struct relaxed r = { .out.sink = sink };
+	u8 bytes[DKIM_GATHER_FIELD];
+	struct relaxed r = { .out = { .sink = sink, .bytes = bytes, .size = sizeof bytes } };
 
 	if (canon == DKIM_SIMPLE) {
 		dkim_gather_add(&r.out, field.p, from < field.n ? from : field.n);

@@ -13,10 +13,12 @@ void dkim_hash_write(struct dkim_hash *h, const u8 *p, size_t n);
 /* The digest of what was written so far; h goes on. scratch: another hash, whose content is lost. */
 void dkim_hash_peek(const struct dkim_hash *h, struct dkim_hash *scratch, u8 digest[DKIM_DIGEST]);
 
+enum { DKIM_GATHER_FIELD = 1024, DKIM_GATHER_BODY = 16 * 1024 };
+
 struct dkim_gather {
 	struct dkim_sink sink;
-	size_t n;
-	u8 bytes[1024];
+	u8 *bytes; /* borrows */
+	size_t size, n;
 };
 
 void dkim_gather_add(struct dkim_gather *g, const u8 *p, size_t n);

@@ -8,9 +8,11 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "text/address.h"
 #include "text/dns_rdata.h"
 #include "text/encoding.h"
@@ -87,6 +89,24 @@ static bool rsa_read(str der, str *modulus, str *exponent)
 static void release_key(void *object)
 {
 	EVP_PKEY_free(object);
+}
+
+static void release_check(void *object)
+{
+	EVP_PKEY_CTX_free(object);
+}
+
+/* Ready for any number of checks, one at a time; NULL when OpenSSL will not. */
+static EVP_PKEY_CTX *rsa_check_make(EVP_PKEY *key)
+{
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(key, NULL);
+
+	if (c && EVP_PKEY_verify_init(c) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) == 1 &&
+	    EVP_PKEY_CTX_set_signature_md(c, dkim_sha256()) == 1)
+		return c;
+	EVP_PKEY_CTX_free(c);
+	return NULL;
 }
 
 static void reverse(u8 *to, str from)
@@ -201,14 +221,13 @@ static enum dkim_result read_public(struct arena *a, const struct dkim_tags *t,
 	return r;
 }
 
-enum dkim_result dkim_key_parse(struct arena *a, str record, struct dkim_key *out, str *reason)
+static enum dkim_result parse(struct arena *a, str record, struct dkim_key *out, str *reason)
 {
 	struct dkim_tags t;
 	const char *why;
 	enum dkim_result r;
 	str flags;
 
-	*out = (struct dkim_key){ 0 };
 	if (record.n > DKIM_KEY_RECORD)
 		return refuse(DKIM_PERMERROR, reason, S("the key record is too long"));
 	why = dkim_tags_parse(a, record, &t);
@@ -222,8 +241,91 @@ enum dkim_result dkim_key_parse(struct arena *a, str record, struct dkim_key *ou
 	r = check_use(&t, reason);
 	if (r == DKIM_NONE)
 		r = read_public(a, &t, out, reason);
+	return r;
+}
+
+/* --- the records of the last senders --- */
+
+/*
+ * Making a key from its numbers, and what OpenSSL works out at its first use, takes as long as a check of a signature. A memo of a pure
+ * function, by all bytes of the record: what is found is what parse() would make. Who sends many keys only drives others out.
+ */
+struct kept_key {
+	pthread_mutex_t lock; /* of the members below */
+	struct dkim_key key;  /* public_key NULL: empty */
+	size_t n;
+	u8 record[DKIM_KEPT_RECORD];
+};
+
+static struct kept_key kept[DKIM_KEYS_KEPT];
+static pthread_once_t kept_once = PTHREAD_ONCE_INIT;
+
+static void kept_init(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		CHECK(pthread_mutex_init(&kept[i].lock, NULL) == 0);
+}
+
+static struct kept_key *kept_lock(str record)
+{
+	struct kept_key *k = &kept[crc32c(0, record) % ARRAY_LEN(kept)];
+
+	pthread_once(&kept_once, kept_init);
+	pthread_mutex_lock(&k->lock);
+	return k;
+}
+
+/* A second owner of the same key; checks under way need a context each. */
+static struct dkim_key key_share(const struct dkim_key *k)
+{
+	struct dkim_key mine = *k;
+
+	CHECK(EVP_PKEY_up_ref(mine.public_key) == 1);
+	if (k->check)
+		mine.check = EVP_PKEY_CTX_dup(k->check);
+	return mine;
+}
+
+static bool kept_find(str record, struct dkim_key *out)
+{
+	struct kept_key *k = kept_lock(record);
+	bool found = k->key.public_key && str_eq(str_from(k->record, k->n), record);
+
+	if (found)
+		*out = key_share(&k->key);
+	pthread_mutex_unlock(&k->lock);
+	return found;
+}
+
+static void kept_put(str record, const struct dkim_key *key)
+{
+	struct kept_key *k = kept_lock(record);
+
+	EVP_PKEY_CTX_free(k->key.check);
+	EVP_PKEY_free(k->key.public_key);
+	k->key = key_share(key);
+	k->n = record.n;
+	memcpy(k->record, record.p, record.n);
+	pthread_mutex_unlock(&k->lock);
+}
+
+enum dkim_result dkim_key_parse(struct arena *a, str record, struct dkim_key *out, str *reason)
+{
+	bool keep = record.n && record.n <= DKIM_KEPT_RECORD, found;
+	enum dkim_result r = DKIM_NONE;
+
+	*out = (struct dkim_key){ 0 };
+	found = keep && kept_find(record, out);
+	if (!found)
+		r = parse(a, record, out, reason);
+	if (r == DKIM_NONE && !out->is_ed25519 && out->check == NULL)
+		out->check = rsa_check_make(out->public_key);
+	if (out->check)
+		arena_own(a, release_check, out->check);
 	if (out->public_key)
 		arena_own(a, release_key, out->public_key);
+	if (r == DKIM_NONE && keep && !found)
+		kept_put(record, out);
 	return r;
 }
 
@@ -298,16 +400,9 @@ enum dkim_result dkim_keys_find(struct arena *a, const struct dns_source *dns, s
 
 /* --- the check --- */
 
-static bool rsa_verify(EVP_PKEY *key, const u8 *digest, str signature)
+static bool rsa_verify(EVP_PKEY_CTX *check, const u8 *digest, str signature)
 {
-	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(key, NULL);
-	bool good = context != NULL && EVP_PKEY_verify_init(context) == 1 &&
-		    EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1 &&
-		    EVP_PKEY_CTX_set_signature_md(context, dkim_sha256()) == 1 &&
-		    EVP_PKEY_verify(context, signature.p, signature.n, digest, DKIM_DIGEST) == 1;
-
-	EVP_PKEY_CTX_free(context);
-	return good;
+	return check && EVP_PKEY_verify(check, signature.p, signature.n, digest, DKIM_DIGEST) == 1;
 }
 
 /* RFC 8463 3: PureEdDSA over the SHA-256 digest. */
@@ -324,7 +419,7 @@ static bool ed25519_verify(EVP_PKEY *key, const u8 *digest, str signature)
 bool dkim_key_verify(const struct dkim_key *k, const u8 digest[DKIM_DIGEST], str signature)
 {
 	bool good = k->is_ed25519 ? ed25519_verify(k->public_key, digest, signature)
-				  : rsa_verify(k->public_key, digest, signature);
+				  : rsa_verify(k->check, digest, signature);
 
 	ERR_clear_error();
 	return good;

@@ -12,6 +12,7 @@ struct dkim_key {
 	bool testing;     /* t=y */
 	bool strict;      /* t=s: i= must be in d= itself */
 	void *public_key; /* EVP_PKEY, released with the arena */
+	void *check;      /* RSA: EVP_PKEY_CTX, ready to verify with it; likewise */
 };
 
 /* DKIM_NONE and *out, or the result with *reason: revoked, not for mail, hash not allowed, broken, size refused. */
