@@ -243,6 +243,36 @@ static void test_ids_rise(void **state)
 	arena_free(&a);
 }
 
+static void test_ids_of_attempts(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	const struct env e = { .now = fake_now };
+	struct id_maker m = { 0 };
+	u64 id, later, parsed;
+
+	(void)state;
+	clock_ms = 1763750000000;
+	id = id_attempt(&e, 65, 8193); /* the sequence goes round */
+	assert_true(id_is_attempt(id));
+	assert_int_equal(id_edge(id), 65);
+	assert_int_equal(id & 8191, 1);
+	assert_int_equal(id_time(id), 1763750000000);
+	assert_int_equal(id_text(a, id).n, ID_ATTEMPT_TEXT);
+	assert_true(id_parse(id_text(a, id), &parsed) && parsed == id);
+	assert_true(id >= id_first_attempt(clock_ms) && id < id_first_attempt(clock_ms + 1000));
+	assert_false(id_parse(S("zzzzzzzzzz0"), &parsed));
+	clock_ms += 1000;
+	later = id_attempt(&e, 0, 0);
+	assert_true(later > id);
+	assert_false(id_is_attempt(id_next(&m, &e)));
+	assert_true(m.last >= id_first_message(clock_ms) &&
+		    m.last < id_first_message(clock_ms + 1));
+	clock_ms = 0; /* a machine without a clock */
+	assert_true(id_is_attempt(id_attempt(&e, 127, 0)));
+	assert_false(id_is_attempt(0));
+	arena_free(&a);
+}
+
 static void test_crc32c(void **state)
 {
 	u8 zeros[32] = { 0 };
@@ -314,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_arena_owns),
 		cmocka_unit_test(test_arena_budget),
 		cmocka_unit_test(test_ids_rise),
+		cmocka_unit_test(test_ids_of_attempts),
 		cmocka_unit_test(test_crc32c),
 		cmocka_unit_test(test_fail_table),
 		cmocka_unit_test(test_sealed_files),

@@ -139,6 +139,8 @@ static void test_errors(void **state)
 		  "t.conf:2: server.log: expected debug, info, warn or error, not \"loud\"" },
 		{ "[tls]\nminimum = \"1.1\"",
 		  "t.conf:2: tls.minimum: expected \"1.2\" or \"1.3\", not \"1.1\"" },
+		{ "[record]\nlanguage = \"de\"",
+		  "t.conf:2: record.language: expected \"en\" or \"nl\", not \"de\"" },
 		{ "[listen]\nsmtp = \"0.0.0.0:25\"",
 		  "t.conf:2: listen.smtp: expected a list of at most 64 texts, such as [\"one\", "
 		  "\"two\"], not \"0.0.0.0:25\"" },

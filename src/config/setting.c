@@ -266,6 +266,8 @@ static const char *rule_text(const struct config *c, const struct setting *s)
 			   : "debug, info, warn or error";
 	case offsetof(struct config, tls_minimum):
 		return one_of(text, "1.2", "1.3", NULL, NULL) ? NULL : "\"1.2\" or \"1.3\"";
+	case offsetof(struct config, record_language):
+		return one_of(text, "en", "nl", NULL, NULL) ? NULL : "\"en\" or \"nl\"";
 	case offsetof(struct config, relay_smarthost_tls):
 		return one_of(text, "implicit", "starttls", "may", NULL)
 			   ? NULL

@@ -125,10 +125,12 @@ static const struct fail *edge_after_jail(struct process *p,
 	e->server = server_new(p, protocols, e->tls);
 	p->reload = edge_reload;
 	p->stop = edge_stop;
+	e->outbox = outbox_start(p->arena, p->office);
 	process_ready(p);
 	notices_start(e);
 	server_run(e->server);
 	notices_stop(e);
+	outbox_stop(e->outbox);
 	return NULL;
 }
 

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "edge/outbox.h"
 #include "serve/serve.h"
 #include "serve/tls.h"
 
@@ -16,6 +17,7 @@ struct edge {
 	struct process *process;
 	struct server *server;
 	struct tls_server *tls; /* NULL: no TLS here (unit tests) */
+	struct outbox *outbox;  /* NULL: none runs here (unit tests) */
 	pthread_t notices;
 	bool notices_run;
 };

@@ -2,16 +2,37 @@
 
 #include "base/arena.h"
 #include "base/env.h"
+#include "base/id.h"
 #include "base/log.h"
+#include "edge/edge.h"
 #include "text/charset.h"
 #include "text/json.h"
+
+u64 event_attempt(const struct process *p)
+{
+	static _Atomic u32 sequence;
+	u32 edge = p->instance + (p->role == ROLE_CLIENT ? ID_EDGES / 2 : 0);
+
+	return id_attempt(env_system(), edge, atomic_fetch_add(&sequence, 1));
+}
 
 static str cut(str text)
 {
 	return str_is_utf8(text) ? utf8_cut(text, EVENT_TEXT) : str_slice(text, 0, EVENT_TEXT);
 }
 
-static str print_arguments(struct arena *a, const struct event_argument *arguments, size_t n)
+static void add_members(struct json *j, str object)
+{
+	if (object.n <= 2)
+		return;
+	if (j->comma)
+		buf_add_byte(j->out, ',');
+	buf_add(j->out, str_slice(object, 1, object.n - 1));
+	j->comma = true;
+}
+
+static str print_arguments(struct arena *a, const struct event_argument *arguments, size_t n,
+			   str decision)
 {
 	struct buf *out = buf_new(a, EVENT_BYTES);
 	struct json j = json_to(out);
@@ -24,6 +45,7 @@ static str print_arguments(struct arena *a, const struct event_argument *argumen
 		else
 			json_str(&j, cut(arguments[i].text));
 	}
+	add_members(&j, decision);
 	json_object_end(&j);
 	return out->full ? S("{}") : buf_str(out);
 }
@@ -45,8 +67,8 @@ struct dmarc_fact *event_batch_fact(struct event_batch *b)
 	return &b->facts[b->facts_n];
 }
 
-void event_batch_note(struct event_batch *b, u64 message, const char *stage, const char *code,
-		      const struct event_argument *arguments, size_t n)
+void event_batch_note(struct event_batch *b, u64 attempt, const char *stage, const char *code,
+		      const struct event_argument *arguments, size_t n, str decision)
 {
 	if (b->n == EVENT_BATCH) {
 		b->dropped++;
@@ -55,31 +77,53 @@ void event_batch_note(struct event_batch *b, u64 message, const char *stage, con
 	batch_open(b);
 	b->records[b->n++] = (struct event_record){
 		.time = env_now(env_system()),
-		.message = message,
+		.message = attempt,
 		.stage = str_cstr(stage),
 		.code = str_cstr(code),
-		.arguments = print_arguments(b->arena, arguments, n),
+		.arguments = print_arguments(b->arena, arguments, n, decision),
 	};
 }
 
-void event_batch_flush(struct event_batch *b, struct bus *office, const struct client_info *client)
+static void send_now(struct event_batch *b, struct bus *office)
 {
-	struct office_event_add_request q = { .client = *client,
-					      .events = b->records,
-					      .events_n = b->n,
-					      .facts = b->facts,
-					      .facts_n = b->facts_n };
+	struct office_event_add_request q = {
+		.events = b->records, .events_n = b->n, .facts = b->facts, .facts_n = b->facts_n
+	};
 	struct office_event_add_answer r;
-	const struct fail *f;
+	const struct fail *f = office_event_add(b->arena, office, &q, &r);
 
-	if (b->n + b->facts_n > 0 && office) {
-		f = office_event_add(b->arena, office, &q, &r);
-		if (f)
-			LOG(WARN, "edge.events_lost", LOG_U64("count", b->n), LOG_FAIL("why", f));
-	}
+	if (f)
+		LOG(WARN, "edge.events_lost", LOG_U64("count", b->n), LOG_FAIL("why", f));
+	event_batch_drop(b);
+}
+
+void event_batch_flush(struct event_batch *b, const struct process *p, str client_address)
+{
+	const struct edge *e = p->state;
+	struct outbox_parcel *parcel;
+	str source;
+
 	if (b->dropped > 0)
 		LOG(WARN, "edge.events_beyond_batch", LOG_U64("count", b->dropped));
-	event_batch_drop(b);
+	if (b->n + b->facts_n == 0) {
+		event_batch_drop(b);
+		return;
+	}
+	source = str_copy(b->arena, client_address);
+	for (size_t i = 0; i < b->n; i++)
+		b->records[i].source = source;
+	if (!e || !e->outbox) {
+		send_now(b, p->office);
+		return;
+	}
+	parcel = arena_new_of(b->arena, struct outbox_parcel);
+	*parcel = (struct outbox_parcel){ .arena = b->arena,
+					  .records = b->records,
+					  .n = b->n,
+					  .facts = b->facts,
+					  .facts_n = b->facts_n };
+	*b = (struct event_batch){ 0 };
+	outbox_put(e->outbox, parcel);
 }
 
 void event_batch_drop(struct event_batch *b)

@@ -1,21 +1,21 @@
 /*
  * Events of one session (ARCHITECTURE 6: every decision is a record): refusals, failed logins, lost connections. They are gathered
- * here and go to the office in one call when the session ends or the batch is full, so a flood of refusals is a
- * trickle of commits; what is beyond the batch is counted, not kept.
+ * here and leave at the end of the turn, to the outbox of this process (edge/outbox.h) and with it to the office.
  *
- * In a session's state, zeroed at first. event_batch_flush() calls the bus: only from a turn, never from close().
+ * In a session's state, zeroed at first. Without an outbox (unit tests) event_batch_flush() calls the office itself.
  */
 #ifndef EDGE_EVENT_H
 #define EDGE_EVENT_H
 
 #include "bus/office.h"
+#include "serve/process.h"
 
 enum event_limit {
-	EVENT_BATCH = 32,   /* records of one session between two flushes */
-	EVENT_TEXT = 320,   /* bytes of one argument; the rest is cut */
-	EVENT_BYTES = 4096, /* of the arguments of one event, as JSON */
-	EVENT_FACTS = 8,    /* of DMARC, of one session between two flushes */
-	EVENT_ARENA = 512 * 1024,
+	EVENT_BATCH = 32,        /* records of one session between two flushes */
+	EVENT_TEXT = 320,        /* bytes of one argument; the rest is cut */
+	EVENT_BYTES = 16 * 1024, /* of the arguments of one event, as JSON */
+	EVENT_FACTS = 8,         /* of DMARC, of one session between two flushes */
+	EVENT_ARENA = 1024 * 1024,
 };
 
 struct event_batch {
@@ -43,14 +43,17 @@ struct event_argument {
 		.name = (name_), .number = (value), .is_number = true \
 	}
 
-/* stage: "mx", "lmtp", "msa", "imap", ...; code: a row of office/event.tbl, by name. Copies everything; bytes of
- * peers are escaped here. */
-void event_batch_note(struct event_batch *b, u64 message, const char *stage, const char *code,
-		      const struct event_argument *arguments, size_t n);
+/* The id of an attempt that becomes no message (base/id.h): what a refusal names, and `postern why` finds. Any thread. */
+u64 event_attempt(const struct process *p);
+
+/* stage: "mx", "lmtp", "msa", "imap", ...; code: a row of office/event.tbl, by name. decision: members to stand beside the arguments,
+ * as decision_print() made them; or empty. Copies everything; bytes of peers are escaped here. */
+void event_batch_note(struct event_batch *b, u64 attempt, const char *stage, const char *code,
+		      const struct event_argument *arguments, size_t n, str decision);
 /* Room for one fact more, to be filled with what is made in b->arena; NULL: flush first. b->facts_n++ keeps it. */
 struct dmarc_fact *event_batch_fact(struct event_batch *b);
-/* Sends what was noted, and forgets it, whether the office took it or not (then a log line says so). */
-void event_batch_flush(struct event_batch *b, struct bus *office, const struct client_info *client);
+/* Hands over what was noted, and forgets it. */
+void event_batch_flush(struct event_batch *b, const struct process *p, str client_address);
 /* Forgets without sending: for close(). */
 void event_batch_drop(struct event_batch *b);
 

@@ -200,15 +200,17 @@ void sasl_abort(struct session *s, struct sasl *x)
 	(void)f; /* it would have ended by itself after 60 s */
 }
 
-void sasl_record_failure(struct session *s, const char *stage, const struct sasl_result *r)
+u64 sasl_record_failure(struct session *s, const char *stage, const struct sasl_result *r)
 {
-	struct client_info client = session_client(s);
+	u64 attempt = event_attempt(session_process(s));
 	struct event_batch batch = { 0 };
 	struct event_argument arguments[] = { EVENT_STR("user", r->tried),
 					      EVENT_STR("mechanism", r->mechanism) };
 
-	event_batch_note(&batch, 0, stage, "login_failed", arguments, ARRAY_LEN(arguments));
-	event_batch_flush(&batch, session_process(s)->office, &client);
+	event_batch_note(&batch, attempt, stage, "login_failed", arguments, ARRAY_LEN(arguments),
+			 STR_NONE);
+	event_batch_flush(&batch, session_process(s), session_client(s).address);
+	return attempt;
 }
 
 /* RFC 4616 2: [authzid] NUL authcid NUL passwd. A NUL inside either would move the border, so it is refused. */

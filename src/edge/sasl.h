@@ -60,8 +60,8 @@ const struct fail *sasl_start(struct session *s, struct sasl *x, str mechanism, 
 			      str initial, str helo, struct sasl_result *out);
 /* line: what the peer sent, without CRLF: base64, or "*". */
 const struct fail *sasl_step(struct session *s, struct sasl *x, str line, struct sasl_result *out);
-/* SASL_FAILED as an event (login_failed). stage as in edge/event.h. */
-void sasl_record_failure(struct session *s, const char *stage, const struct sasl_result *r);
+/* SASL_FAILED as an event (login_failed). stage as in edge/event.h. Answers the id of it. */
+u64 sasl_record_failure(struct session *s, const char *stage, const struct sasl_result *r);
 /* Forgets an exchange under way (the session ends, the line was too long). Any time. */
 void sasl_abort(struct session *s, struct sasl *x);
 /* IMAP LOGIN and POP3 USER/PASS: a PLAIN exchange (RFC 4616) in one step. Never SASL_CONTINUE. */

@@ -178,12 +178,16 @@ static void *clock_run(void *context)
 	return NULL;
 }
 
+struct expiry {
+	struct write_job job;
+	struct store_event_keep keep;
+};
+
 static const struct fail *expire_run(struct tx *t, struct write_job *job)
 {
 	bool more;
 
-	(void)job;
-	TRY(store_event_expire(t, &more));
+	TRY(store_event_expire(t, &((struct expiry *)(void *)job)->keep, &more));
 	return store_outgoing_expire(t);
 }
 
@@ -200,10 +204,14 @@ static void expire_done(struct write_job *job, const struct fail *f)
 static void expire(struct office *o)
 {
 	struct arena *a = arena_new(16 << 20);
-	struct write_job *job = arena_new_of(a, struct write_job);
+	struct expiry *e = arena_new_of(a, struct expiry);
+	const struct config *c = atomic_load(&o->config);
 
-	*job = (struct write_job){ .run = expire_run, .done = expire_done, .arena = a };
-	writer_submit(o->store, job);
+	*e = (struct expiry){ .job = { .run = expire_run, .done = expire_done, .arena = a },
+			      .keep = { .messages_ms = c->record_keep,
+					.attempts_ms = c->record_keep_refused,
+					.attempts_most = c->record_refused_most } };
+	writer_submit(o->store, &e->job);
 }
 
 static bool is_stopping(struct office *o)

@@ -3,12 +3,8 @@
 #include <string.h>
 
 #include "base/env.h"
-#include "base/id.h"
 #include "bus/relay_dns.h"
 #include "edge/mx/fact.h"
-#include "verdict/auth.h"
-#include "verdict/dnsbl.h"
-#include "verdict/iprev.h"
 
 enum { FIELDS_MAX = GATE_PREFIX / 2 }; /* of Authentication-Results and Received-SPF */
 
@@ -22,11 +18,11 @@ struct judge {
 	struct gate_watch watch;
 	struct auth_check *check;    /* NULL until the header has come */
 	struct auth_verdict verdict; /* all unset until the end has come */
-	str number;                  /* of the message, as text */
 	str header, fields;          /* as it came; what was written about it */
 	struct iprev_verdict iprev;
 	bool has_iprev;
 	struct dnsbl_verdict dnsbl;
+	struct decision decision;
 };
 
 /* --- The client -------------------------------------------------------------------------------------------------- */
@@ -38,24 +34,6 @@ static void take_client(struct smtp *s, struct dns_address *out)
 	*out = (struct dns_address){ .family = bytes.n == 16 ? ADDRESS_IPV6 : ADDRESS_IPV4 };
 	if (bytes.n > 0 && bytes.n <= sizeof out->bytes)
 		memcpy(out->bytes, bytes.p, bytes.n);
-}
-
-static void note_lists(struct judge *j, u64 message)
-{
-	for (size_t i = 0; i < j->dnsbl.n; i++) {
-		const struct dnsbl_hit *h = &j->dnsbl.hits[i];
-		str code = str_format(j->arena, "%u.%u.%u.%u", h->code[0], h->code[1], h->code[2],
-				      h->code[3]);
-		struct event_argument a[] = {
-			EVENT_STR("list", h->list->zone),
-			EVENT_STR("result", dnsbl_result_name(h->result)),
-			EVENT_STR("code", code),
-			EVENT_STR("weight", str_format(j->arena, "%d", h->list->weight)),
-			EVENT_STR("text", h->text),
-		};
-		if (h->result != DNSBL_CLEAR)
-			smtp_note(j->smtp, message, "dnsbl", a, ARRAY_LEN(a));
-	}
 }
 
 /* The refusal names the first list that counts against the client. */
@@ -80,9 +58,10 @@ static const struct fail *check_lists(struct judge *j, const struct config *c)
 	for (size_t i = 0; i < c->auth_dnsbl.n && n < DNSBL_LISTS; i++)
 		n += dnsbl_list_parse(j->arena, c->auth_dnsbl.items[i], &lists[n]);
 	dnsbl_check(j->arena, &j->source, &j->query.client, lists, n, &j->dnsbl);
-	if (j->dnsbl.score < (int)c->auth_dnsbl_reject)
+	decision_add_dnsbl(j->arena, &j->decision, smtp_client_text(j->smtp), &j->dnsbl);
+	if (j->decision.total < (int)c->auth_dnsbl_reject)
 		return NULL;
-	note_lists(j, 0);
+	decision_weigh(&j->decision, (int)c->auth_dnsbl_reject);
 	return refuse_listed(j);
 }
 
@@ -97,8 +76,10 @@ static const struct fail *check_client(struct judge *j, const struct config *c)
 {
 	next_part(j);
 	j->has_iprev = c->auth_iprev;
-	if (j->has_iprev)
+	if (j->has_iprev) {
 		iprev_check(j->arena, &j->source, &j->query.client, &j->iprev);
+		decision_add_iprev(&j->decision, smtp_client_text(j->smtp), &j->iprev);
+	}
 	return check_lists(j, c);
 }
 
@@ -177,71 +158,6 @@ const struct fail *judge_open(struct smtp *s, struct transaction *t, struct gate
 
 /* --- The verdict --------------------------------------------------------------------------------------------------- */
 
-static void note_spf(struct judge *j, u64 message, const struct spf_verdict *v)
-{
-	struct event_argument a[] = {
-		EVENT_STR("id", j->number),
-		EVENT_STR("result", spf_result_name(v->result)),
-		EVENT_STR("domain", v->domain),
-		EVENT_STR("identity", spf_identity_name(v->identity)),
-		EVENT_STR("mechanism", v->mechanism),
-		EVENT_STR("reason", v->reason),
-	};
-
-	smtp_note(j->smtp, message, "spf", a, ARRAY_LEN(a));
-}
-
-static void note_dkim(struct judge *j, u64 message, const struct dkim_verdicts *list)
-{
-	for (size_t i = 0; i < list->n && i < AUTH_SIGNATURES_SHOWN; i++) {
-		const struct dkim_verdict *v = &list->list[i];
-		struct event_argument a[] = {
-			EVENT_STR("id", j->number),
-			EVENT_STR("result", dkim_result_name(v->result)),
-			EVENT_STR("domain", v->domain),
-			EVENT_STR("selector", v->selector),
-			EVENT_STR("algorithm", dkim_algorithm_name(v->algorithm)),
-			EVENT_U64("key_bits", v->key_bits),
-			EVENT_STR("reason", v->reason),
-		};
-		smtp_note(j->smtp, message, "dkim", a, ARRAY_LEN(a));
-	}
-}
-
-static void note_arc(struct judge *j, u64 message, const struct arc_verdict *v)
-{
-	struct event_argument a[] = {
-		EVENT_STR("id", j->number),
-		EVENT_STR("result", arc_result_name(v->result)),
-		EVENT_STR("domain", v->sets_n > 0 ? v->sets[v->sets_n - 1].domain : STR_NONE),
-		EVENT_U64("sets", v->sets_n),
-		EVENT_STR("reason", v->reason),
-	};
-
-	if (v->result != ARC_NONE)
-		smtp_note(j->smtp, message, "arc", a, ARRAY_LEN(a));
-}
-
-static void note_dmarc(struct judge *j, u64 message, const struct auth_verdict *v)
-{
-	const struct dmarc_verdict *d = &v->dmarc;
-	struct event_argument a[] = {
-		EVENT_STR("id", j->number),
-		EVENT_STR("result", str_cstr(dmarc_result_name(d->result))),
-		EVENT_STR("domain", d->author),
-		EVENT_STR("from", v->author.address),
-		EVENT_STR("policy", d->policy_domain.n > 0 ? str_cstr(dmarc_policy_name(d->policy))
-							   : STR_NONE),
-		EVENT_STR("policy_domain", d->policy_domain),
-		EVENT_STR("aligned", d->aligned),
-		EVENT_STR("disposition", str_cstr(dmarc_disposition_name(d->disposition))),
-		EVENT_STR("override", d->override),
-		EVENT_STR("reason", d->reason),
-	};
-
-	smtp_note(j->smtp, message, "dmarc", a, ARRAY_LEN(a));
-}
-
 /* What the reports to the author's domain count: taken or refused, once the verdict is there. */
 static void note_fact(struct judge *j, struct transaction *t)
 {
@@ -259,50 +175,38 @@ static void note_fact(struct judge *j, struct transaction *t)
 		b->facts_n++;
 }
 
-void judge_settled(struct smtp *s, struct transaction *t, u64 message)
+void judge_settled(struct smtp *s, struct transaction *t)
 {
 	struct judge *j = t->judgement;
-	const struct auth_verdict *v;
 
-	(void)s;
-	if (!j)
-		return;
-	v = &j->verdict;
-	j->number = id_text(j->arena, gate_id(t->gate));
-	note_lists(j, message);
-	if (v->has_spf)
-		note_spf(j, message, &v->spf);
-	if (v->has_dkim)
-		note_dkim(j, message, &v->dkim);
-	if (v->has_arc)
-		note_arc(j, message, &v->arc);
-	if (v->has_dmarc)
-		note_dmarc(j, message, v);
-	note_fact(j, t);
+	if (j && smtp_config(s)->dmarc_report_from.n)
+		note_fact(j, t);
 }
 
-/* RFC 9989 7.3: the word DMARC, the domain, and the id by which the administrator finds all of it. */
-static const struct fail *follow_policy(struct judge *j, u64 id, const struct dmarc_verdict *v,
-					struct smtp_judgement *out)
+const struct decision *judge_decision(struct smtp *s, struct transaction *t)
 {
-	str number = id_text(j->arena, id);
+	struct judge *j = t->judgement;
 
-	switch (v->disposition) {
-	case DMARC_ACCEPT:
-		break;
-	case DMARC_JUNK:
-		out->junk = true;
-		break;
-	case DMARC_DEFER:
-		return fail_code(j->arena, FAIL_UNAVAILABLE, "4.7.1", "DMARC: %.*s [%.*s]",
-				 STR_ARG(v->reason), STR_ARG(number));
-	case DMARC_REFUSE:
-		if (smtp_config(j->smtp)->auth_dmarc_reject)
-			return fail_code(j->arena, FAIL_DENIED, "5.7.1", "DMARC: %.*s [%.*s]",
-					 STR_ARG(v->reason), STR_ARG(number));
-		out->junk = true;
-		break;
-	}
+	(void)s;
+	return j ? &j->decision : NULL;
+}
+
+/* RFC 9989 7.3: the word DMARC, and the domain. */
+static const struct fail *follow(struct judge *j, const struct auth_verdict *v,
+				 struct smtp_judgement *out)
+{
+	const struct config *c = smtp_config(j->smtp);
+	struct decision *d = &j->decision;
+
+	decision_add_auth(j->arena, d, v, c->auth_dmarc_reject);
+	decision_weigh(d, (int)c->auth_dnsbl_reject);
+	out->junk = d->action == DECISION_JUNK;
+	if (d->action == DECISION_DEFER)
+		return fail_code(j->arena, FAIL_UNAVAILABLE, "4.7.1", "DMARC: %.*s",
+				 STR_ARG(v->dmarc.reason));
+	if (d->action == DECISION_REJECT)
+		return fail_code(j->arena, FAIL_DENIED, "5.7.1", "DMARC: %.*s",
+				 STR_ARG(v->dmarc.reason));
 	return NULL;
 }
 
@@ -325,17 +229,14 @@ const struct fail *judge_message(struct smtp *s, struct transaction *t, const st
 				 struct smtp_judgement *out)
 {
 	struct judge *j = t->judgement;
-	u64 id = gate_id(t->gate);
-	const struct auth_verdict *v;
 
+	(void)s;
 	(void)m;
 	if (!j)
 		return NULL;
-	v = &j->verdict;
 	auth_check_finish(j->check, &j->query, &j->verdict);
 	TRY(arena_check(t->arena));
-	out->junk = j->dnsbl.score * 2 >= (int)smtp_config(s)->auth_dnsbl_reject;
-	TRY(put_fields(j, v, &j->fields));
+	TRY(put_fields(j, &j->verdict, &j->fields));
 	out->fields = j->fields;
-	return v->has_dmarc ? follow_policy(j, id, &v->dmarc, out) : NULL;
+	return follow(j, &j->verdict, out);
 }

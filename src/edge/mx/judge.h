@@ -1,6 +1,6 @@
 /*
  * What port 25 thinks of a message: the client's address (iprev, DNSBL) before the first byte, SPF, DKIM, ARC and DMARC (verdict/auth.h)
- * after the last one, before the reply. Everything found out is an event; the results stand in front of the message.
+ * after the last one, before the reply. Everything found out is a fact of the decision (verdict/decision.h); the results stand in front of the message.
  *
  * Not asked: LMTP (a filter in front has done it), and clients on loopback and private addresses unless auth.local_networks, because
  * nothing that DNS says is about them. Fields in our name are taken out for everybody on port 25.
@@ -18,7 +18,9 @@ const struct fail *judge_open(struct smtp *s, struct transaction *t, struct gate
 const struct fail *judge_message(struct smtp *s, struct transaction *t, const struct skeleton *m,
 				 struct smtp_judgement *out);
 
-/* Everything that was found out, as events; of a message that was not taken with its number, which our reply has named. */
-void judge_settled(struct smtp *s, struct transaction *t, u64 message);
+/* Taken or refused, it is over: what it counts in reports to others (edge/mx/fact.h). */
+void judge_settled(struct smtp *s, struct transaction *t);
+/* What has been found out so far; NULL: nothing was looked at. */
+const struct decision *judge_decision(struct smtp *s, struct transaction *t);
 
 #endif

@@ -25,4 +25,5 @@ const struct smtp_policy mx_policy = {
 	.open = judge_open,
 	.message = judge_message,
 	.settled = judge_settled,
+	.decision = judge_decision,
 };

@@ -24,7 +24,8 @@ static struct reply rejected(struct smtp *s, const struct sasl_result *result)
 {
 	struct reply r = REPLY(535, "5.7.8", "wrong name or password");
 
-	sasl_record_failure(s->session, s->policy->stage, result);
+	reply_name(smtp_turn_arena(s), &r,
+		   sasl_record_failure(s->session, s->policy->stage, result));
 	if (result->delay_ms == 0)
 		return r;
 	smtp_say_later(s, r);

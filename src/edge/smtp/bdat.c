@@ -52,7 +52,7 @@ static struct reply take_chunk(struct smtp *s, u64 n, bool last)
 	struct reply r;
 
 	if (f) {
-		r = transaction_refuse(s, f);
+		r = transaction_refuse(s, f, "refused_message", "sender", t->sender);
 		r.times = times;
 		return smtp_chunk_discard(s, n, r);
 	}
@@ -85,7 +85,7 @@ struct reply smtp_chunk_end(struct smtp *s, const struct fail *f)
 	if (s->last_chunk)
 		return transaction_finish(s, f);
 	if (f)
-		return transaction_refuse(s, f);
+		return transaction_refuse(s, f, "refused_message", "sender", t->sender);
 	return (struct reply){ .code = 250,
 			       .enhanced = S("2.0.0"),
 			       .text = str_format(smtp_turn_arena(s), "%llu octets so far",

@@ -108,6 +108,27 @@ static struct reply unknown(str word)
 	return REPLY(500, "5.5.1", "no such command");
 }
 
+str smtp_path(str argument)
+{
+	struct scan s = scan_of(argument);
+	str before, path;
+
+	if (scan_until(&s, '<', &before) && scan_byte(&s, '<') && scan_until(&s, '>', &path))
+		return path;
+	return argument;
+}
+
+static void record(struct smtp *s, const struct smtp_command *c, struct reply *r)
+{
+	if (c->verb == SMTP_MAIL)
+		smtp_record_refusal(s, "refused_sender", "sender", smtp_path(c->argument), r);
+	else if (c->verb == SMTP_RCPT)
+		smtp_record_refusal(s, r->code < 500 ? "deferred_recipient" : "refused_recipient",
+				    "recipient", smtp_path(c->argument), r);
+	else /* never the argument: AUTH has a password in it */
+		smtp_record_refusal(s, "refused_command", "command", c->word, r);
+}
+
 static struct reply run(struct smtp *s, const struct smtp_command *c, size_t length)
 {
 	const struct verb *v = &smtp_verbs[c->verb];
@@ -123,32 +144,11 @@ static struct reply run(struct smtp *s, const struct smtp_command *c, size_t len
 		return v->run(s, &argument);
 	if (!(v->flags & VERB_CHUNK))
 		return refused;
+	record(s, c, &refused);
 	s->refusal = &refused;
 	refused = v->run(s, &argument);
 	s->refusal = NULL;
 	return refused;
-}
-
-/* "FROM:<a@b> SIZE=5" is about a@b. */
-static str path_of(str argument)
-{
-	struct scan s = scan_of(argument);
-	str before, path;
-
-	if (scan_until(&s, '<', &before) && scan_byte(&s, '<') && scan_until(&s, '>', &path))
-		return path;
-	return argument;
-}
-
-static void record(struct smtp *s, const struct smtp_command *c, const struct reply *r)
-{
-	if (c->verb == SMTP_MAIL)
-		smtp_record_refusal(s, "refused_sender", "sender", path_of(c->argument), r);
-	else if (c->verb == SMTP_RCPT)
-		smtp_record_refusal(s, r->code < 500 ? "deferred_recipient" : "refused_recipient",
-				    "recipient", path_of(c->argument), r);
-	else /* never the argument: AUTH has a password in it */
-		smtp_record_refusal(s, "refused_command", "command", c->word, r);
 }
 
 /* A BDAT whose size is unknown leaves octets behind it that nobody can tell from commands. */
@@ -169,7 +169,7 @@ struct reply smtp_command_run(struct smtp *s, str line)
 	const struct fail *f = smtp_command_parse(smtp_turn_arena(s), line, &c);
 	struct reply r = f ? malformed(s, line, f) : run(s, &c, line.n);
 
-	if (r.code >= 400)
+	if (r.code >= 400 && !r.recorded)
 		record(s, &c, &r);
 	return r;
 }

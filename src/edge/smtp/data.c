@@ -25,7 +25,8 @@ struct reply smtp_verb_data(struct smtp *s, struct scan *argument)
 
 	(void)argument;
 	if (f)
-		return transaction_refuse(s, f);
+		return transaction_refuse(s, f, "refused_message", "sender",
+					  s->transaction->sender);
 	s->input = INPUT_DATA;
 	s->data.write = data_write;
 	s->data_fail = NULL;

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/fd.h"
+#include "base/id.h"
 #include "edge/gate/body_test.h"
 #include "bus/login.h"
 #include "bus/office.h"
@@ -42,6 +43,7 @@ struct fake {
 	pthread_t office_thread, login_thread;
 	struct fake_message kept[FAKE_KEPT]; /* the newest FAKE_KEPT */
 	atomic_uint committed, events, checked;
+	u64 last_attempt; /* that was recorded */
 	atomic_bool refuse_commit;
 	atomic_uint delay_ms;
 	u64 next_id;
@@ -138,6 +140,8 @@ static const struct fail *fake_event_add(struct bus_call *call)
 
 	for (size_t i = 0; i < q->events_n; i++)
 		CHECK(q->events[i].arguments.n > 1 && q->events[i].code.n > 0);
+	if (q->events_n)
+		x->last_attempt = q->events[q->events_n - 1].message;
 	x->events += (unsigned)q->events_n;
 	return NULL;
 }
@@ -361,6 +365,17 @@ static inline str talk_say(struct talk *t, str line)
 {
 	talk_send(t, line);
 	return talk_reply(t);
+}
+
+/* Without the first " (id ...)" of a reply, which must be there. */
+static inline str unnamed(struct arena *a, str said)
+{
+	size_t at = str_find_str(said, S(" (id "));
+	size_t end = at == SIZE_MAX ? SIZE_MAX : at + 5 + ID_ATTEMPT_TEXT + 1;
+
+	CHECK(end <= said.n && said.p[end - 1] == ')');
+	return str_format(a, "%.*s%.*s", (int)at, (const char *)said.p, (int)(said.n - end),
+			  (const char *)said.p + end);
 }
 
 /* Says nothing more, hears all that is left, and waits for the session's end. */

@@ -23,5 +23,6 @@ struct reply smtp_verb_mail(struct smtp *s, struct scan *argument)
 	if (++s->messages > SMTP_MESSAGES)
 		return REPLY_CLOSE(421, "4.7.0", "enough mail for one session");
 	f = accept_sender(s, transaction_begin(s), argument->rest);
-	return f ? transaction_refuse(s, f) : REPLY(250, "2.1.0", "sender ok");
+	return f ? transaction_refuse(s, f, "refused_sender", "sender", smtp_path(argument->rest))
+		 : REPLY(250, "2.1.0", "sender ok");
 }

@@ -10,6 +10,7 @@
 #include "edge/gate/gate.h"
 #include "edge/sasl.h"
 #include "text/smtp_command.h"
+#include "verdict/decision.h"
 
 struct smtp;
 
@@ -48,8 +49,10 @@ struct smtp_policy {
 	/* After its last one. m: without our own fields. */
 	const struct fail *(*message)(struct smtp *s, struct transaction *t,
 				      const struct skeleton *m, struct smtp_judgement *out);
-	/* It is over: time to note what was found. message: its id when it was taken, 0 when not. NULL: nothing to say. */
-	void (*settled)(struct smtp *s, struct transaction *t, u64 message);
+	/* It is over, taken or refused. NULL: nothing to do. */
+	void (*settled)(struct smtp *s, struct transaction *t);
+	/* Why it is taken or not, as far as it is known, for the record; its texts live as long as the transaction. NULL: no reasons. */
+	const struct decision *(*decision)(struct smtp *s, struct transaction *t);
 };
 extern const struct smtp_policy mx_policy, msa_policy;
 
@@ -58,9 +61,6 @@ str smtp_helo(const struct smtp *s);
 struct client_info smtp_client(struct smtp *s);
 str smtp_client_text(struct smtp *s); /* its address, "192.0.2.1" or "2001:db8::1" */
 bool smtp_is_lmtp(const struct smtp *s);
-/* Something to remember of the message that is under way (row of office/event.tbl); may call the office. */
-void smtp_note(struct smtp *s, u64 message, const char *code,
-	       const struct event_argument *arguments, size_t n);
 /* Room for a fact of the message that is under way; may call the office. See event_batch_fact. */
 struct event_batch *smtp_fact_batch(struct smtp *s);
 struct bus *smtp_relay(struct smtp *s); /* NULL: nobody looks up DNS here */

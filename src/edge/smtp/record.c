@@ -7,27 +7,67 @@ static const char *stage(const struct smtp *s)
 	return s->service == FOR_LMTP ? "lmtp" : s->policy->stage;
 }
 
-void smtp_record_refusal(struct smtp *s, const char *code, const char *name, str value,
-			 const struct reply *r)
+/* Every refusal is a decision: what the policy found out, and in the end the refusal itself. */
+static str decision_of(struct smtp *s, const char *check, str input, const struct reply *r)
 {
-	str reply = reply_summary(smtp_turn_arena(s), r);
-	str sender = s->transaction ? s->transaction->sender : STR_NONE;
-	struct event_argument arguments[] = { EVENT_STR(name, value), EVENT_STR("reply", reply),
-					      EVENT_STR("from", sender) };
+	struct arena *a = smtp_turn_arena(s);
+	struct transaction *t = s->transaction;
+	const struct decision *known = t && s->policy->decision ? s->policy->decision(s, t) : NULL;
+	enum decision_action action = r->code < 500 ? DECISION_DEFER : DECISION_REJECT;
+	struct decision *d = arena_new_of(a, struct decision);
 
-	event_batch_note(&s->events, 0, stage(s), code, arguments,
-			 s->transaction ? ARRAY_LEN(arguments) : ARRAY_LEN(arguments) - 1);
+	if (known)
+		*d = *known;
+	if (d->action < action)
+		decision_add(d, &(struct fact){ .check = str_cstr(check),
+						.input = input,
+						.result = str_format(a, "%u %.*s", r->code,
+								     STR_ARG(r->enhanced)),
+						.reason = r->text });
+	decision_want(d, action, str_cstr(check));
+	return decision_print(a, d);
+}
+
+static u64 note(struct smtp *s, const char *code, const struct event_argument *arguments, size_t n,
+		str decision)
+{
+	u64 attempt = event_attempt(session_process(s->session));
+
+	event_batch_note(&s->events, attempt, stage(s), code, arguments, n, decision);
+	return attempt;
+}
+
+void smtp_record_refusal(struct smtp *s, const char *code, const char *name, str value,
+			 struct reply *r)
+{
+	struct arena *a = smtp_turn_arena(s);
+	struct client_info client = session_client(s->session);
+	str reply = reply_summary(a, r);
+	struct event_argument arguments[] = {
+		EVENT_STR(name, value),
+		EVENT_STR("reply", reply),
+		EVENT_STR("helo", smtp_helo(s)),
+		EVENT_STR("tls", client.tls),
+		EVENT_STR("from", s->transaction ? s->transaction->sender : STR_NONE),
+	};
+	size_t n = ARRAY_LEN(arguments) - !s->transaction;
+
+	reply_name(a, r, note(s, code, arguments, n, decision_of(s, name, value, r)));
 	LOG(INFO, "smtp.refused", LOG_STR("client", session_address_text(s->session)),
 	    LOG_CSTR("event", code), LOG_STR(name, value), LOG_STR("reply", reply));
 }
 
-/* The batch of a session that brings many messages is sent in between, so that no verdict is lost. */
-void smtp_note(struct smtp *s, u64 message, const char *code,
-	       const struct event_argument *arguments, size_t n)
+void smtp_record_rest(struct smtp *s, enum wake why, struct reply *r)
 {
-	if (s->events.n == EVENT_BATCH)
-		smtp_record_flush(s);
-	event_batch_note(&s->events, message, stage(s), code, arguments, n);
+	str what = why == WAKE_BAD_LINE ? S("line") : why == WAKE_LINE ? S("AUTH") : STR_NONE;
+
+	if (r->code < 400 || r->recorded || why == WAKE_SHUTDOWN)
+		return;
+	if (r->next == REPLY_THEN_CLOSE)
+		smtp_record_refusal(s, "refused_connection", "connection",
+				    session_address_text(s->session), r);
+	else
+		smtp_record_refusal(s, "refused_command", "command", what, r);
 }
 
 struct event_batch *smtp_fact_batch(struct smtp *s)
@@ -49,7 +89,7 @@ static str under_way(const struct smtp *s)
 	return s->transaction ? S("MAIL") : STR_NONE;
 }
 
-void smtp_record_end(struct smtp *s, const char *code)
+u64 smtp_record_end(struct smtp *s, const char *code)
 {
 	str command = under_way(s);
 	struct event_argument arguments[] = {
@@ -57,15 +97,11 @@ void smtp_record_end(struct smtp *s, const char *code)
 		EVENT_STR("from", s->transaction ? s->transaction->sender : STR_NONE),
 	};
 
-	if (command.n == 0)
-		return;
-	event_batch_note(&s->events, 0, stage(s), code, arguments, ARRAY_LEN(arguments));
+	return command.n ? note(s, code, arguments, ARRAY_LEN(arguments), STR_NONE) : 0;
 }
 
 void smtp_record_flush(struct smtp *s)
 {
-	struct client_info client = session_client(s->session);
-
-	client.helo = smtp_helo(s);
-	event_batch_flush(&s->events, smtp_office(s), &client);
+	event_batch_flush(&s->events, session_process(s->session),
+			  session_client(s->session).address);
 }

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/id.h"
 
 /* A class of fails, and the reply code of RFC 5321 4.2.3, 4.3.2 that says it. */
 static unsigned code_of(const struct fail *f)
@@ -88,6 +89,19 @@ void reply_print(struct buf *out, const struct reply *r)
 			print_line(out, r->code, false, STR_NONE, r->lines[i]);
 		print_line(out, r->code, true, r->enhanced, r->text);
 	}
+}
+
+enum { REPLY_ID = sizeof " (id )" + ID_ATTEMPT_TEXT, REPLY_BEFORE = 4 + 16 };
+
+/* Behind a text that is cut, if it must be: the id is what is wanted. */
+void reply_name(struct arena *a, struct reply *r, u64 attempt)
+{
+	str text = str_slice(r->text, 0, REPLY_LINE - REPLY_ID - REPLY_BEFORE);
+
+	r->recorded = true;
+	if (attempt)
+		r->text =
+		    str_format(a, "%.*s (id %.*s)", STR_ARG(text), STR_ARG(id_text(a, attempt)));
 }
 
 str reply_summary(struct arena *a, const struct reply *r)

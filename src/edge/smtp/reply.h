@@ -26,6 +26,7 @@ struct reply {
 	size_t lines_n;
 	size_t times; /* LMTP answers DATA once for each recipient (RFC 2033 4.2); 0 is once */
 	enum reply_next next;
+	bool recorded; /* there is an event of it, whose id the text names */
 };
 
 #define REPLY(code_, enhanced_, text_) \
@@ -40,6 +41,8 @@ struct reply {
 /* The one place where a fail becomes a reply. Copies into a. */
 struct reply reply_from_fail(struct arena *a, const struct fail *f);
 void reply_print(struct buf *out, const struct reply *r);
+/* The text ends with the id by which `postern why` finds the reason: "no such mailbox (id 5wxzh2r001)". 0: it has none. */
+void reply_name(struct arena *a, struct reply *r, u64 attempt);
 /* "550 5.1.1 no such user": for events and logs. */
 str reply_summary(struct arena *a, const struct reply *r);
 

@@ -168,10 +168,8 @@ static struct reply take_bad_line(struct smtp *s)
 	bool response = s->input == INPUT_RESPONSE;
 	struct reply r = REPLY_CLOSE(521, "5.5.2", "a CR or LF alone: lines end in CRLF");
 
-	if (session_bad(s->session) == BAD_LINE_BARE_CR || s->input == INPUT_DATA) {
-		smtp_record_refusal(s, "refused_command", "command", S("line end"), &r);
+	if (session_bad(s->session) == BAD_LINE_BARE_CR || s->input == INPUT_DATA)
 		return r;
-	}
 	if (response) {
 		sasl_abort(s->session, &s->sasl);
 		s->input = INPUT_COMMAND;
@@ -192,11 +190,13 @@ static struct reply resume(struct smtp *s)
 
 static struct reply time_over(struct smtp *s, const char *text)
 {
-	smtp_record_end(s, "timeout");
-	return (struct reply){ .code = 421,
-			       .enhanced = S("4.4.2"),
-			       .text = str_cstr(text),
-			       .next = REPLY_THEN_CLOSE };
+	struct reply r = { .code = 421,
+			   .enhanced = S("4.4.2"),
+			   .text = str_cstr(text),
+			   .next = REPLY_THEN_CLOSE };
+
+	reply_name(smtp_turn_arena(s), &r, smtp_record_end(s, "timeout"));
+	return r;
 }
 
 static struct reply wake(struct smtp *s, enum wake why)
@@ -245,7 +245,6 @@ static void end(struct smtp *s)
 {
 	transaction_end(s);
 	sasl_abort(s->session, &s->sasl);
-	smtp_record_flush(s);
 }
 
 static enum turn smtp_turn(struct session *session, enum wake why)
@@ -256,9 +255,13 @@ static enum turn smtp_turn(struct session *session, enum wake why)
 	s->session = session;
 	r = wake(s, why);
 	CHECK_MAGIC(s, SMTP_MAGIC);
+	if (r.next != REPLY_LATER) {
+		count_error(s, &r);
+		smtp_record_rest(s, why, &r);
+	}
+	smtp_record_flush(s);
 	if (r.next == REPLY_LATER)
 		return TURN_MORE;
-	count_error(s, &r);
 	if (r.code > 0)
 		reply_print(session_out(session), &r);
 	if (r.next == REPLY_THEN_TLS)

@@ -117,6 +117,8 @@ struct verb {
 extern const struct verb smtp_verbs[SMTP_VERBS];
 
 struct reply smtp_command_run(struct smtp *s, str line);
+/* "FROM:<a@b> SIZE=5" is about a@b. */
+str smtp_path(str argument);
 /* Could the command be given now, order aside? For EHLO and HELP. */
 bool smtp_verb_offered(struct smtp *s, enum smtp_verb verb);
 
@@ -130,8 +132,9 @@ bool smtp_verb_offered(struct smtp *s, enum smtp_verb verb);
 struct transaction *transaction_begin(struct smtp *s);
 void transaction_end(struct smtp *s); /* whatever there is; also when there is none */
 const struct fail *transaction_add(struct transaction *t, const struct recipient *r);
-/* The reply to f; the transaction is gone. */
-struct reply transaction_refuse(struct smtp *s, const struct fail *f);
+/* The reply to f, recorded with that code of office/event.tbl; the transaction is gone. */
+struct reply transaction_refuse(struct smtp *s, const struct fail *f, const char *code,
+				const char *name, str value);
 /* Opens the gate for the message's bytes. */
 const struct fail *transaction_open(struct smtp *s);
 /* All bytes have come (f: what went wrong with them, or NULL): hands it to the office; ends the transaction either way. */
@@ -148,11 +151,14 @@ struct reply smtp_chunk_discard(struct smtp *s, u64 n, struct reply r);
 
 /* --- Events (record.c) -------------------------------------------------------------------------------------------------------- */
 
-/* code: row of office/event.tbl. name, value: what was refused: "recipient", "sender", "command". */
+/* code: row of office/event.tbl. name, value: what was refused: "recipient", "sender", "message", "command", "connection". The reply then
+ * names the event's id. Before the transaction ends: what is known of it is recorded too. */
 void smtp_record_refusal(struct smtp *s, const char *code, const char *name, str value,
-			 const struct reply *r);
-/* The session ended by "lost" or "timeout" while something was under way. */
-void smtp_record_end(struct smtp *s, const char *code);
+			 struct reply *r);
+/* The same of a reply that nobody has recorded: every refusal passes here. */
+void smtp_record_rest(struct smtp *s, enum wake why, struct reply *r);
+/* The session ended by "lost" or "timeout" while something was under way; the event's id, 0 when nothing was. */
+u64 smtp_record_end(struct smtp *s, const char *code);
 void smtp_record_flush(struct smtp *s);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "edge/smtp/smtp_int.h"
+#include "text/encoding.h"
 
 _Static_assert((int)SMTP_NOTIFY_DELAY == (int)DSN_NOTIFY_DELAY &&
 		   (int)SMTP_NOTIFY_NEVER == (int)DSN_NOTIFY_NEVER &&
@@ -51,10 +52,12 @@ const struct fail *transaction_add(struct transaction *t, const struct recipient
 }
 
 /* The fail lies in the transaction's arena: it is read before that goes. */
-struct reply transaction_refuse(struct smtp *s, const struct fail *f)
+struct reply transaction_refuse(struct smtp *s, const struct fail *f, const char *code,
+				const char *name, str value)
 {
 	struct reply r = reply_from_fail(smtp_turn_arena(s), f);
 
+	smtp_record_refusal(s, code, name, value, &r);
 	transaction_end(s);
 	return r;
 }
@@ -125,6 +128,23 @@ static u8 body_type(const struct transaction *t, const struct skeleton *m)
 	return eight || t->mail.body != SMTP_BODY_7BIT ? BODY_8BITMIME : BODY_7BIT;
 }
 
+/* Why it is taken, to be kept with it. */
+static str reasons(struct smtp *s, struct transaction *t)
+{
+	const struct decision *d = s->policy->decision ? s->policy->decision(s, t) : NULL;
+
+	return d ? decision_print(t->arena, d) : STR_NONE;
+}
+
+/* As people read it, when it is not that already: the office decodes nothing (Rule 0). */
+static str decoded_subject(struct transaction *t, const struct skeleton *m)
+{
+	str subject = m->envelope.subject;
+
+	return str_find_str(subject, S("=?")) == SIZE_MAX ? STR_NONE
+							  : words_decode(t->arena, subject);
+}
+
 static const struct fail *commit(struct smtp *s, struct transaction *t,
 				 const struct gate_message *m, bool junk)
 {
@@ -138,6 +158,8 @@ static const struct fail *commit(struct smtp *s, struct transaction *t,
 			      .smtputf8 = t->mail.smtputf8 },
 		.body = m->body,
 		.junk = junk,
+		.subject = decoded_subject(t, m->skeleton),
+		.decision = reasons(s, t),
 	};
 	struct office_message_commit_answer r;
 
@@ -186,16 +208,11 @@ struct reply transaction_finish(struct smtp *s, const struct fail *f)
 
 	if (!f)
 		f = hand_over(s, t);
-	if (s->policy->settled)
-		s->policy->settled(s, t, f ? 0 : gate_id(t->gate));
-	if (!f) {
-		r = taken(s);
-	} else {
+	if (f)
 		LOG(INFO, "smtp.message_refused", LOG_FAIL("why", f));
-		r = reply_from_fail(smtp_turn_arena(s), f);
-		smtp_record_refusal(s, "refused_message", "sender", t->sender, &r);
-		transaction_end(s);
-	}
+	if (s->policy->settled)
+		s->policy->settled(s, t);
+	r = f ? transaction_refuse(s, f, "refused_message", "sender", t->sender) : taken(s);
 	r.times = times;
 	return r;
 }

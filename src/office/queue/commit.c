@@ -203,13 +203,12 @@ static const struct fail *target_enqueue(struct enqueuing *x, const struct direc
 
 /* --- The transaction --------------------------------------------------------------------------------------- */
 
-str queue_client_text(struct arena *a, const struct client_info *client)
+str queue_address_text(struct arena *a, str address)
 {
 	char text[INET6_ADDRSTRLEN];
-	int family = client->address.n == 4 ? AF_INET : AF_INET6;
 
-	if ((client->address.n != 4 && client->address.n != 16) ||
-	    !inet_ntop(family, client->address.p, text, sizeof text))
+	if ((address.n != 4 && address.n != 16) ||
+	    !inet_ntop(address.n == 4 ? AF_INET : AF_INET6, address.p, text, sizeof text))
 		return STR_NONE;
 	return str_copy(a, str_cstr(text));
 }
@@ -228,6 +227,7 @@ static const struct fail *accepted_event(struct enqueuing *x, str client)
 		event_args_str(&args, "helo", m->client->helo);
 	if (m->client->tls.n)
 		event_args_str(&args, "tls", m->client->tls);
+	event_args_add(&args, m->decision);
 	return store_event_add(x->t, m->id,
 			       m->account ? S("msa")
 			       : client.n ? S("mx")
@@ -243,7 +243,8 @@ static const struct fail *trace_add(struct enqueuing *x, str client)
 	struct store_trace trace = { .message = x->message.id,
 				     .size = x->message.size,
 				     .sender = e->sender,
-				     .subject = s->envelope.subject,
+				     .subject = x->arrival->subject.n ? x->arrival->subject
+								      : s->envelope.subject,
 				     .message_id = s->envelope.message_id,
 				     .client = client,
 				     .recipients = recipients };
@@ -282,7 +283,7 @@ const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct que
 	const struct envelope *e = m->envelope;
 	struct enqueuing x = { .t = t, .queue = q, .arrival = m, .changes = c };
 	const struct directory_target *targets;
-	str client = queue_client_text(t->arena, m->client);
+	str client = queue_address_text(t->arena, m->client->address);
 	size_t n;
 
 	x.message = (struct queue_message){ .id = m->id,

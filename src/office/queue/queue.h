@@ -76,14 +76,16 @@ struct queue_arrival {
 	const struct envelope *envelope;
 	const struct body_draft *body;
 	bool junk;
+	str subject;  /* decoded; empty: as the skeleton has it */
+	str decision; /* why it was taken (verdict/decision.h); or empty */
 };
 /* Any thread, before the transaction: is the envelope one that may be (nothing an edge sends is trusted)? */
 const struct fail *queue_check(struct queue *q, struct arena *a, const struct queue_arrival *m);
 const struct fail *queue_commit(struct tx *t, struct queue *q, const struct queue_arrival *m,
 				struct queue_changes *c);
 
-/* "192.0.2.1"; empty when there is none. */
-str queue_client_text(struct arena *a, const struct client_info *client);
+/* Of 4 or 16 bytes: "192.0.2.1"; empty when there is none. */
+str queue_address_text(struct arena *a, str address);
 
 /* --- Jobs out ------------------------------------------------------------------------------------------------ */
 

@@ -485,20 +485,45 @@ static size_t trace(struct desk *d, str word, size_t *events)
 	return r.messages_n;
 }
 
+static const u64 day_ms = 24 * 3600 * 1000;
+
 static const struct fail *expire_call(struct tx *t, void *context)
 {
-	return store_event_expire(t, context);
+	const struct store_event_keep keep = { .messages_ms = 30 * day_ms,
+					       .attempts_ms = 7 * day_ms,
+					       .attempts_most = 3 };
+
+	return store_event_expire(t, &keep, context);
 }
 
 static const struct fail *attempt_event(struct tx *t, void *context)
 {
 	const struct event_record r = { .time = t->now,
+					.message = *(const u64 *)context,
 					.stage = S("mx"),
 					.code = S("refused"),
 					.arguments = S("{\"client\":\"192.0.2.7\"}") };
 
-	(void)context;
 	return store_event_add_record(t, &r);
+}
+
+static u64 attempt_add(struct desk *d, u32 sequence)
+{
+	u64 id = id_first_attempt(d->w.clock) + sequence;
+
+	must(world_write(&d->w, false, attempt_event, &id));
+	return id;
+}
+
+static u64 event_count(struct desk *d)
+{
+	struct tx t;
+	u64 n;
+
+	must(store_read_begin(d->w.store, d->w.arena, &t));
+	must(store_event_count(&t, &n));
+	store_read_end(&t);
+	return n;
 }
 
 static void test_trace_and_expiry(void **state)
@@ -506,24 +531,57 @@ static void test_trace_and_expiry(void **state)
 	struct desk d;
 	size_t events;
 	bool more;
-	u64 id;
+	u64 id, attempt;
 
 	(void)state;
 	desk_new(&d);
 	id = mail_send(&d, "bob@example.test", 0);
-	must(world_write(&d.w, false, attempt_event, NULL));
+	attempt = attempt_add(&d, 0);
 	assert_int_equal(trace(&d, S("BOB@example.test"), &events), 1);
 	assert_int_equal(events, 1);                           /* accepted */
 	assert_int_equal(trace(&d, S("message"), &events), 1); /* a word of the subject */
 	assert_int_equal(trace(&d, id_text(d.w.arena, id), &events), 1);
 	assert_int_equal(trace(&d, S("192.0.2.7"), &events), 0);
 	assert_int_equal(events, 1); /* an attempt that became no message */
+	assert_int_equal(trace(&d, id_text(d.w.arena, attempt), &events), 0);
+	assert_int_equal(events, 1);
 	assert_int_equal(trace(&d, S("nobody"), &events), 0);
+	d.w.clock += 8 * day_ms;
+	must(world_write(&d.w, false, expire_call, &more));
+	assert_int_equal(trace(&d, S("192.0.2.7"), &events), 0);
+	assert_int_equal(events, 0);
+	assert_int_equal(trace(&d, S("bob@example.test"), &events), 1);
 	d.w.clock += (u64)31 * 24 * 3600 * 1000;
 	must(world_write(&d.w, false, expire_call, &more));
 	assert_int_equal(trace(&d, S("bob@example.test"), &events), 0);
 	assert_int_equal(trace(&d, S("192.0.2.7"), &events), 0);
 	assert_int_equal(events, 0);
+	desk_free(&d);
+}
+
+/* Nothing stays for ever: neither what a message without a trace left, nor too many refusals, nor what belongs to nothing. */
+static void test_expiry_goes_by_ids(void **state)
+{
+	struct desk d;
+	size_t events;
+	bool more;
+	u64 id, none = 0;
+
+	(void)state;
+	desk_new(&d);
+	id = store_id_now(d.w.store);
+	must(world_write(&d.w, false, attempt_event, &id));
+	must(world_write(&d.w, false, attempt_event, &none));
+	for (u32 i = 0; i < 5; i++)
+		attempt_add(&d, i);
+	assert_int_equal(event_count(&d), 7);
+	must(world_write(&d.w, false, expire_call, &more));
+	assert_int_equal(event_count(&d), 5); /* three attempts are the most */
+	trace(&d, id_text(d.w.arena, id_first_attempt(d.w.clock)), &events);
+	assert_int_equal(events, 0); /* the oldest went */
+	d.w.clock += 31 * day_ms;
+	must(world_write(&d.w, false, expire_call, &more));
+	assert_int_equal(event_count(&d), 0);
 	desk_free(&d);
 }
 
@@ -562,6 +620,7 @@ int main(void)
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_envelopes_that_cannot_be),
 		cmocka_unit_test(test_trace_and_expiry),
+		cmocka_unit_test(test_expiry_goes_by_ids),
 		cmocka_unit_test(test_prefix),
 	};
 

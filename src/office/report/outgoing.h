@@ -25,7 +25,7 @@
 #include "office/store/store_outgoing.h"
 
 enum outgoing_limit {
-	OUTGOING_FACTS = 64,     /* of one event_add */
+	OUTGOING_FACTS = 512,    /* of one event_add */
 	OUTGOING_DOMAINS = 5000, /* reports of one day */
 	OUTGOING_ROWS = 2000,    /* of one report */
 	OUTGOING_URIS = 10,      /* of one record */

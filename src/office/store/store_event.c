@@ -4,8 +4,6 @@
 #include "base/chars.h"
 #include "base/id.h"
 
-static const u64 day_ms = 24 * 60 * 60 * 1000;
-
 static const struct fail *event_insert(struct tx *t, u64 message, u64 time, str stage, str code,
 				       str arguments)
 {
@@ -31,13 +29,19 @@ static bool is_word(str s)
 	return s.n > 0 && s.n <= EVENT_WORD;
 }
 
+/* Another process says when; it may be late, but not by much, and never early. */
+static u64 time_of(const struct tx *t, const struct event_record *r)
+{
+	return r->time < t->now && t->now - r->time < STORE_EVENT_LATE_MS ? r->time : t->now;
+}
+
 const struct fail *store_event_add_record(struct tx *t, const struct event_record *r)
 {
 	bool good = r->arguments.n <= STORE_EVENT_ARGUMENTS && event_args_valid(r->arguments);
 
 	if (!is_word(r->stage) || !is_word(r->code))
 		return NULL;
-	return event_insert(t, r->message, r->time < t->now ? r->time : t->now, r->stage, r->code,
+	return event_insert(t, r->message, time_of(t, r), r->stage, r->code,
 			    good ? r->arguments : S("{}"));
 }
 
@@ -200,19 +204,35 @@ static void event_row(struct query *q, struct arena *a, struct event_record *e)
 	e->arguments = sql_str(q, a);
 }
 
-/* Attempts that became no message have no index: the newest are looked through. */
-static const struct fail *attempts_find(struct tx *t, str word, struct event_record *out,
-					size_t max, size_t *n)
+static const struct fail *events_read(struct tx *t, struct query *q, struct event_record *out,
+				      size_t max, size_t *n)
 {
-	struct query *q = SQL_QUERY(t->db,
-				    "SELECT time, message_id, stage, code, arguments FROM ("
-				    " SELECT * FROM event WHERE message_id = 0 ORDER BY id DESC"
-				    " LIMIT ?) WHERE instr(lower(arguments), ?) > 0",
-				    SQL_U64(STORE_TRACE_SCAN), SQL_STR(str_lower(t->arena, word)));
-
 	while (*n < max && sql_row(q))
 		event_row(q, t->arena, &out[(*n)++]);
 	return sql_end(t->arena, q);
+}
+
+/* What became no message has no index of words: the newest are looked through. */
+static const struct fail *attempts_find(struct tx *t, str word, struct event_record *out,
+					size_t max, size_t *n)
+{
+	word = str_lower(t->arena, word);
+	TRY(events_read(t,
+			SQL_QUERY(t->db,
+				  "SELECT time, message_id, stage, code, arguments FROM ("
+				  " SELECT * FROM event WHERE message_id > 0 AND message_id < ?"
+				  " ORDER BY message_id DESC LIMIT ?)"
+				  " WHERE instr(lower(arguments), ?) > 0",
+				  SQL_U64(ID_ATTEMPT_END), SQL_U64(STORE_TRACE_SCAN),
+				  SQL_STR(word)),
+			out, max, n));
+	return events_read(t,
+			   SQL_QUERY(t->db,
+				     "SELECT time, message_id, stage, code, arguments FROM ("
+				     " SELECT * FROM event WHERE message_id = 0 ORDER BY id DESC"
+				     " LIMIT ?) WHERE instr(lower(arguments), ?) > 0",
+				     SQL_U64(STORE_TRACE_SCAN), SQL_STR(word)),
+			   out, max, n);
 }
 
 static const struct fail *events_of(struct tx *t, u64 message, struct event_record *out, size_t max,
@@ -223,9 +243,7 @@ static const struct fail *events_of(struct tx *t, u64 message, struct event_reco
 				    " WHERE message_id = ? ORDER BY id",
 				    SQL_U64(message));
 
-	while (*n < max && sql_row(q))
-		event_row(q, t->arena, &out[(*n)++]);
-	return sql_end(t->arena, q);
+	return events_read(t, q, out, max, n);
 }
 
 const struct fail *store_event_list(struct tx *t, u64 message, const struct event_record **out,
@@ -266,12 +284,16 @@ const struct fail *store_trace_find(struct tx *t, str word, u32 max, struct offi
 	struct event_record *events =
 	    arena_array_of(t->arena, STORE_EVENT_SHOWN, struct event_record);
 	size_t n = 0;
+	u64 id;
 
 	max = max > STORE_TRACE_MAX ? STORE_TRACE_MAX : max;
 	TRY(trace_messages(t, word, max, r));
 	for (size_t i = 0; i < r->messages_n; i++)
 		TRY(events_of(t, r->messages[i].message, events, STORE_EVENT_SHOWN, &n));
-	TRY(attempts_find(t, without_brackets(word), events, STORE_EVENT_SHOWN, &n));
+	if (id_parse(word, &id) && id_is_attempt(id))
+		TRY(events_of(t, id, events, STORE_EVENT_SHOWN, &n));
+	if (n == 0 || !id_parse(word, &id))
+		TRY(attempts_find(t, without_brackets(word), events, STORE_EVENT_SHOWN, &n));
 	r->events = events;
 	r->events_n = n;
 	return NULL;
@@ -305,65 +327,75 @@ static const struct fail *trace_remove(struct tx *t, u64 message)
 	return SQL_RUN(t->arena, t->db, "DELETE FROM trace WHERE message_id = ?", SQL_U64(message));
 }
 
-/* Ids rise in time, so the old rows are the first ones: reading stops at the first that is not old. */
-static const struct fail *expire_traces(struct tx *t, u64 before, u64 *n)
+/* Ids rise in time, so the old rows are the first ones. */
+static const struct fail *expire_traces(struct tx *t, u64 first_kept, u64 *n)
 {
-	u64 *old = arena_array_of(t->arena, STORE_EVENT_SLICE / 10, u64);
-	struct query *q =
-	    SQL_QUERY(t->db, "SELECT message_id, time FROM trace ORDER BY message_id LIMIT ?",
-		      SQL_U64(STORE_EVENT_SLICE / 10));
+	u64 *old = arena_array_of(t->arena, STORE_TRACE_SLICE, u64);
+	struct query *q = SQL_QUERY(
+	    t->db, "SELECT message_id FROM trace WHERE message_id < ? ORDER BY message_id LIMIT ?",
+	    SQL_U64(first_kept), SQL_U64(STORE_TRACE_SLICE));
 
 	*n = 0;
-	while (sql_row(q)) {
-		old[*n] = sql_u64(q);
-		if (sql_u64(q) >= before)
-			break;
-		(*n)++;
-	}
+	while (*n < STORE_TRACE_SLICE && sql_row(q))
+		old[(*n)++] = sql_u64(q);
 	TRY(sql_end(t->arena, q));
-	for (u64 i = 0; i < *n; i++) {
+	for (u64 i = 0; i < *n; i++)
 		TRY(trace_remove(t, old[i]));
-		TRY(SQL_RUN(t->arena, t->db, "DELETE FROM event WHERE message_id = ?",
-			    SQL_U64(old[i])));
-	}
 	return NULL;
 }
 
-/* Rows without a message: those too old, and the oldest of those too many. */
-static const struct fail *expire_attempts(struct tx *t, u64 before, u64 *n)
+/* Events of messages (from, below) or attempts, or of a message that has no trace: by the range of their ids, whatever they say. */
+static const struct fail *expire_range(struct tx *t, u64 from, u64 first_kept, u64 *n)
 {
-	struct query *q;
-	u64 beyond, last = 0;
-	bool found;
-
-	TRY(sql_one_u64(t->arena,
-			SQL_QUERY(t->db,
-				  "SELECT id FROM event WHERE message_id = 0 ORDER BY id DESC"
-				  " LIMIT 1 OFFSET ?",
-				  SQL_U64(STORE_EVENT_ATTEMPTS)),
-			&beyond, &found));
-	q = SQL_QUERY(t->db, "SELECT id, time FROM event WHERE message_id = 0 ORDER BY id LIMIT ?",
-		      SQL_U64(STORE_EVENT_SLICE));
-	while (sql_row(q)) {
-		u64 id = sql_u64(q);
-		if (sql_u64(q) >= before && id > beyond)
-			break;
-		last = id;
-	}
-	TRY(sql_end(t->arena, q));
-	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM event WHERE message_id = 0 AND id <= ?",
-		    SQL_U64(last)));
+	TRY(SQL_RUN(t->arena, t->db,
+		    "DELETE FROM event WHERE (message_id, id) IN (SELECT message_id, id FROM event"
+		    " WHERE message_id >= ? AND message_id < ? LIMIT ?)",
+		    SQL_U64(from), SQL_U64(first_kept), SQL_U64(STORE_EVENT_SLICE)));
 	*n = sql_changed(t->db);
 	return NULL;
 }
 
-const struct fail *store_event_expire(struct tx *t, bool *more)
+/* Of those too many, the oldest. */
+static const struct fail *attempts_beyond(struct tx *t, u64 most, u64 *first_kept)
 {
-	u64 traces, attempts;
+	bool found;
+	u64 id = 0;
 
-	TRY(expire_traces(t, t->now - STORE_EVENT_DAYS * day_ms, &traces));
-	TRY(expire_attempts(t, t->now - STORE_EVENT_ATTEMPT_DAYS * day_ms, &attempts));
-	*more = traces == STORE_EVENT_SLICE / 10 || attempts == STORE_EVENT_SLICE;
+	TRY(sql_one_u64(t->arena,
+			SQL_QUERY(t->db,
+				  "SELECT message_id FROM event WHERE message_id > 0"
+				  " AND message_id < ? ORDER BY message_id DESC LIMIT 1 OFFSET ?",
+				  SQL_U64(ID_ATTEMPT_END), SQL_U64(most)),
+			&id, &found));
+	if (found && id >= *first_kept)
+		*first_kept = id + 1;
+	return NULL;
+}
+
+/* Of no message and no attempt: what the office and the administrator did. */
+static const struct fail *expire_rest(struct tx *t, u64 first_kept, u64 *n)
+{
+	TRY(SQL_RUN(t->arena, t->db,
+		    "DELETE FROM event WHERE message_id = 0 AND id IN (SELECT id FROM event"
+		    " WHERE message_id = 0 AND id < ? LIMIT ?)",
+		    SQL_U64(first_kept), SQL_U64(STORE_EVENT_SLICE)));
+	*n = sql_changed(t->db);
+	return NULL;
+}
+
+const struct fail *store_event_expire(struct tx *t, const struct store_event_keep *keep, bool *more)
+{
+	u64 messages = id_first_message(t->now - keep->messages_ms);
+	u64 attempts = id_first_attempt(t->now - keep->attempts_ms);
+	u64 n[4];
+
+	TRY(attempts_beyond(t, keep->attempts_most, &attempts));
+	TRY(expire_traces(t, messages, &n[0]));
+	TRY(expire_range(t, ID_ATTEMPT_END, messages, &n[1]));
+	TRY(expire_range(t, 1, attempts, &n[2]));
+	TRY(expire_rest(t, messages, &n[3]));
+	*more = n[0] == STORE_TRACE_SLICE || n[1] == STORE_EVENT_SLICE ||
+		n[2] == STORE_EVENT_SLICE || n[3] == STORE_EVENT_SLICE;
 	return NULL;
 }
 

@@ -10,11 +10,10 @@
 
 enum store_event_limit {
 	STORE_EVENT_ARGUMENTS = 16 * 1024, /* of one that an edge sends */
-	STORE_EVENT_DAYS = 30,             /* what belongs to a message */
-	STORE_EVENT_ATTEMPT_DAYS = 7,      /* what belongs to none */
-	STORE_EVENT_ATTEMPTS = 500000,     /* rows that belong to no message; the oldest go first */
-	STORE_EVENT_SLICE = 2000,          /* rows of one expiry */
-	STORE_EVENT_SHOWN = 1000,          /* of one message */
+	STORE_EVENT_LATE_MS = 60 * 60 * 1000,
+	STORE_EVENT_SLICE = 2000, /* rows of one expiry */
+	STORE_TRACE_SLICE = 200,  /* traces, each with its words */
+	STORE_EVENT_SHOWN = 1000, /* of one message */
 	STORE_TRACE_RECIPIENTS = 50,
 	STORE_TRACE_WORDS = 16,   /* of a subject */
 	STORE_TRACE_SCAN = 20000, /* events without message that one trace looks through */
@@ -40,8 +39,13 @@ const struct fail *store_trace_add(struct tx *t, const struct store_trace *trace
 const struct fail *store_event_list(struct tx *t, u64 message, const struct event_record **out,
 				    size_t *n);
 const struct fail *store_trace_find(struct tx *t, str word, u32 max, struct office_trace_answer *r);
-/* Removes one slice of what is old; *more: there is another. */
-const struct fail *store_event_expire(struct tx *t, bool *more);
+/* How long what belongs to a message, and to none, is kept; and at most how many attempts that became none. */
+struct store_event_keep {
+	u64 messages_ms, attempts_ms, attempts_most;
+};
+/* Removes one slice of what is old; *more: there is another. Goes by ids, not by what events say, so that nothing stays for ever. */
+const struct fail *store_event_expire(struct tx *t, const struct store_event_keep *keep,
+				      bool *more);
 const struct fail *store_event_count(struct tx *t, u64 *out);
 
 #endif

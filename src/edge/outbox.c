@@ -1,0 +1,169 @@
+#include "edge/outbox.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/log.h"
+
+struct outbox {
+	struct bus *office;
+	pthread_t thread;
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t changed;
+	struct outbox_parcel *first, **last;
+	size_t waiting; /* records and facts */
+	u64 dropped;
+	bool stopping;
+};
+
+static size_t weight(const struct outbox_parcel *p)
+{
+	return p->n + p->facts_n;
+}
+
+static void parcel_free(struct outbox_parcel *p)
+{
+	struct arena *a = p->arena;
+
+	arena_free(&a);
+}
+
+/* Until the first parcel, then a moment more: others may come. False: it is over and nothing is left. */
+static bool wait_for_parcels(struct outbox *o)
+{
+	struct timespec until;
+
+	while (!o->first && !o->stopping)
+		pthread_cond_wait(&o->changed, &o->lock);
+	CHECK(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+	until.tv_nsec += OUTBOX_GATHER_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	while (o->waiting < OUTBOX_CALL && !o->stopping &&
+	       pthread_cond_timedwait(&o->changed, &o->lock, &until) == 0)
+		;
+	return o->first != NULL;
+}
+
+/* The first parcels, as many as one call takes; the rest stays. */
+static struct outbox_parcel *take(struct outbox *o)
+{
+	struct outbox_parcel *list = o->first, **end = &list;
+	size_t n = 0;
+
+	for (; *end && (end == &list || n + weight(*end) <= OUTBOX_CALL); end = &(*end)->next)
+		n += weight(*end);
+	o->first = *end;
+	*end = NULL;
+	if (!o->first)
+		o->last = &o->first;
+	o->waiting -= n;
+	return list;
+}
+
+/* All of them in one call. */
+static void send_parcels(struct outbox *o, const struct outbox_parcel *list)
+{
+	struct arena *a = arena_new(4 << 20);
+	struct office_event_add_request q = { .events_n = 0 };
+	struct office_event_add_answer r;
+	struct event_record *records;
+	struct dmarc_fact *facts;
+	const struct fail *f;
+
+	for (const struct outbox_parcel *p = list; p; p = p->next) {
+		q.events_n += p->n;
+		q.facts_n += p->facts_n;
+	}
+	q.events = records = arena_array_of(a, q.events_n, struct event_record);
+	q.facts = facts = arena_array_of(a, q.facts_n, struct dmarc_fact);
+	for (const struct outbox_parcel *p = list; p; p = p->next) {
+		for (size_t i = 0; i < p->n; i++)
+			*records++ = p->records[i];
+		for (size_t i = 0; i < p->facts_n; i++)
+			*facts++ = p->facts[i];
+	}
+	f = office_event_add(a, o->office, &q, &r);
+	if (f)
+		LOG(WARN, "edge.events_lost", LOG_U64("count", q.events_n), LOG_FAIL("why", f));
+	arena_free(&a);
+}
+
+static void free_parcels(struct outbox_parcel *list)
+{
+	while (list) {
+		struct outbox_parcel *next = list->next;
+		parcel_free(list);
+		list = next;
+	}
+}
+
+static void *run(void *context)
+{
+	struct outbox *o = context;
+
+	pthread_mutex_lock(&o->lock);
+	while (wait_for_parcels(o)) {
+		struct outbox_parcel *list = take(o);
+		u64 dropped = o->dropped;
+		o->dropped = 0;
+		pthread_mutex_unlock(&o->lock);
+		if (dropped)
+			LOG(WARN, "edge.events_dropped", LOG_U64("count", dropped));
+		send_parcels(o, list);
+		free_parcels(list);
+		pthread_mutex_lock(&o->lock);
+	}
+	pthread_mutex_unlock(&o->lock);
+	return NULL;
+}
+
+struct outbox *outbox_start(struct arena *a, struct bus *office)
+{
+	struct outbox *o = arena_new_of(a, struct outbox);
+	pthread_condattr_t monotonic;
+
+	o->office = office;
+	o->last = &o->first;
+	CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
+	CHECK(pthread_condattr_init(&monotonic) == 0);
+	CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+	CHECK(pthread_cond_init(&o->changed, &monotonic) == 0);
+	pthread_condattr_destroy(&monotonic);
+	CHECK(pthread_create(&o->thread, NULL, run, o) == 0);
+	return o;
+}
+
+void outbox_put(struct outbox *o, struct outbox_parcel *p)
+{
+	size_t n = weight(p);
+	bool room;
+
+	pthread_mutex_lock(&o->lock);
+	room = o->waiting + n <= OUTBOX_WAITING && !o->stopping;
+	if (room) {
+		p->next = NULL;
+		*o->last = p;
+		o->last = &p->next;
+		o->waiting += n;
+		pthread_cond_signal(&o->changed);
+	} else {
+		o->dropped += n;
+	}
+	pthread_mutex_unlock(&o->lock);
+	if (!room)
+		parcel_free(p);
+}
+
+void outbox_stop(struct outbox *o)
+{
+	pthread_mutex_lock(&o->lock);
+	o->stopping = true;
+	pthread_cond_signal(&o->changed);
+	pthread_mutex_unlock(&o->lock);
+	pthread_join(o->thread, NULL);
+	pthread_cond_destroy(&o->changed);
+	pthread_mutex_destroy(&o->lock);
+}
