@@ -33,7 +33,7 @@ scoreboard:
 	@tools/scoreboard
 
 fuzz:
-	@tools/fuzz.sh $(FUZZ_SECONDS)
+	@POSTERN_FUZZ=docs/fuzz.json tools/fuzz.sh $(FUZZ_SECONDS)
 
 bench:
 	@tools/install.sh bench

@@ -2,6 +2,7 @@
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import time
 
@@ -35,6 +36,19 @@ class Group:
 
     def pids(self):
         return [int(p) for p in (self.folder / "cgroup.procs").read_text().split()]
+
+    def end(self):
+        """Ends whoever is left in it."""
+        for _ in range(100):
+            pids = self.pids()
+            if not pids:
+                return
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.05)
 
     def cpu(self):
         """Seconds of CPU, user and system, since it was made."""

@@ -6,6 +6,7 @@ import time
 from systems import ROOT
 
 OURS, PEER = "Postern", "Postfix + Dovecot"
+OTHERS = ("Exim", "OpenSMTPD")
 
 
 def _git(*words):
@@ -37,6 +38,21 @@ def _inbound(found):
             ratio = _ratio(ours, peer) if key == "cpu" else _ratio(peer, ours)
             rows.append([head, f"{key}, {unit}" if key != "cpu" else unit, f"{ours:.0f} ({spread})", f"{peer:.0f}", ratio, target])
     return _table(["connections", "", OURS + ", median (all)", PEER, "times better", "target"], rows)
+
+
+def _others(found):
+    """All of them, beside us: the same floods, each with its own delivery to Maildir."""
+    rows = []
+    for c in found[OURS]["inbound"]:
+        head = f"{c[0]}, disk of {c[1]:,} writes/s" if c[1] else str(c[0])
+        for name in (OURS, PEER, *OTHERS):
+            accepted, delivered, cpu = (_median(found, name, c, key) for key in ("accepted", "delivered", "cpu"))
+            ours = {key: _median(found, OURS, c, key) for key in ("delivered", "cpu")}
+            rows.append([head, name, f"{accepted:.0f}", f"{delivered:.0f}", f"{cpu:.0f}", _ratio(delivered, ours["delivered"]),
+                         _ratio(ours["cpu"], cpu)])
+    memory = [[name, f"{found[name]['idle, new'] / 2**20:.1f} MiB"] for name in (OURS, PEER, *OTHERS)]
+    return [*_table(["connections", "", "accepted, /s", "delivered, /s", "us CPU a message", "Postern delivers times as much",
+                     "costs times Postern's CPU"], rows), *_table(["idle, just started", "PSS of all processes"], memory)]
 
 
 def _mailbox(found):
@@ -71,7 +87,7 @@ def _memory(found):
 def text(facts, todo, found, command):
     commit = _git("rev-parse", "--short", "HEAD")
     changed = " (with uncommitted changes in src)" if _git("status", "--porcelain", "-uno", "--", "src") else ""
-    lines = ["# Measured beside Postfix + Dovecot", "",
+    lines = ["# Measured beside Postfix + Dovecot, Exim, OpenSMTPD", "",
              f"Written by `{' '.join(['bench/run.py', *command[1:]])}` (`make bench`), {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, "
              f"commit {commit}{changed}.",
              "Same machine, same disk, in turn; README.md says what is measured and how. Other programs may have been running: see load.", "",
@@ -80,6 +96,9 @@ def text(facts, todo, found, command):
              f"Median of {todo['rounds']} rounds; {todo['flood'][OURS]} messages a round to {OURS}, {todo['flood'][PEER]} to {PEER}. "
              "Delivered: until the last message is in its mailbox. With a disk of so many writes a second: both are held to that by their control "
              "group (blkio), with a third of the messages, since the speed of a virtual disk changes from minute to minute.", "", *_inbound(found),
+             "## The same, beside all", "",
+             f"Exim and OpenSMTPD (Debian's, unpacked apart) deliver into Maildirs themselves; {todo['flood']['Exim']} messages a round.", "",
+             *_others(found),
              f"## A mailbox of {todo['mailbox']:,} messages of 5 KB, IMAP without TLS", "",
              f"Both were restarted before. The first command of a session after a start, then {todo['runs']} more of each. "
              "First time ever: the first session after the mail came in, when the peer makes its indexes.", "", *_mailbox(found),

@@ -12,10 +12,12 @@ import time
 
 import gauge
 import measure
+import peers
 import report
 from systems import ADDRESSES, ROOT, Postern, PostfixDovecot
 
 PORTS = {"Postern": 26000, "Postfix + Dovecot": 27000}
+OTHERS, OTHER_PORTS = ("Exim", "OpenSMTPD"), 28000  # inbound only: they have no IMAP
 
 
 def arguments():
@@ -30,9 +32,9 @@ def arguments():
 
 def plan(quick):
     if quick:
-        return {"rounds": 1, "flood": {"Postern": 1000, "Postfix + Dovecot": 300}, "connections": (20,), "mailbox": 2000, "runs": 3, "idle": 100,
+        return {"rounds": 1, "flood": {"Postern": 1000, "Postfix + Dovecot": 300, "Exim": 200, "OpenSMTPD": 200}, "connections": (20,), "mailbox": 2000, "runs": 3, "idle": 100,
                 "writes": 1000}
-    return {"rounds": 2, "flood": {"Postern": 4000, "Postfix + Dovecot": 1000}, "connections": (20, 30, 50), "mailbox": 20000, "runs": 7,
+    return {"rounds": 2, "flood": {"Postern": 4000, "Postfix + Dovecot": 1000, "Exim": 600, "OpenSMTPD": 600}, "connections": (20, 30, 50), "mailbox": 20000, "runs": 7,
             "idle": 500, "writes": 1000}
 
 
@@ -50,6 +52,7 @@ def inbound(systems, todo, found, connections, writes=None):
     for _ in range(todo["rounds"]):
         for s in systems:
             s.start(writes)
+            found[s.name].setdefault("idle, new", s.group.memory())
             measure.inbound(s, 10, 100)  # processes are started, mailboxes made
             r = measure.inbound(s, connections, todo["flood"][s.name] // (3 if writes else 1))
             s.stop()
@@ -102,18 +105,19 @@ def main():
         sub = folder / kind
         return [Postern(sub / "postern", PORTS["Postern"], binary), PostfixDovecot(sub / "peer", PORTS["Postfix + Dovecot"])]
 
-    found = {name: {} for name in PORTS}
+    found = {name: {} for name in [*PORTS, *OTHERS]}
     loads = [gauge.load()]
     systems = []
     try:
-        systems = make("flood")
+        systems = make("flood") + peers.all_of(folder / "flood", OTHER_PORTS)
         for connections in todo["connections"]:
             inbound(systems, todo, found, connections)
         if gauge.can_slow_disk(folder):
             inbound(systems, todo, found, todo["connections"][-1], todo["writes"])
         loads += [r["load"] for f in found.values() for runs in f["inbound"].values() for r in runs]
+        facts["packages"] += ", " + peers.versions()
         systems += make("mailbox")
-        for s in systems[2:]:
+        for s in systems[-2:]:
             one_mailbox(s, todo, found[s.name])
             loads.append(gauge.load())
     finally:

@@ -2,6 +2,7 @@
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import time
 
@@ -14,6 +15,28 @@ DOMAIN = "example.test"
 USERS = [f"user{n}" for n in range(10)]
 PASSWORD = "secret"
 ADDRESSES = [f"{u}@{DOMAIN}" for u in USERS]
+
+
+def count_maildirs(folder):
+    """Files are counted, so that asking costs the server nothing."""
+    total = 0
+    for user in USERS:
+        for sub in ("new", "cur"):
+            try:
+                total += len(os.listdir(folder / user / "Maildir" / sub))
+            except FileNotFoundError:
+                pass
+    return total
+
+
+def wait_port(port):
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"nobody listens on {port}")
 
 
 class System:
@@ -210,12 +233,4 @@ namespace inbox {{
         subprocess.run(["chown", "-R", "nobody:nogroup", str(folder.parent)], check=True)
 
     def arrived(self):
-        """Files are counted, so that asking costs the server nothing."""
-        total = 0
-        for user in USERS:
-            for sub in ("new", "cur"):
-                try:
-                    total += len(os.listdir(self.folder / "mail" / user / "Maildir" / sub))
-                except FileNotFoundError:
-                    pass
-        return total
+        return count_maildirs(self.folder / "mail")

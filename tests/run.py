@@ -164,6 +164,7 @@ def group_crash(tally):
     good, output = build("build-drill", "postern")
     tally.add("build-drill: builds", good, output)
     python_tests(tally, "tests/crash")
+    python_tests(tally, "tests/soak")
 
 
 def group_sim(tally):
@@ -181,7 +182,8 @@ def group_attack(tally):
 
 # The long forms of the harnesses in tests/crash and tests/attack: their figures go to the scoreboard.
 SOAK = {"POSTERN_KILLS": "200", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
-        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_DRILL": "full",
+        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_PER_KILL": "100", "POSTERN_PAIRS": "500",
+        "POSTERN_SOAK_MINUTES": "60", "POSTERN_DRILL": "full",
         "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
 
 
@@ -191,6 +193,7 @@ def group_soak(tally):
     python_tests(tally, "tests/crash")
     group_sim(tally)
     python_tests(tally, "tests/attack")
+    python_tests(tally, "tests/soak")
 
 
 GROUPS = {name[6:]: function for name, function in globals().items() if name.startswith("group_")}

@@ -1,6 +1,7 @@
-"""Processes are killed with SIGKILL at random while messages come in at full speed; afterwards every acknowledged message is
+"""Processes are killed with SIGKILL at random while messages come in at full speed by SMTP, LMTP, submission and APPEND; afterwards every acknowledged message is
 there once and unharmed. POSTERN_KILLS says how often (20 in `make test`, 200 in `make soak`), POSTERN_PER_KILL how many messages come between
 two kills at least, POSTERN_SEED which way."""
+import imaplib
 import os
 import pathlib
 import random
@@ -26,13 +27,26 @@ class KillTest(unittest.TestCase):
         listed = p.ctl("queue", "list", "--json", check=False)
         return listed.returncode == 0 and listed.stdout.strip() == "[]"
 
+    @staticmethod
+    def look(watch, p):
+        """UIDs and modseqs as a client sees them, between two kills; a look that a kill ends is none."""
+        try:
+            return [f"{verdict}: {what}" for verdict, list_ in watch.look(p.port("imap")).items() for what in list_]
+        except (OSError, imaplib.IMAP4.error):
+            return []
+
     def test_nothing_acknowledged_is_lost(self):
         book = ledger.Ledger(SEED)
         rng = random.Random(SEED)
         killed = []
         with Instance(users=USERS, settings=["queue.retry_first=1s", "server.log=warn"]) as p:
             stop = threading.Event()
-            senders = [ledger.Sender(book, p.port("smtp"), list(USERS), stop) for _ in range(8)]
+            user, password = next(iter(USERS.items()))
+            senders = [*(ledger.Sender(book, p.port("smtp"), list(USERS), stop) for _ in range(5)),
+                       ledger.LmtpSender(book, p.port("lmtp"), list(USERS), stop),
+                       ledger.Submitter(book, p.port("submissions"), list(USERS), stop, user, password),
+                       ledger.Appender(book, p.port("imap"), stop, user, password)]
+            watch, watched = ledger.Watch(USERS), []
             for s in senders:
                 s.start()
             roles = ["office", "mx", "mda", "office", "login", "sign", "relay", "client"]
@@ -46,6 +60,8 @@ class KillTest(unittest.TestCase):
                 if pids:
                     os.kill(rng.choice(pids), signal.SIGKILL)
                     killed.append(role)
+                if len(killed) % 20 == 10:
+                    watched += self.look(watch, p)
             stop.set()
             for s in senders:
                 s.join(60)
@@ -58,12 +74,15 @@ class KillTest(unittest.TestCase):
             p.process.wait(20)
             p.start()
             wait_for(lambda: self.queue_is_empty(p), timeout=120)
+            watched += self.look(watch, p)
             bad, found = ledger.check(book, p.port("imap"), USERS)
+            bad_raw, found_raw = ledger.check_raw(book, p.folder, USERS)
             verified = p.ctl("verify", "--json", check=False)
         print(f"    kills {len(killed) + 1}, acknowledged {len(book.acked)}, found {found}, seed {SEED}", flush=True)
         results.record("acknowledged messages lost, random kills under load", len(bad.get("LOST", ())),
                        f"{len(killed) + 1} kills, {len(book.acked)} messages", "0", "POSTERN_KILLS=1000 POSTERN_PER_KILL=100 tests/crash/kill_test.py")
-        self.assertEqual(bad, {})
+        self.assertEqual((bad, watched), ({}, []))
+        self.assertEqual((bad_raw, found_raw), ({}, found))
         self.assertGreater(len(book.acked), 50 * KILLS // 20)
         self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
 

@@ -1,5 +1,8 @@
 """The ledger: numbered messages with hashes, what was acknowledged, and what is found afterwards. It lives outside of what
-is being killed. Verdicts as in THREATS 5: LOST, CORRUPT, MISDELIVERED, DUP, GHOST."""
+is being killed. Verdicts as in THREATS 5: LOST, CORRUPT, MISDELIVERED, DUP, GHOST, and by class Watch UID and MODSEQ. Messages go in by SMTP
+(Sender), LMTP, submission and APPEND; they are looked for through IMAP (check) and in the files themselves (check_raw).
+tests/crash/ledger_test.py shows of each verdict that it is given."""
+import base64
 import collections
 import hashlib
 import imaplib
@@ -7,6 +10,9 @@ import random
 import re
 import socket
 import threading
+
+import rawstore
+from client import trusting
 
 NUMBER = re.compile(rb"^X-Ledger: (\d+) ([0-9a-f]{64})\r\n", re.M)
 
@@ -22,7 +28,7 @@ class Ledger:
         self.removing = set()  # asked to be expunged: may be there or not
         self.removed = set()  # expunged, and acknowledged: gone for good
 
-    def new(self, recipients, size=None):
+    def new(self, recipients, size=None, sender="ledger@elsewhere.test"):
         """A message (bytes, CRLF) to one of the recipients."""
         with self.lock:
             number = self.next
@@ -40,7 +46,7 @@ class Ledger:
             left -= n + 2
         body = "\r\n".join(lines).encode() + b"\r\n"
         digest = hashlib.sha256(body).hexdigest()
-        head = (f"From: ledger@elsewhere.test\r\nTo: {recipient}\r\nSubject: number {number}\r\nMessage-ID: <{number}@ledger.test>\r\n"
+        head = (f"From: {sender}\r\nTo: {recipient}\r\nSubject: number {number}\r\nMessage-ID: <{number}@ledger.test>\r\n"
                 f"Date: Sat, 21 Nov 2026 12:00:00 +0000\r\nX-Ledger: {number} {digest}\r\n\r\n").encode()
         return number, recipient, head + body
 
@@ -59,10 +65,11 @@ class Ledger:
 
 class Sender(threading.Thread):
     """Sends as fast as it is acknowledged; reconnects when the server goes away, and counts that message as unknown."""
+    hello, sender = "EHLO", "ledger@elsewhere.test"
 
-    def __init__(self, ledger, port, recipients, stop, pipelined=True):
+    def __init__(self, ledger, port, recipients, stop):
         super().__init__(daemon=True)
-        self.ledger, self.port, self.recipients, self.stop, self.pipelined = ledger, port, recipients, stop, pipelined
+        self.ledger, self.port, self.recipients, self.stop = ledger, port, recipients, stop
 
     def run(self):
         while not self.stop.is_set():
@@ -71,38 +78,101 @@ class Sender(threading.Thread):
             except OSError:
                 self.stop.wait(0.02)
 
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def reply(self, f):
+        while True:
+            line = f.readline()
+            if not line.endswith(b"\r\n"):
+                raise OSError("gone")
+            if line[3:4] != b"-":
+                return line
+
+    def log_in(self, s, f):
+        """Nothing to do on port 25."""
+
     def _session(self):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as s:
+        with self.connect() as s:
             f = s.makefile("rb")
-
-            def reply():
-                while True:
-                    line = f.readline()
-                    if not line.endswith(b"\r\n"):
-                        raise OSError("gone")
-                    if line[3:4] != b"-":
-                        return line
-
-            if not reply().startswith(b"220"):
+            if not self.reply(f).startswith(b"220"):
                 return
-            s.sendall(b"EHLO ledger.test\r\n")
-            reply()
+            s.sendall(f"{self.hello} ledger.test\r\n".encode())
+            self.reply(f)
+            self.log_in(s, f)
             while not self.stop.is_set():
-                number, recipient, message = self.ledger.new(self.recipients)
-                s.sendall(f"MAIL FROM:<ledger@elsewhere.test>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n".encode())
-                answers = [reply(), reply(), reply()]
-                if not answers[2].startswith(b"354"):
-                    self.ledger.refuse(number)
-                    s.sendall(b"RSET\r\n")
-                    reply()
-                    continue
-                s.sendall(re.sub(rb"(?m)^\.", b"..", message) + b".\r\n")
-                answer = reply()
-                if answer.startswith(b"250"):
+                self._message(s, f)
+
+    def _message(self, s, f):
+        number, recipient, message = self.ledger.new(self.recipients, sender=self.sender)
+        s.sendall(f"MAIL FROM:<{self.sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n".encode())
+        answers = [self.reply(f), self.reply(f), self.reply(f)]
+        if not answers[2].startswith(b"354"):
+            self.ledger.refuse(number)
+            s.sendall(b"RSET\r\n")
+            self.reply(f)
+            return
+        s.sendall(re.sub(rb"(?m)^\.", b"..", message) + b".\r\n")
+        answer = self.reply(f)
+        if answer.startswith(b"250"):
+            self.ledger.ack(number)
+        elif answer.startswith(b"5"):
+            self.ledger.refuse(number)
+        # 4xx: it could not be sure, and neither can we: unknown, may be there once.
+
+
+class LmtpSender(Sender):
+    hello = "LHLO"
+
+
+class Submitter(Sender):
+    """As a person: TLS from the first byte, login, an own address."""
+
+    def __init__(self, ledger, port, recipients, stop, user, password):
+        super().__init__(ledger, port, recipients, stop)
+        self.sender = user
+        self.token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+
+    def connect(self):
+        return trusting().wrap_socket(super().connect())
+
+    def log_in(self, s, f):
+        s.sendall(f"AUTH PLAIN {self.token}\r\n".encode())
+        if not self.reply(f).startswith(b"235"):
+            raise OSError("no login now")
+
+
+class Appender(Sender):
+    """APPEND into the user's own INBOX: acknowledged by OK."""
+
+    def __init__(self, ledger, port, stop, user, password):
+        super().__init__(ledger, port, [user], stop)
+        self.user, self.password = user, password
+
+    def tagged(self, f):
+        while True:
+            line = f.readline()
+            if not line.endswith(b"\r\n"):
+                raise OSError("gone")
+            if line.startswith(b"t "):
+                return line
+
+    def _session(self):
+        with self.connect() as s:
+            f = s.makefile("rb")
+            f.readline()
+            s.sendall(f"t LOGIN {self.user} {self.password}\r\n".encode())
+            if not self.tagged(f).startswith(b"t OK"):
+                raise OSError("no login now")
+            while not self.stop.is_set():
+                number, _, message = self.ledger.new([self.user])
+                s.sendall(f"t APPEND INBOX {{{len(message)}+}}\r\n".encode() + message + b"\r\n")
+                answer = self.tagged(f)
+                if answer.startswith(b"t OK"):
                     self.ledger.ack(number)
-                elif answer.startswith(b"5"):
+                elif answer.startswith(b"t BAD"):
                     self.ledger.refuse(number)
-                # 4xx: it could not be sure, and neither can we: unknown, may be there once.
+                # NO: as with 4xx
 
 
 def imap_messages(port, user, password, mailboxes=("INBOX",)):
@@ -113,7 +183,9 @@ def imap_messages(port, user, password, mailboxes=("INBOX",)):
         for mailbox in mailboxes:
             count = int(client.select(mailbox, readonly=True)[1][0])
             for first in range(1, count + 1, 500):
-                answer = client.fetch(f"{first}:{min(first + 499, count)}", "(UID BODY.PEEK[])")[1]
+                status, answer = client.fetch(f"{first}:{min(first + 499, count)}", "(UID BODY.PEEK[])")
+                if status != "OK":  # imaplib sets aside what came before a NO: one that cannot be read must not hide the others
+                    answer = client.response("FETCH")[1]
                 for item in answer:
                     if isinstance(item, tuple):
                         uid = int(re.search(rb"UID (\d+)", item[0]).group(1))
@@ -123,31 +195,96 @@ def imap_messages(port, user, password, mailboxes=("INBOX",)):
 
 
 def check(ledger, port, users):
-    """Compares what is found by IMAP with what was acknowledged. Answers {verdict: [numbers]}; empty lists are good."""
+    """Compares what is found by IMAP with what was acknowledged. Answers {verdict: [numbers]}, without empty ones, and how many were found."""
+    return judge(ledger, ((user, uid, raw) for user, password in users.items() for uid, raw in imap_messages(port, user, password)))
+
+
+def check_raw(ledger, folder, users):
+    """The same, from the files of the store, without any code of Postern's."""
+    return judge(ledger, ((user, uid, raw) for user, mailbox, uid, raw in rawstore.messages(folder) if user in users and mailbox == "INBOX"))
+
+
+def judge(ledger, messages):
     found = collections.defaultdict(list)
     bad = collections.defaultdict(list)
-    for user, password in users.items():
-        seen_uids = set()
-        for uid, raw in imap_messages(port, user, password):
-            if uid in seen_uids:
-                bad["UID"].append(uid)
-            seen_uids.add(uid)
-            match = NUMBER.search(raw)
-            if not match:
-                bad["GHOST"].append((user, uid))
-                continue
-            number = int(match.group(1))
-            body = raw.split(b"\r\n\r\n", 1)[1]
-            if hashlib.sha256(body).hexdigest() != match.group(2).decode():
-                bad["CORRUPT"].append(number)
-            if number not in ledger.sent:
-                bad["GHOST"].append(number)
-            elif ledger.sent[number] != user:
-                bad["MISDELIVERED"].append(number)
-            found[number].append(user)
+    seen = set()
+    for user, uid, raw in messages:
+        if (user, uid) in seen:
+            bad["UID"].append((user, uid))
+        seen.add((user, uid))
+        match = NUMBER.search(raw)
+        if not match:
+            bad["GHOST"].append((user, uid))
+            continue
+        number = int(match.group(1))
+        body = raw.split(b"\r\n\r\n", 1)[-1]
+        if hashlib.sha256(body).hexdigest() != match.group(2).decode():
+            bad["CORRUPT"].append(number)
+        if number not in ledger.sent:
+            bad["GHOST"].append(number)
+        elif ledger.sent[number] != user:
+            bad["MISDELIVERED"].append(number)
+        found[number].append(user)
     bad["LOST"] = sorted(ledger.acked - set(found) - ledger.removing - ledger.removed)
     bad["REMOVED_BUT_THERE"] = sorted(ledger.removed & set(found))
     # A message whose acknowledgement got lost may be there once; nothing may be there twice, since nobody sent it twice.
     bad["DUP"] = sorted(n for n, users_ in found.items() if len(users_) > 1)
     bad["REFUSED_BUT_THERE"] = sorted(n for n in found if n in ledger.refused)
     return {verdict: numbers for verdict, numbers in bad.items() if numbers}, len(found)
+
+
+class Watch:
+    """What a client may rely on from one look to the next, whatever happened between (RFC 3501 2.3.1.1, RFC 7162 3.1): UIDs keep their
+    message and only rise, UIDVALIDITY stays, modseqs never fall."""
+
+    def __init__(self, users):
+        self.users = users
+        self.last = {}  # user -> (uidvalidity, uidnext, highest modseq, {uid: (number, modseq)})
+
+    def look(self, port):
+        """{"UID" or "MODSEQ": what is wrong}, compared with the look before."""
+        bad = collections.defaultdict(list)
+        for user, password in self.users.items():
+            now = self._see(port, user, password)
+            if user in self.last:
+                self._compare(user, self.last[user], now, bad)
+            self.last[user] = now
+        return dict(bad)
+
+    @staticmethod
+    def _see(port, user, password):
+        client = imaplib.IMAP4("127.0.0.1", port, timeout=60)
+        try:
+            client.login(user, password)
+            client.select("INBOX", readonly=True)
+            validity, uidnext, highest = (int(client.response(what)[1][0]) for what in ("UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ"))
+            rows = {}
+            for item in client.uid("FETCH", "1:*", "(MODSEQ BODY.PEEK[HEADER.FIELDS (X-Ledger)])")[1]:
+                if isinstance(item, tuple):
+                    number = re.search(rb"X-Ledger: (\d+)", item[1])
+                    rows[int(re.search(rb"UID (\d+)", item[0]).group(1))] = (int(number.group(1)) if number else 0,
+                                                                            int(re.search(rb"MODSEQ \((\d+)", item[0]).group(1)))
+            return validity, uidnext, highest, rows
+        finally:
+            client.logout()
+
+    @staticmethod
+    def _compare(user, old, now, bad):
+        if now[0] != old[0]:
+            bad["UID"].append(f"{user}: UIDVALIDITY was {old[0]}, is {now[0]}")
+        if now[1] < old[1]:
+            bad["UID"].append(f"{user}: UIDNEXT was {old[1]}, is {now[1]}")
+        if now[2] < old[2]:
+            bad["MODSEQ"].append(f"{user}: HIGHESTMODSEQ was {old[2]}, is {now[2]}")
+        for uid, (number, modseq) in now[3].items():
+            if uid >= now[1]:
+                bad["UID"].append(f"{user}: uid {uid} is not below UIDNEXT {now[1]}")
+            if modseq > now[2]:
+                bad["MODSEQ"].append(f"{user}: uid {uid} has modseq {modseq}, above HIGHESTMODSEQ {now[2]}")
+            if uid in old[3]:
+                if old[3][uid][0] != number:
+                    bad["UID"].append(f"{user}: uid {uid} was message {old[3][uid][0]}, is {number}")
+                if modseq < old[3][uid][1]:
+                    bad["MODSEQ"].append(f"{user}: modseq of uid {uid} was {old[3][uid][1]}, is {modseq}")
+            elif uid < old[1]:
+                bad["UID"].append(f"{user}: uid {uid} came behind UIDNEXT {old[1]}")

@@ -1,0 +1,312 @@
+"""An instance that works for a long time: mail in by SMTP and LMTP, submission, relay to another server, IMAP and POP3 clients that read and
+delete, while processes are killed, stopped for seconds, or have calls that fail. Measured is what only shows in time: memory and descriptors
+of each process must not rise, and the ledger must be right at the end.
+
+    tests/run.py crash                                       half a minute: that it works
+    POSTERN_SOAK_MINUTES=60 tests/soak/soak_test.py          the figure
+
+Memory is what is a process's own: anonymous and shared memory of its PSS, not pages of files, which the kernel takes back. A slope is a linear
+regression over all samples of a role in which each process has a level of its own, for a new one begins low; the first minutes of each are left
+out. It counts as growth when it is over the tolerance by three standard errors. The control is a process that leaks."""
+import collections
+import contextlib
+import imaplib
+import math
+import os
+import pathlib
+import poplib
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import ledger
+import results
+from client import Wire, message, submit
+from fault import Strace
+from postern import Instance, wait_for
+from sink import Sink
+
+MINUTES = float(os.environ.get("POSTERN_SOAK_MINUTES", "0.5"))
+SEED = int(os.environ.get("POSTERN_SEED", "1"))
+SAMPLE = 2 if MINUTES < 5 else 5
+WARM = 300 if MINUTES >= 30 else 60 if MINUTES >= 5 else 5  # seconds of a process that do not count: caches fill
+TOLERANCE = {"memory": 4.0, "descriptors": 2.0}  # MiB and descriptors an hour
+KEPT = {f"keep{n}@example.test": f"secret{n}" for n in range(3)}  # nothing is deleted there: the ledger's
+CHURNED = {f"churn{n}@example.test": f"secret{n}" for n in range(2)}
+ROLES = ("office", "mx", "client", "mda", "relay", "sign", "login")
+COMMAND = "POSTERN_SOAK_MINUTES=60 tests/soak/soak_test.py"
+FAULTS = (("office", "trace=fdatasync", "inject=fdatasync:error=EIO:when=1"), ("office", "trace=pwrite64", "inject=pwrite64:error=ENOSPC:when=3+7"),
+          ("mx", "trace=accept4", "inject=accept4:error=EMFILE:when=1+2"), ("relay", "trace=connect", "inject=connect:error=ENETUNREACH:when=1+2"),
+          ("client", "trace=sendmsg,write", "inject=write:error=EPIPE:when=5+9"))
+
+
+def own_memory(pid):
+    """MiB that no file stands behind."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(n) for n in re.findall(r"^Pss_(?:Anon|Shmem): +(\d+)", text, re.M)) / 1024
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+class Slope:
+    """y over hours, with a level of its own for each group."""
+
+    def __init__(self):
+        self.points = collections.defaultdict(list)
+
+    def add(self, group, hours, y):
+        self.points[group].append((hours, y))
+
+    def fit(self, warm=WARM):
+        """(slope an hour, its standard error, points used); warm: seconds of each group that are left out."""
+        xx = xy = yy = 0.0
+        n = groups = 0
+        for points in self.points.values():
+            points = [p for p in points if p[0] >= points[0][0] + warm / 3600]
+            if len(points) < 3:
+                continue
+            x0, y0 = (sum(p[i] for p in points) / len(points) for i in (0, 1))
+            xx += sum((x - x0) ** 2 for x, _ in points)
+            xy += sum((x - x0) * (y - y0) for x, y in points)
+            yy += sum((y - y0) ** 2 for _, y in points)
+            n, groups = n + len(points), groups + 1
+        if n - groups < 2 or xx == 0:
+            return 0.0, math.inf, n
+        slope = xy / xx
+        return slope, math.sqrt(max(yy - slope * xy, 0) / (n - groups - 1) / xx), n
+
+    def grows(self, tolerance, warm=WARM):
+        slope, error, _ = self.fit(warm)
+        return slope - 3 * error > tolerance
+
+
+class Sampler(threading.Thread):
+    """Every few seconds: memory and descriptors of each process."""
+
+    def __init__(self, pids):
+        super().__init__(daemon=True)
+        self.pids, self.done = pids, threading.Event()
+        self.slopes = collections.defaultdict(Slope)  # (what, role)
+        self.most = collections.Counter()
+
+    def sample(self):
+        hours = time.monotonic() / 3600
+        for role, pid in self.pids():
+            with contextlib.suppress(OSError):
+                for what, value in (("memory", own_memory(pid)), ("descriptors", descriptors(pid))):
+                    self.slopes[what, role].add(pid, hours, value)
+                    self.most[what, role] = max(self.most[what, role], value)
+
+    def run(self):
+        while not self.done.wait(SAMPLE):
+            self.sample()
+
+
+class Worker(threading.Thread):
+    """Does one thing again and again; what a fault interrupts is done anew."""
+
+    def __init__(self, name, act, pause, stop):
+        super().__init__(daemon=True, name=name)
+        self.act, self.pause, self.stop = act, pause, stop
+        self.done = self.failed = 0
+
+    def run(self):
+        while not self.stop.wait(self.pause):
+            try:
+                self.act()
+                self.done += 1
+            except (OSError, EOFError, AssertionError, imaplib.IMAP4.error, poplib.error_proto):
+                self.failed += 1
+
+
+class Traffic:
+    """All that people and servers do."""
+
+    def __init__(self, p):
+        self.p, self.book, self.rng = p, ledger.Ledger(SEED), random.Random(SEED)
+        self.submitted, self.next = set(), 0
+        self.stop = threading.Event()
+        self.workers = [Worker("in", self.send_kept, 0.3, self.stop), Worker("lmtp", self.send_lmtp, 0.5, self.stop),
+                        Worker("churn", self.send_churned, 0.2, self.stop), Worker("submission", self.send_far, 1, self.stop),
+                        Worker("imap", self.read_imap, 0.5, self.stop), Worker("pop3", self.read_pop3, 1, self.stop),
+                        Worker("browse", self.browse, 0.5, self.stop)]
+
+    def start(self):
+        for w in self.workers:
+            w.start()
+
+    def end(self):
+        self.stop.set()
+        for w in self.workers:
+            w.join(60)
+
+    def send(self, service, users, hello, counted):
+        number, to, text = self.book.new(list(users))
+        with Wire(self.p.port(service), timeout=20) as w:
+            w.expect(220)
+            w.expect(250, f"{hello} soak.test")
+            w.expect(250, "MAIL FROM:<ledger@elsewhere.test>")
+            w.expect(250, f"RCPT TO:<{to}>")
+            w.expect(354, "DATA")
+            w.send(re.sub(rb"(?m)^\.", b"..", text) + b".\r\n")
+            if w.reply()[0] == 250 and counted:
+                self.book.ack(number)
+
+    def send_kept(self):
+        self.send("smtp", KEPT, "EHLO", True)
+
+    def send_lmtp(self):
+        self.send("lmtp", KEPT, "LHLO", True)
+
+    def send_churned(self):
+        self.send("smtp", CHURNED, "EHLO", False)
+
+    def send_far(self):
+        self.next += 1
+        mark = f"soak-{self.next:06d}"
+        sender = self.rng.choice(list(KEPT))
+        submit(self.p, message(mark, sender=sender, to="x@far.test"), ["x@far.test"], sender=sender)
+        self.submitted.add(mark)
+
+    def read_imap(self):
+        """Reads and deletes what came, as a phone does."""
+        user = "churn0@example.test"
+        client = imaplib.IMAP4("127.0.0.1", self.p.port("imap"), timeout=20)
+        try:
+            client.login(user, CHURNED[user])
+            count = int(client.select("INBOX")[1][0])
+            if count == 0:
+                return
+            client.fetch("1:*", "(UID FLAGS ENVELOPE)")
+            client.fetch(f"1:{min(count, 5)}", "(BODY[])")
+            client.store("1:*", "+FLAGS.SILENT", r"(\Deleted)")
+            client.expunge()
+        finally:
+            with contextlib.suppress(OSError, imaplib.IMAP4.error):
+                client.logout()
+
+    def read_pop3(self):
+        user = "churn1@example.test"
+        client = poplib.POP3("127.0.0.1", self.p.port("pop3"), timeout=20)
+        try:
+            client.user(user)
+            client.pass_(CHURNED[user])
+            for n in range(1, client.stat()[0] + 1):
+                if n <= 5:
+                    client.retr(n)
+                client.dele(n)
+        finally:
+            client.quit()
+
+    def browse(self):
+        """Looks at a mailbox that only grows, searches it, stays in IDLE a while."""
+        user = self.rng.choice(list(KEPT))
+        with Wire(self.p.port("imap"), timeout=20) as w:
+            w.line()
+            assert w.imap(f"LOGIN {user} {KEPT[user]}")[0].startswith("OK")
+            assert w.imap("EXAMINE INBOX")[0].startswith("OK")
+            w.imap(f"SEARCH SUBJECT {self.rng.randint(1, 99)}")
+            w.imap("FETCH 1:20 (FLAGS BODY.PEEK[HEADER])")
+            w.send("i IDLE")
+            w.line()
+            self.stop.wait(0.5)
+            w.send("DONE")
+            w.imap_answer("i")
+
+
+def misbehave(p, rng, told):
+    """One fault; each is over when this returns."""
+    role = rng.choice(ROLES)
+    kind = rng.choice(("kill", "stop", "stop", "fault", "fault"))
+    with contextlib.suppress(OSError, AssertionError, RuntimeError):
+        if kind == "fault":
+            role, *expressions = rng.choice(FAULTS)
+            with Strace(p.pids(role)[0], *expressions):
+                time.sleep(1)
+        elif kind == "stop":
+            pid = p.pids(role)[0]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                time.sleep(rng.uniform(0.5, 3))
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        else:
+            os.kill(p.pids(role)[0], signal.SIGKILL)
+        told[f"{kind} {role}"] += 1
+
+
+class SoakTest(unittest.TestCase):
+    def judge(self, sampler):
+        bad = []
+        for (what, role), slope in sorted(sampler.slopes.items()):
+            value, error, n = slope.fit()
+            print(f"    {role} {what}: {value:+.2f} an hour (standard error {error:.2f}, {n} samples, most {sampler.most[what, role]:.1f})", flush=True)
+            if slope.grows(TOLERANCE[what]):
+                bad.append(f"{role} {what}: {value:+.2f} an hour, standard error {error:.2f}")
+        return bad
+
+    def queue_is_empty(self, p):
+        listed = p.ctl("queue", "list", "--json", check=False)
+        return listed.returncode == 0 and listed.stdout.strip() == "[]"
+
+    def test_soak(self):
+        rng, told = random.Random(SEED), collections.Counter()
+        sink = self.enterContext(Sink("127.0.0.1", 0))
+        with Instance(users={**KEPT, **CHURNED}, settings=["queue.retry_first=1s", "queue.retry_most=5s", "server.log=warn", "relay.smarthost_tls=may",
+                                                           "relay.local_networks=yes", f"relay.smarthost=127.0.0.1:{sink.port}"]) as p:
+            sampler = Sampler(lambda: [(role, pid) for role in ROLES for pid in p.pids(role)])
+            traffic = Traffic(p)
+            traffic.start()
+            sampler.start()
+            until = time.monotonic() + MINUTES * 60
+            while time.monotonic() < until:
+                time.sleep(rng.uniform(5, 60) if MINUTES >= 5 else rng.uniform(1, 3))
+                misbehave(p, rng, told)
+            traffic.end()
+            sampler.done.set()
+            wait_for(lambda: self.queue_is_empty(p), timeout=180, step=1)
+            bad, found = ledger.check(traffic.book, p.port("imap"), KEPT)
+            verified = p.ctl("verify", "--json", check=False)
+        relayed = b"".join(re.findall(rb"Subject: soak-\d{6}", b"".join(m.data for m in sink.messages)))
+        missing = [mark for mark in traffic.submitted if mark.encode() not in relayed]
+        print("    " + ", ".join(f"{w.name} {w.done} (failed {w.failed})" for w in traffic.workers), flush=True)
+        print(f"    faults: {dict(told)}; acknowledged {len(traffic.book.acked)}, found {found}", flush=True)
+        growing = self.judge(sampler)
+        n = (f"{MINUTES:.0f} minutes, {sum(told.values())} faults, {len(traffic.book.acked)} messages in, {len(traffic.submitted)} out, "
+             f"{sum(w.done for w in traffic.workers)} sessions")
+        if MINUTES >= 5:
+            results.record("processes whose memory or descriptors grow", len(growing), n, "0", COMMAND)
+            results.record("acknowledged messages lost in a soak", len(bad.get("LOST", ())) + len(missing), n, "0", COMMAND)
+            self.assertEqual(growing, [])
+        self.assertEqual((bad, missing), ({}, []))
+        self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
+        for w in traffic.workers:
+            self.assertGreater(w.done, 0, w.name)
+
+    def test_control_a_leak_is_noticed(self):
+        """Half a MiB and two descriptors each second, as this file measures it; and one that only breathes is not accused."""
+        leak = "import os,time\nx=[]\nwhile 1:\n x.append(os.urandom(1<<19)); os.open('/',0); os.open('/',0); time.sleep(1)"
+        calm = "import os,time\nwhile 1:\n x=os.urandom(1<<19); time.sleep(.7); x=None; time.sleep(.3)"
+        with contextlib.ExitStack() as stack:
+            made = [stack.enter_context(subprocess.Popen([sys.executable, "-c", text])) for text in (leak, calm)]
+            sampler = Sampler(lambda: zip(("leaks", "calm"), (m.pid for m in made)))
+            for _ in range(15):
+                sampler.sample()
+                time.sleep(1)
+            for m in made:
+                m.kill()
+        self.assertTrue(sampler.slopes["memory", "leaks"].grows(TOLERANCE["memory"], 4))
+        self.assertTrue(sampler.slopes["descriptors", "leaks"].grows(TOLERANCE["descriptors"], 4))
+        self.assertFalse(sampler.slopes["descriptors", "calm"].grows(TOLERANCE["descriptors"], 4))
+
+
+if __name__ == "__main__":
+    unittest.main()
