@@ -1,19 +1,11 @@
-/* dkim commands, and the DNS records that a domain needs. */
-#include "ctl/ctl_int.h"
-
-enum { DNS_TTL = 3600, DNS_STRING = 255 };
+/* dkim commands. */
+#include "ctl/records.h"
 
 static const char *const state_names[] = { "published", "active", "retiring", "removed" };
 
 static str state_name(u8 state)
 {
 	return state < ARRAY_LEN(state_names) ? str_cstr(state_names[state]) : S("unknown");
-}
-
-static str key_name(struct ctl *c, const struct dkim_key_info *k)
-{
-	return str_format(c->arena, "%.*s._domainkey.%.*s", STR_ARG(k->selector),
-			  STR_ARG(k->domain));
 }
 
 static str argument_domain(struct ctl *c)
@@ -54,85 +46,6 @@ enum exit_status ctl_dkim_list(struct ctl *c)
 	return EXIT_OK;
 }
 
-/* --- records --- */
-
-/* A TXT value in a zone file: strings of at most 255 bytes, in quotes. What we write holds no quote and no backslash. */
-static str zone_text(struct ctl *c, str text)
-{
-	struct buf *out = buf_new(c->arena, text.n * 2 + 16);
-
-	for (str rest = text; rest.n; rest = str_skip(rest, DNS_STRING)) {
-		if (out->n)
-			buf_add_byte(out, ' ');
-		buf_add_byte(out, '"');
-		buf_add(out, str_slice(rest, 0, DNS_STRING));
-		buf_add_byte(out, '"');
-	}
-	return buf_str(out);
-}
-
-/* Collects records: as rows for JSON, as zone file lines for people. */
-struct records {
-	struct ctl *c;
-	struct listing *rows;
-};
-
-static void record_add(struct records *r, str name, const char *type, str value)
-{
-	bool is_text = str_eq(str_cstr(type), S("TXT"));
-
-	if (!r->c->json) {
-		str shown = is_text ? zone_text(r->c, value) : value;
-		ctl_print(str_format(r->c->arena, "%.*s. %d IN %s %.*s\n", STR_ARG(name), DNS_TTL,
-				     type, STR_ARG(shown)));
-		return;
-	}
-	listing_str(r->rows, name);
-	listing_str(r->rows, str_cstr(type));
-	listing_str(r->rows, value);
-}
-
-static struct records records_new(struct ctl *c)
-{
-	static const char *const columns[] = { "name", "type", "value" };
-
-	return (struct records){ c, listing_new(c, columns, ARRAY_LEN(columns)) };
-}
-
-static void records_end(struct records *r)
-{
-	if (r->c->json)
-		listing_print(r->rows, "");
-}
-
-static void add_keys(struct records *r, const struct dkim_key_info *keys, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		record_add(r, key_name(r->c, &keys[i]), "TXT", keys[i].record);
-}
-
-enum exit_status ctl_dns_records(struct ctl *c)
-{
-	struct arena *a = c->arena;
-	struct sign_dkim_keys_list_answer keys;
-	const struct fail *f = keys_of(c, &keys);
-	str domain = argument_domain(c);
-	struct records r = records_new(c);
-
-	if (f)
-		return ctl_fail(c, f, "list the DNS records");
-	record_add(&r, domain, "MX",
-		   str_format(a, "10 %.*s.", STR_ARG(c->config->server_hostname)));
-	record_add(&r, domain, "TXT", S("v=spf1 mx -all"));
-	add_keys(&r, keys.keys, keys.keys_n);
-	record_add(&r, str_format(a, "_dmarc.%.*s", STR_ARG(domain)), "TXT",
-		   str_format(a, "v=DMARC1; p=none; rua=mailto:postmaster@%.*s", STR_ARG(domain)));
-	record_add(&r, str_format(a, "_smtp._tls.%.*s", STR_ARG(domain)), "TXT",
-		   str_format(a, "v=TLSRPTv1; rua=mailto:postmaster@%.*s", STR_ARG(domain)));
-	records_end(&r);
-	return EXIT_OK;
-}
-
 /* --- making, turning, removing --- */
 
 static const struct fail *known_domain(struct ctl *c)
@@ -161,13 +74,13 @@ enum exit_status ctl_dkim_new(struct ctl *c)
 {
 	struct sign_dkim_keys_make_answer r;
 	const struct fail *f = make_keys(c, &r);
-	struct records records = records_new(c);
+	struct records records = records_begin(c);
 
 	if (f)
 		return ctl_fail(c, f, "make DKIM keys");
 	for (size_t i = 0; i < r.keys_n; i++)
 		if (r.keys[i].state == DKIM_KEY_PUBLISHED)
-			add_keys(&records, &r.keys[i], 1);
+			records_keys(&records, &r.keys[i], 1);
 	records_end(&records);
 	if (!c->json)
 		ctl_print(S(

@@ -136,10 +136,10 @@ class Instance:
                     found.append(pid)
         return found
 
-    def ctl(self, *words, check=True, stdin=None):
-        """A postern command that talks to this instance."""
+    def ctl(self, *words, check=True, stdin=None, more=""):
+        """A postern command that talks to this instance; more: lines of its configuration, in [server] first."""
         config = pathlib.Path(self.folder) / "test.conf"
-        config.write_text(f'[server]\ndata = "{self.folder}"\n')
+        config.write_text(f'[server]\ndata = "{self.folder}"\n{more}')
         result = subprocess.run([self.binary, *words, f"--config={config}"], capture_output=True, text=True, input=stdin, timeout=60,
                                 check=False)
         if check and result.returncode:

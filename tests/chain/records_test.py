@@ -1,0 +1,87 @@
+"""`postern dns records`: a zone that nsd takes, with all that the domain's mail needs, the same as name/value pairs."""
+import hashlib
+import json
+import os
+import re
+import ssl
+import subprocess
+import unittest
+
+from postern import Instance
+
+HEAD = """$ORIGIN example.test.
+@ 3600 IN SOA ns.example.test. hostmaster.example.test. 1 3600 600 86400 600
+@ 3600 IN NS ns.example.test.
+ns 3600 IN A 192.0.2.53
+mail 3600 IN A 192.0.2.25
+"""
+
+
+class RecordsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.p = Instance()
+        cls.p.ctl("dkim", "new", "example.test")
+        cls.p.ctl("dkim", "rotate", "example.test")
+        cls.p.ctl("dkim", "new", "example.test")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.p.stop()
+
+    def ask(self, *options):
+        more = 'hostname = "mail.example.test"\n[listen]\nimap = []\n' + "".join(
+            f'{s} = ["127.0.0.1:{self.p.port(s)}"]\n' for s in ("smtp", "submissions", "submission", "imaps"))
+        return self.p.ctl("dns", "records", "example.test", *options, more=more).stdout
+
+    def records(self, *options):
+        return json.loads(self.ask("--json", *options))
+
+    def test_nsd_takes_the_zone(self):
+        zone = os.path.join(self.p.folder, "zone")
+        with open(zone, "w", encoding="ascii") as f:
+            f.write(HEAD + self.ask("--tlsa"))
+        told = subprocess.run(["/usr/sbin/nsd-checkzone", "example.test", zone], capture_output=True, text=True, check=False)
+        self.assertIn("zone example.test is ok", told.stdout + told.stderr)
+
+    def test_all_of_them(self):
+        found = {(r["name"], r["type"]): r["value"] for r in self.records()}
+        self.assertEqual(found["example.test", "MX"], "10 mail.example.test.")
+        self.assertEqual(found["example.test", "TXT"], "v=spf1 mx -all")
+        self.assertEqual(found["mail.example.test", "TXT"], "v=spf1 a -all")
+        self.assertIn("rua=mailto:postmaster@example.test", found["_dmarc.example.test", "TXT"])
+        self.assertTrue(found["_smtp._tls.example.test", "TXT"].startswith("v=TLSRPTv1; rua="))
+        keys = [v for (n, _), v in found.items() if n.endswith("._domainkey.example.test")]
+        self.assertEqual(len(keys), 4)  # two active, two published
+        for service in ("submissions", "submission", "imaps"):
+            priority, weight, port, host = found[f"_{service}._tcp.example.test", "SRV"].split()
+            self.assertEqual((int(port), host), (self.p.port(service), "mail.example.test."))
+            self.assertEqual((priority, weight), ("0" if service.endswith("s") else "10", "1"))
+        self.assertEqual(found["_imap._tcp.example.test", "SRV"], "0 0 0 .")  # RFC 6186 3.4: none of that here
+        self.assertFalse(any(t == "TLSA" for _, t in found))
+
+    def test_zone_and_pairs_say_the_same(self):
+        lines = [l for l in self.ask().splitlines() if not l.startswith(";")]
+        pairs = self.records()
+        self.assertEqual(len(lines), len(pairs))
+        for line, r in zip(lines, pairs):
+            name, _, _, kind, value = line.split(None, 4)
+            if kind == "TXT":
+                value = "".join(re.findall(r'"([^"]*)"', value))
+            self.assertEqual((name, kind, value), (r["name"] + ".", r["type"], r["value"]))
+
+    def test_what_is_left_out_is_said(self):
+        said = self.ask()
+        for word in ("; MTA-STS is left out", "PTR record to mail.example.test"):
+            self.assertIn(word, said)
+
+    def test_tlsa_is_of_the_certificate_that_is_shown(self):
+        tlsa = [r["value"] for r in self.records("--tlsa") if r["type"] == "TLSA"]
+        shown = ssl.get_server_certificate(("127.0.0.1", self.p.port("imaps")))
+        key = subprocess.run(["openssl", "x509", "-pubkey", "-noout"], input=shown.encode(), capture_output=True, check=True).stdout
+        der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout
+        self.assertEqual(tlsa, ["3 1 1 " + hashlib.sha256(der).hexdigest()])
+
+
+if __name__ == "__main__":
+    unittest.main()
