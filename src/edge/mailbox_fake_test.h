@@ -220,6 +220,20 @@ FAKE_CALL(mailbox_delete)
 	return NULL;
 }
 
+static void fake_move_all(struct fake *x, struct fake_mailbox *m, struct fake_mailbox *to)
+{
+	x->modseq++;
+	for (u32 i = 0; i < m->n; i++) {
+		struct fake_message *e = &m->messages[i];
+
+		if (e->gone)
+			continue;
+		fake_add(x, to, e->bytes, e->skeleton, e->row.flags, e->date);
+		e->gone = true;
+		e->row.modseq = x->modseq;
+	}
+}
+
 FAKE_CALL(mailbox_rename)
 {
 	struct fake_mailbox *m = fake_find(x, q->from);
@@ -227,7 +241,10 @@ FAKE_CALL(mailbox_rename)
 	FAKE_UNUSED;
 	if (!m)
 		return &fake_missing;
-	m->name = str_copy(x->arena, q->to);
+	if (str_eq(q->from, S("INBOX")))
+		fake_move_all(x, m, fake_create(x, q->to, 0));
+	else
+		m->name = str_copy(x->arena, q->to);
 	return NULL;
 }
 

@@ -72,38 +72,16 @@ static void serve(struct bus_call *call)
 		bus_serve(functions, ARRAY_LEN(functions), call);
 }
 
-void office_pool_add(struct office *o, struct bus_call *call)
-{
-	CHECK(pthread_mutex_lock(&o->lock) == 0);
-	call->next = NULL;
-	*o->last = call;
-	o->last = &call->next;
-	CHECK(pthread_cond_signal(&o->wake) == 0);
-	CHECK(pthread_mutex_unlock(&o->lock) == 0);
-}
-
-static struct bus_call *pool_take(struct office *o)
-{
-	struct bus_call *call;
-
-	CHECK(pthread_mutex_lock(&o->lock) == 0);
-	while (o->first == NULL && !o->stopping)
-		CHECK(pthread_cond_wait(&o->wake, &o->lock) == 0);
-	call = o->first;
-	if (call)
-		o->first = call->next;
-	if (o->first == NULL)
-		o->last = &o->first;
-	CHECK(pthread_mutex_unlock(&o->lock) == 0);
-	return call;
-}
-
 static void *pool_run(void *context)
 {
+	struct pool *p = ((struct office *)context)->pool;
+	struct pool_lane *lane;
 	struct bus_call *call;
 
-	while ((call = pool_take(context)) != NULL)
+	while ((call = pool_take(p, &lane)) != NULL) {
 		serve(call);
+		pool_done(p, lane);
+	}
 	return NULL;
 }
 
@@ -117,7 +95,7 @@ static void dispatch(void *context, struct bus_call *call)
 	if (call->method->mode == BUS_PARK)
 		serve(call);
 	else
-		office_pool_add(context, call);
+		pool_add(mine->office->pool, call);
 }
 
 static void peer_gone(void *context, const struct bus_peer *peer)
@@ -147,14 +125,17 @@ static void write_done(struct write_job *job, const struct fail *f)
 
 	if (f == NULL && w->changes.first)
 		queue_apply(w->office->queue, &w->changes);
+	if (f == NULL && w->more && w->more(w)) {
+		writer_submit(w->office->store, &w->job);
+		return;
+	}
 	if (w->after)
 		w->after(w, f);
 	bus_answer(&call, f); /* frees the arena, and w with it */
 }
 
-const struct fail *office_write(struct bus_call *call, office_write_run *run,
-				void (*after)(struct office_write *, const struct fail *),
-				void *context, bool frees)
+static struct office_write *write_new(struct bus_call *call, office_write_run *run, void *context,
+				      bool frees)
 {
 	struct office_write *w = arena_new_of(call->arena, struct office_write);
 
@@ -164,8 +145,28 @@ const struct fail *office_write(struct bus_call *call, office_write_run *run,
 	w->office = office_of(call);
 	w->call = call;
 	w->run = run;
-	w->after = after;
 	w->context = context;
+	return w;
+}
+
+const struct fail *office_write(struct bus_call *call, office_write_run *run,
+				void (*after)(struct office_write *, const struct fail *),
+				void *context, bool frees)
+{
+	struct office_write *w = write_new(call, run, context, frees);
+
+	w->after = after;
+	writer_submit(w->office->store, &w->job);
+	return BUS_LATER;
+}
+
+const struct fail *office_write_more(struct bus_call *call, office_write_run *run,
+				     bool (*more)(struct office_write *w), void *context,
+				     bool frees)
+{
+	struct office_write *w = write_new(call, run, context, frees);
+
+	w->more = more;
 	writer_submit(w->office->store, &w->job);
 	return BUS_LATER;
 }
@@ -365,8 +366,8 @@ static void threads_stop(struct office *o)
 	queue_stop(o->queue);
 	CHECK(pthread_mutex_lock(&o->lock) == 0);
 	o->stopping = true;
-	CHECK(pthread_cond_broadcast(&o->wake) == 0);
 	CHECK(pthread_mutex_unlock(&o->lock) == 0);
+	pool_stop(o->pool);
 	for (size_t i = 0; i < OFFICE_THREADS; i++)
 		pthread_join(o->threads[i], NULL);
 	pthread_join(o->clock, NULL);
@@ -406,10 +407,9 @@ const struct fail *office_before_jail(struct process *p)
 	mac_before_jail();
 	o->process = p;
 	o->env = env_system();
-	o->last = &o->first;
+	o->pool = pool_new(p->arena, o->env, OFFICE_THREADS);
 	atomic_store(&o->config, p->config);
 	CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
-	CHECK(pthread_cond_init(&o->wake, NULL) == 0);
 	o->notice = notice_new(o->env);
 	o->maildrop = maildrop_new(o->env);
 	o->budget = budget_new(p->arena, o->env);

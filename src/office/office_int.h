@@ -10,6 +10,7 @@
 #include "office/directory/directory.h"
 #include "office/maildrop.h"
 #include "office/notice/notice.h"
+#include "office/pool.h"
 #include "office/queue/queue.h"
 #include "office/store/store_directory.h"
 #include "office/store/store_event.h"
@@ -41,9 +42,9 @@ struct office {
 	pthread_t threads[OFFICE_THREADS], clock, tick;
 	_Atomic(const struct config *) config;
 
-	pthread_mutex_t lock; /* the calls that wait for a thread */
-	pthread_cond_t wake;
-	struct bus_call *first, **last;
+	struct pool *pool; /* the calls that wait for a thread */
+
+	pthread_mutex_t lock;                 /* of all that follows */
 	struct report_waiter *report_waiters; /* those who wait for a DMARC report to write */
 	u64 report_due;                       /* the next one: of the wall clock */
 	bool stopping;
@@ -75,9 +76,6 @@ const struct fail *office_ticket_check(struct bus_call *call, const struct ticke
 /* The office's word to the caller of this call, that mail of `domain` may be signed (bus/permit.h): nothing when the domain is not ours. */
 void office_permit_give(const struct bus_call *call, str domain, struct permit *out);
 
-/* A call for the threads. */
-void office_pool_add(struct office *o, struct bus_call *call);
-
 /* DMARC reports (office_report.c): can they be sent at all; one is due; every second; a puller is gone. */
 bool office_reports(struct office *o, str *from, str *domain);
 void office_report_due(struct office *o, u64 due);
@@ -106,13 +104,24 @@ struct office_write {
 	const struct fail *(*run)(struct tx *t, struct office_write *w);
 	void (*after)(struct office_write *w,
 		      const struct fail *f); /* before the answer; may be NULL */
-	void *context;                       /* of run and after */
+	/* What was run is durable. True: run is to be called again, in another transaction, behind those that wait. May be NULL. */
+	bool (*more)(struct office_write *w);
+	void *context; /* of run, after and more */
 };
 typedef const struct fail *office_write_run(struct tx *t, struct office_write *w);
+
+/* STORE, EXPUNGE, and MOVE: a piece a transaction (office_piece.c). */
+const struct fail *office_flags_in_pieces(struct bus_call *call);
+const struct fail *office_expunge_in_pieces(struct bus_call *call);
+const struct fail *office_move_in_pieces(struct bus_call *call);
 
 /* Submits; run's transaction, then after(), then the answer. Returns BUS_LATER. frees: goes on when the disk is full. */
 const struct fail *office_write(struct bus_call *call, office_write_run *run,
 				void (*after)(struct office_write *, const struct fail *),
 				void *context, bool frees);
+/* The same with more(). */
+const struct fail *office_write_more(struct bus_call *call, office_write_run *run,
+				     bool (*more)(struct office_write *w), void *context,
+				     bool frees);
 
 #endif

@@ -128,23 +128,13 @@ const struct fail *office_serve_unwatch(struct bus_call *call,
 
 /* --- Messages ---------------------------------------------------------------------------------------------- */
 
-static const struct fail *flags_run(struct tx *t, struct office_write *w)
-{
-	return store_message_flags(t, office_account(w->call), w->call->request, w->call->answer);
-}
-
 const struct fail *office_serve_message_flags(struct bus_call *call,
 					      const struct office_message_flags_request *q,
 					      struct office_message_flags_answer *r)
 {
 	(void)q;
 	(void)r;
-	return office_write(call, flags_run, NULL, NULL, true);
-}
-
-static const struct fail *expunge_run(struct tx *t, struct office_write *w)
-{
-	return store_message_expunge(t, office_account(w->call), w->call->request, w->call->answer);
+	return office_flags_in_pieces(call);
 }
 
 const struct fail *office_serve_message_expunge(struct bus_call *call,
@@ -153,20 +143,24 @@ const struct fail *office_serve_message_expunge(struct bus_call *call,
 {
 	(void)q;
 	(void)r;
-	return office_write(call, expunge_run, NULL, NULL, true);
+	return office_expunge_in_pieces(call);
 }
 
 static const struct fail *copy_run(struct tx *t, struct office_write *w)
 {
-	return store_message_copy(t, office_account(w->call), w->call->request, w->call->answer);
+	return store_message_copy(t, office_account(w->call), w->call->request, NULL,
+				  w->call->answer);
 }
 
+/* RFC 3501 6.4.7: a COPY that fails leaves nothing behind, so it is one transaction; a MOVE need not be (RFC 6851 3.3). */
 const struct fail *office_serve_message_copy(struct bus_call *call,
 					     const struct office_message_copy_request *q,
 					     struct office_message_copy_answer *r)
 {
 	(void)r;
-	return office_write(call, copy_run, NULL, NULL, q->move);
+	if (q->move)
+		return office_move_in_pieces(call);
+	return office_write(call, copy_run, NULL, NULL, false);
 }
 
 static const struct fail *append_run(struct tx *t, struct office_write *w)

@@ -20,7 +20,7 @@ static void next_job_give(struct queue_waiter *w, const struct schedule_job *job
 		next->jobs[i] = jobs[i];
 	next->n = n;
 	office_call_of(next->call)->parked = next;
-	office_pool_add(office_of(next->call), next->call);
+	pool_add(office_of(next->call)->pool, next->call);
 }
 
 /* What mda writes itself comes from our host's name (mda/report.c). The nearest domain of ours around that name signs it, which is

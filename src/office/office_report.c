@@ -75,7 +75,7 @@ void office_report_tick(struct office *o)
 	if (w == NULL)
 		return;
 	office_call_of(w->call)->parked = w;
-	office_pool_add(o, w->call);
+	pool_add(o->pool, w->call);
 }
 
 void office_report_peer_gone(struct office *o, u64 peer)

@@ -1,4 +1,4 @@
-/* COPY, RFC 3501 6.4.7, and MOVE, RFC 6851; COPYUID of RFC 4315 3. All or nothing. */
+/* COPY, RFC 3501 6.4.7, and MOVE, RFC 6851; COPYUID of RFC 4315 3. COPY is all or nothing, MOVE each message. */
 #include "edge/imap/imap_int.h"
 #include "text/imap_print.h"
 
@@ -64,13 +64,13 @@ static struct imap_reply copy_or_move(struct imap *i, struct scan *s, bool move)
 		return REPLY(IMAP_NO, "READ-ONLY", "the mailbox is open for reading");
 	if (!f)
 		f = copy(i, &spans, target, move, &r);
+	i->dirty = true;
 	if (f) {
 		reply = imap_fail(f);
 		if (f->what == FAIL_NOT_FOUND)
 			reply.code = S("TRYCREATE");
 		return reply;
 	}
-	i->dirty = true;
 	code = copyuid(i, &r);
 	if (!move)
 		return (struct imap_reply){ IMAP_OK, code, S("copied") };

@@ -32,8 +32,8 @@ struct imap_reply imap_expunge(struct imap *i, struct scan *s)
 		return REPLY(IMAP_NO, "READ-ONLY", "the mailbox is open for reading");
 	if (q.uids_n > 0)
 		f = office_message_expunge(imap_arena(i), imap_office(i), &q, &r);
+	i->dirty = true; /* a part may be done, whatever came of the rest */
 	if (f)
 		return imap_fail(f);
-	i->dirty = true;
 	return OK_REPLY("expunged");
 }

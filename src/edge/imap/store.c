@@ -165,10 +165,10 @@ struct imap_reply imap_store(struct imap *i, struct scan *s)
 	if (c.has_unchanged_since)
 		imap_condstore_on(i);
 	f = store(i, &spans, &c, &r);
+	i->dirty = true; /* a part may be done, whatever came of the rest */
 	if (f)
 		return imap_fail(f);
 	apply(i, &spans, &c, &r);
-	i->dirty = true;
 	if (any_gone(i->view, &spans))
 		return REPLY(IMAP_NO, "EXPUNGEISSUED", "some of the messages are gone");
 	return (struct imap_reply){ IMAP_OK, modified_code(i, &r), S("flags stored") };

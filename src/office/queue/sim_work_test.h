@@ -336,7 +336,7 @@ static const struct fail *flags_run(struct tx *t, struct sim_op *op)
 {
 	struct office_message_flags_answer r;
 
-	return store_message_flags(t, op->account, &op->flags_q, &r);
+	return store_message_flags(t, op->account, &op->flags_q, NULL, &r);
 }
 
 static inline void step_flags(struct life *l)
@@ -374,7 +374,7 @@ static const struct fail *expunge_run(struct tx *t, struct sim_op *op)
 {
 	struct office_message_expunge_answer r;
 
-	return store_message_expunge(t, op->account, &op->expunge_q, &r);
+	return store_message_expunge(t, op->account, &op->expunge_q, NULL, &r);
 }
 
 static inline void step_expunge(struct life *l)
@@ -408,7 +408,7 @@ static void copy_ended(struct sim_op *op, enum sim_known known)
 
 static const struct fail *copy_run(struct tx *t, struct sim_op *op)
 {
-	return store_message_copy(t, op->account, &op->copy_q, &op->copied);
+	return store_message_copy(t, op->account, &op->copy_q, NULL, &op->copied);
 }
 
 static inline void step_copy(struct life *l)

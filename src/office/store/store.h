@@ -29,8 +29,9 @@ enum store_limit {
 	STORE_MAILBOX_ROWS =
 	    CODEC_FDS_MAX * 65536, /* messages in one mailbox: as many as mailbox_open can show */
 	STORE_PREFIX_BYTES = 4096,
-	STORE_SKELETON_ROW = 8192,   /* a longer skeleton is read from the segment */
-	STORE_MODSEQ_ROWS = 16384,   /* rows that may share one modseq */
+	STORE_SKELETON_ROW = 8192, /* a longer skeleton is read from the segment */
+	STORE_MODSEQ_ROWS = 16384, /* rows that may share one modseq */
+	STORE_PIECE_ROWS = 4096, /* that one transaction changes when it need not be all of them */
 	STORE_CHANGES_KEPT = 262144, /* modseqs that a mailbox's change log reaches back, about */
 	STORE_VIEWS = 256,           /* mailboxes whose chunks are kept */
 	STORE_VIEW_BYTES = 64 * 1024 * 1024, /* and bytes of them all */
@@ -158,14 +159,21 @@ const struct fail *store_mailbox_open(struct tx *t, u64 account, str name, bool 
 				      struct office_mailbox_open_answer *r);
 const struct fail *store_mailbox_changes(struct tx *t, u64 account, u64 mailbox, u64 since,
 					 struct office_mailbox_changes_answer *r);
+/* UIDs sorted, merged, without 0. INVALID when a range is upside down. */
+const struct fail *store_ranges(struct arena *a, const struct uid_range *in, size_t n,
+				struct uid_range **out, size_t *out_n);
+/* Many messages hold the writer for long, so these three go in pieces: only rows with UID *from or later, STORE_PIECE_ROWS of them,
+ * are looked at, and *from becomes the UID where the next piece begins, 0 when there is none. The answer is of the piece alone.
+ * from NULL: all at once. */
 const struct fail *store_message_flags(struct tx *t, u64 account,
-				       const struct office_message_flags_request *q,
+				       const struct office_message_flags_request *q, u32 *from,
 				       struct office_message_flags_answer *r); /* W */
 const struct fail *store_message_expunge(struct tx *t, u64 account,
-					 const struct office_message_expunge_request *q,
+					 const struct office_message_expunge_request *q, u32 *from,
 					 struct office_message_expunge_answer *r); /* W */
+/* COPY is all or nothing (RFC 3501 6.4.7): from must be NULL. A MOVE may stop between two messages (RFC 6851 3.3). */
 const struct fail *store_message_copy(struct tx *t, u64 account,
-				      const struct office_message_copy_request *q,
+				      const struct office_message_copy_request *q, u32 *from,
 				      struct office_message_copy_answer *r); /* W */
 /* q->body was made `d` by store_body_check. */
 const struct fail *store_message_append(struct tx *t, u64 account,

@@ -25,7 +25,7 @@ static struct state read_state(struct query *q)
  * most, however many ranges a peer thinks of. */
 static const struct fail *sweep(struct tx *t, u64 account, u64 mailbox,
 				const struct uid_range *ranges, size_t n, size_t *i,
-				struct buf *rows)
+				struct buf *rows, size_t most)
 {
 	struct query *q = SQL_QUERY(
 	    t->db,
@@ -35,7 +35,7 @@ static const struct fail *sweep(struct tx *t, u64 account, u64 mailbox,
 	    SQL_U64(ranges[n - 1].high));
 	bool near = true;
 
-	while (near && !rows->full && sql_row(q)) {
+	while (near && rows->n < most && !rows->full && sql_row(q)) {
 		struct state s = read_state(q);
 
 		while (*i < n && ranges[*i].high < s.uid)
@@ -44,23 +44,48 @@ static const struct fail *sweep(struct tx *t, u64 account, u64 mailbox,
 		if (near && ranges[*i].low <= s.uid)
 			buf_add(rows, str_from(&s, sizeof s));
 	}
-	if (near) /* no more rows */
+	if (near) /* no more rows, or enough of them */
 		*i = n;
 	return sql_end(t->arena, q);
+}
+
+static const struct fail *load(struct tx *t, u64 account, u64 mailbox,
+			       const struct uid_range *ranges, size_t n, size_t most,
+			       struct state **out, size_t *out_n)
+{
+	struct buf *rows = buf_new(t->arena, (size_t)STORE_MAILBOX_ROWS * sizeof(struct state));
+
+	for (size_t i = 0; i < n;)
+		TRY(sweep(t, account, mailbox, ranges, n, &i, rows, most * sizeof(struct state)));
+	if (rows->full)
+		return fail_new(t->arena, FAIL_LIMIT, "too many messages at once");
+	*out = (void *)rows->p; /* from malloc: aligned */
+	*out_n = rows->n / sizeof(struct state);
+	return NULL;
 }
 
 const struct fail *states_load(struct tx *t, u64 account, u64 mailbox,
 			       const struct uid_range *ranges, size_t n, struct state **out,
 			       size_t *out_n)
 {
-	struct buf *rows = buf_new(t->arena, (size_t)STORE_MAILBOX_ROWS * sizeof(struct state));
+	return load(t, account, mailbox, ranges, n, (size_t)STORE_MAILBOX_ROWS + 1, out, out_n);
+}
 
-	for (size_t i = 0; i < n;)
-		TRY(sweep(t, account, mailbox, ranges, n, &i, rows));
-	if (rows->full)
-		return fail_new(t->arena, FAIL_LIMIT, "too many messages at once");
-	*out = (void *)rows->p; /* from malloc: aligned */
-	*out_n = rows->n / sizeof(struct state);
+const struct fail *states_piece(struct tx *t, u64 account, u64 mailbox, struct uid_range *ranges,
+				size_t n, u32 *from, struct state **out, size_t *out_n)
+{
+	if (from == NULL)
+		return states_load(t, account, mailbox, ranges, n, out, out_n);
+	while (n && ranges->high < *from) {
+		ranges++;
+		n--;
+	}
+	if (n && ranges->low < *from)
+		ranges->low = *from;
+	TRY(load(t, account, mailbox, ranges, n, STORE_PIECE_ROWS, out, out_n));
+	*from = 0;
+	if (*out_n == STORE_PIECE_ROWS && (*out)[*out_n - 1].uid < ranges[n - 1].high)
+		*from = (*out)[*out_n - 1].uid + 1;
 	return NULL;
 }
 
@@ -159,7 +184,7 @@ const struct fail *states_remove(struct tx *t, u64 account, const struct mailbox
 }
 
 const struct fail *store_message_expunge(struct tx *t, u64 account,
-					 const struct office_message_expunge_request *q,
+					 const struct office_message_expunge_request *q, u32 *from,
 					 struct office_message_expunge_answer *r)
 {
 	struct mailbox_row m;
@@ -169,8 +194,8 @@ const struct fail *store_message_expunge(struct tx *t, u64 account,
 	struct range_list gone = { .arena = t->arena };
 
 	TRY(mailbox_by_id(t, account, q->mailbox, &m));
-	TRY(ranges_normal(t->arena, q->uids, q->uids_n, &ranges, &ranges_n));
-	TRY(states_load(t, account, m.id, ranges, ranges_n, &rows, &n));
+	TRY(store_ranges(t->arena, q->uids, q->uids_n, &ranges, &ranges_n));
+	TRY(states_piece(t, account, m.id, ranges, ranges_n, from, &rows, &n));
 	for (size_t i = 0; i < n; i++) {
 		if (q->only_deleted && !(rows[i].flags & FLAG_DELETED))
 			continue;

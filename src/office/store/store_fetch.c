@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "office/store/store_int.h"
 
-enum { ITEM_OVERHEAD = 64 };
+enum { ITEM_OVERHEAD = 64, SWEEP_ROWS = 8 };
 
 struct window {
 	const struct office_message_fetch_request *q;
@@ -66,11 +66,10 @@ static const struct fail *add_body(struct tx *t, const struct office_message_fet
 	return NULL;
 }
 
-/* Strings of the row are borrowed: valid until the next step. */
+/* The columns behind the UID. Strings of the row are borrowed: valid until the next step. */
 static void read_item(struct query *q, u64 account, u32 want, struct fetch_item *item,
 		      bool *skeleton_elsewhere)
 {
-	*item = (struct fetch_item){ .uid = (u32)sql_u64(q) };
 	if (sql_u64(q) != account)
 		sql_bad(q);
 	item->message = sql_u64(q);
@@ -98,9 +97,10 @@ static void add_item(struct window *w, const struct fetch_item *item)
 }
 
 /* One damaged message must not hide the others: it is left out, and told of when nothing else is there to answer. */
-static const struct fail *row_to_item(struct tx *t, u64 account, struct window *w, struct query *q)
+static const struct fail *row_to_item(struct tx *t, u64 account, struct window *w, struct query *q,
+				      u32 uid)
 {
-	struct fetch_item item;
+	struct fetch_item item = { .uid = uid };
 	const struct fail *f = NULL;
 	bool elsewhere;
 
@@ -121,26 +121,37 @@ static const struct fail *row_to_item(struct tx *t, u64 account, struct window *
 	return NULL;
 }
 
-static const struct fail *fetch_range(struct tx *t, u64 account, struct window *w,
-				      const struct uid_range *range)
+/* Rows from the low end of range *i on, as far as one seek serves; *i: the first range not done with. As in store_expunge.c, but a
+ * row here is long: walking over a few of them costs as much as a seek. */
+static const struct fail *sweep(struct tx *t, u64 account, struct window *w,
+				const struct uid_range *ranges, size_t n, size_t *i)
 {
 	struct query *q = SQL_QUERY(
 	    t->db,
 	    "SELECT key & 4294967295, account_id, body_id, internal_date, size, prefix, skeleton"
 	    " FROM message_env WHERE key BETWEEN ? AND ? ORDER BY key",
-	    SQL_U64(env_key(w->q->mailbox, range->low)),
-	    SQL_U64(env_key(w->q->mailbox, range->high)));
+	    SQL_U64(env_key(w->q->mailbox, ranges[*i].low)),
+	    SQL_U64(env_key(w->q->mailbox, ranges[n - 1].high)));
 	struct tx inner = *t;
 	const struct fail *f = NULL;
+	bool near = true;
 
 	inner.arena = w->scratch;
-	while (!f && !w->next && sql_row(q)) {
-		f = row_to_item(&inner, account, w, q);
+	while (near && !f && !w->next && sql_row(q)) {
+		u32 uid = sql_u32(q);
+
+		while (*i < n && ranges[*i].high < uid)
+			(*i)++;
+		near = *i < n && ranges[*i].low <= uid + (u64)SWEEP_ROWS;
+		if (near && ranges[*i].low <= uid)
+			f = row_to_item(&inner, account, w, q, uid);
 		if (f) /* it lies in the scratch arena */
 			f = fail_code(t->arena, f->what, (const char *)f->code.p, "%.*s",
 				      STR_ARG(f->text));
 		arena_reset(w->scratch);
 	}
+	if (near) /* no more rows, or no more room */
+		*i = n;
 	if (f) {
 		TRY(sql_end(t->arena, q));
 		return f;
@@ -153,9 +164,9 @@ static const struct fail *fetch_all(struct tx *t, u64 account, struct window *w)
 	struct uid_range *ranges;
 	size_t n;
 
-	TRY(ranges_normal(t->arena, w->q->uids, w->q->uids_n, &ranges, &n));
-	for (size_t i = 0; i < n && !w->next; i++)
-		TRY(fetch_range(t, account, w, &ranges[i]));
+	TRY(store_ranges(t->arena, w->q->uids, w->q->uids_n, &ranges, &n));
+	for (size_t i = 0; i < n && !w->next;)
+		TRY(sweep(t, account, w, ranges, n, &i));
 	if (w->damaged && w->count == 0)
 		return &damaged;
 	return w->bytes.full ? fail_new(t->arena, FAIL_LIMIT, "too much for one answer") : NULL;

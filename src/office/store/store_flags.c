@@ -92,7 +92,7 @@ static const struct fail *note_changed(struct tx *t, u64 account, const struct f
 }
 
 const struct fail *store_message_flags(struct tx *t, u64 account,
-				       const struct office_message_flags_request *q,
+				       const struct office_message_flags_request *q, u32 *from,
 				       struct office_message_flags_answer *r)
 {
 	struct flags_work w = { .q = q,
@@ -108,8 +108,8 @@ const struct fail *store_message_flags(struct tx *t, u64 account,
 		return fail_new(t->arena, FAIL_INVALID, "no such way to change flags");
 	TRY(keywords_check(t->arena, q->keywords, q->keywords_n));
 	TRY(mailbox_by_id(t, account, q->mailbox, &w.m));
-	TRY(ranges_normal(t->arena, q->uids, q->uids_n, &ranges, &ranges_n));
-	TRY(states_load(t, account, w.m.id, ranges, ranges_n, &rows, &n));
+	TRY(store_ranges(t->arena, q->uids, q->uids_n, &ranges, &ranges_n));
+	TRY(states_piece(t, account, w.m.id, ranges, ranges_n, from, &rows, &n));
 	TRY(keywords_load(t, account, w.m.id, &k));
 	TRY(keywords_bits(t, account, w.m.id, &k, q->keywords, q->keywords_n,
 			  q->mode != FLAGS_REMOVE, &w.bits));

@@ -118,10 +118,6 @@ static inline u64 env_key(u64 mailbox, u32 uid)
 
 /* --- Sets of UIDs (store_range.c) --- */
 
-/* Sorted, merged, without 0. INVALID when a range is upside down. */
-const struct fail *ranges_normal(struct arena *a, const struct uid_range *in, size_t n,
-				 struct uid_range **out, size_t *out_n);
-
 /* Collects ascending UIDs as ranges. */
 struct range_list {
 	struct arena *arena;
@@ -154,6 +150,10 @@ struct state {
 const struct fail *states_load(struct tx *t, u64 account, u64 mailbox,
 			       const struct uid_range *ranges, size_t n, struct state **out,
 			       size_t *out_n);
+/* The same, of at most STORE_PIECE_ROWS rows with UID *from or later; *from: where the rest begins, 0: that was all. May change the
+ * ranges. from NULL: all rows at once. */
+const struct fail *states_piece(struct tx *t, u64 account, u64 mailbox, struct uid_range *ranges,
+				size_t n, u32 *from, struct state **out, size_t *out_n);
 /* Removes what message_env has of a range of UIDs; bodies are let go one by one, rows in one sweep. */
 const struct fail *envs_remove(struct tx *t, u64 mailbox, u32 low, u32 high);
 /* Removes these rows with all that hangs on them; gone gets what went. */

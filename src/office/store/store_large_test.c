@@ -17,26 +17,6 @@ static void fill_inbox(struct world *w)
 	    "UPDATE account SET modseq = 1000 WHERE id = 7"));
 }
 
-struct op {
-	u64 account;
-	struct office_message_flags_request flags;
-	struct office_message_flags_answer flagged;
-	struct office_message_expunge_request expunge;
-	struct office_message_expunge_answer expunged;
-};
-
-static const struct fail *run_flags(struct tx *t, void *c)
-{
-	struct op *o = c;
-	return store_message_flags(t, o->account, &o->flags, &o->flagged);
-}
-
-static const struct fail *run_expunge(struct tx *t, void *c)
-{
-	struct op *o = c;
-	return store_message_expunge(t, o->account, &o->expunge, &o->expunged);
-}
-
 /* The view, and a digest of the rows as the table has them. */
 static void check_view(struct world *w, u32 rows)
 {
@@ -77,23 +57,23 @@ static void check_view(struct world *w, u32 rows)
 static void flag(struct world *w, u32 low, u32 high)
 {
 	struct uid_range range = { .low = low, .high = high };
-	struct op o = { .account = w->account };
+	struct change_call o = { .account = w->account };
 
 	o.flags = (struct office_message_flags_request){
 		.mailbox = INBOX, .uids = &range, .uids_n = 1, .mode = FLAGS_ADD, .flags = FLAG_SEEN
 	};
-	must(world_write(w, false, run_flags, &o));
+	must(world_write(w, false, flags_call, &o));
 }
 
 static size_t expunge(struct world *w, u32 low, u32 high)
 {
 	struct uid_range range = { .low = low, .high = high };
-	struct op o = { .account = w->account };
+	struct change_call o = { .account = w->account };
 
 	o.expunge = (struct office_message_expunge_request){ .mailbox = INBOX,
 							     .uids = &range,
 							     .uids_n = 1 };
-	must(world_write(w, true, run_expunge, &o));
+	must(world_write(w, true, expunge_call, &o));
 	return o.expunged.expunged_n;
 }
 
@@ -124,6 +104,46 @@ static void test_chunks(void **state)
 }
 
 /* More changes than one answer may have come in several, none twice, none left out. */
+/* A change in pieces is the same change: each piece looks at a bounded number of rows, and readers see it between two. */
+static void test_pieces(void **state)
+{
+	static const struct uid_range most[] = { { .low = 300, .high = 500 },
+						 { .low = 1000, .high = 290000 },
+						 { .low = 299000, .high = UINT32_MAX } };
+	struct change_call o = { .account = 7 };
+	u32 from = 1, before, pieces = 0, rows = MANY;
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	fill_inbox(&w);
+	o.from = &from;
+	o.flags = (struct office_message_flags_request){
+		.mailbox = INBOX, .uids = most, .uids_n = 3, .mode = FLAGS_ADD, .flags = FLAG_SEEN
+	};
+	o.expunge =
+	    (struct office_message_expunge_request){ .mailbox = INBOX, .uids = most, .uids_n = 3 };
+	for (before = 0; from; pieces++) {
+		assert_true(from > before);
+		before = from;
+		must(world_write(&w, false, flags_call, &o));
+		if (pieces % 10 == 5)
+			check_view(&w, MANY);
+	}
+	check_view(&w, MANY);
+	assert_int_equal(pieces, (101 + 144501 + 501 + STORE_PIECE_ROWS - 1) / STORE_PIECE_ROWS);
+	for (from = 1, pieces = 0; from; pieces++) {
+		must(world_write(&w, true, expunge_call, &o));
+		for (size_t i = 0; i < o.expunged.expunged_n; i++)
+			rows -= o.expunged.expunged[i].high - o.expunged.expunged[i].low + 1;
+		if (pieces % 10 == 5)
+			check_view(&w, rows);
+	}
+	assert_int_equal(rows, MANY - (101 + 144501 + 501));
+	check_view(&w, rows);
+	world_free(&w);
+}
+
 static void test_long_changes(void **state)
 {
 	struct office_mailbox_changes_answer r;
@@ -332,9 +352,10 @@ static void test_bodies_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chunks),        cmocka_unit_test(test_long_changes),
-		cmocka_unit_test(test_many_segments), cmocka_unit_test(test_queue),
-		cmocka_unit_test(test_quota),         cmocka_unit_test(test_bodies_refused),
+		cmocka_unit_test(test_chunks),         cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_long_changes),   cmocka_unit_test(test_many_segments),
+		cmocka_unit_test(test_queue),          cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_bodies_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

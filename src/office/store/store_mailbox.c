@@ -268,7 +268,7 @@ static const struct fail *rename_inbox(struct tx *t, u64 account, str to)
 
 	TRY(mailbox_make(t, account, to, SPECIAL_NONE, &made));
 	TRY(mailbox_by_use(t, account, SPECIAL_INBOX, &q.mailbox, &found));
-	return store_message_copy(t, account, &q, &r);
+	return store_message_copy(t, account, &q, NULL, &r);
 }
 
 const struct fail *store_mailbox_rename(struct tx *t, u64 account, str from, str to)

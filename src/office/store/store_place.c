@@ -258,7 +258,7 @@ static const struct fail *copy_quota(struct tx *t, u64 account, const struct sta
 }
 
 const struct fail *store_message_copy(struct tx *t, u64 account,
-				      const struct office_message_copy_request *q,
+				      const struct office_message_copy_request *q, u32 *from,
 				      struct office_message_copy_answer *r)
 {
 	struct copy c = { .n = 0 };
@@ -271,8 +271,12 @@ const struct fail *store_message_copy(struct tx *t, u64 account,
 	TRY(mailbox_name_check(t, q->target, &target));
 	TRY(mailbox_by_name(t, account, target, &c.to));
 	TRY(mailbox_by_id(t, account, q->mailbox, &c.from));
-	TRY(ranges_normal(t->arena, q->uids, q->uids_n, &ranges, &ranges_n));
-	TRY(states_load(t, account, c.from.id, ranges, ranges_n, &rows, &n));
+	TRY(store_ranges(t->arena, q->uids, q->uids_n, &ranges, &ranges_n));
+	if (from && c.from.id == c.to.id) { /* what moves would come again, behind itself */
+		*from = 0;
+		from = NULL;
+	}
+	TRY(states_piece(t, account, c.from.id, ranges, ranges_n, from, &rows, &n));
 	if (!q->move)
 		TRY(copy_quota(t, account, rows, n));
 	TRY(keywords_load(t, account, c.from.id, &c.from_keywords));

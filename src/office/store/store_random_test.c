@@ -30,34 +30,6 @@ struct run {
 	struct model_box boxes[BOXES];
 };
 
-struct op {
-	u64 account;
-	struct office_message_flags_request flags;
-	struct office_message_flags_answer flagged;
-	struct office_message_expunge_request expunge;
-	struct office_message_expunge_answer expunged;
-	struct office_message_copy_request copy;
-	struct office_message_copy_answer copied;
-};
-
-static const struct fail *run_flags(struct tx *t, void *c)
-{
-	struct op *o = c;
-	return store_message_flags(t, o->account, &o->flags, &o->flagged);
-}
-
-static const struct fail *run_expunge(struct tx *t, void *c)
-{
-	struct op *o = c;
-	return store_message_expunge(t, o->account, &o->expunge, &o->expunged);
-}
-
-static const struct fail *run_copy(struct tx *t, void *c)
-{
-	struct op *o = c;
-	return store_message_copy(t, o->account, &o->copy, &o->copied);
-}
-
 static u32 roll(struct run *r, u32 bound)
 {
 	return (u32)env_random_below(&r->w.env, bound);
@@ -220,14 +192,14 @@ static void step_flags(struct run *r)
 {
 	struct model_box *b = &r->boxes[roll(r, BOXES)];
 	struct uid_range range = { .low = 1 + roll(r, b->uidnext) };
-	struct op o = { .account = r->w.account };
+	struct change_call o = { .account = r->w.account };
 	u64 bits = 1u << roll(r, 5);
 
 	range.high = range.low + roll(r, 10);
 	o.flags = (struct office_message_flags_request){
 		.mailbox = b->id, .uids = &range, .uids_n = 1, .mode = (u8)roll(r, 3), .flags = bits
 	};
-	must(world_write(&r->w, false, run_flags, &o));
+	must(world_write(&r->w, false, flags_call, &o));
 	for (size_t k = 0; k < b->n; k++) {
 		struct model_row *m = &b->rows[k];
 
@@ -254,13 +226,13 @@ static void step_expunge(struct run *r)
 {
 	struct model_box *b = &r->boxes[roll(r, BOXES)];
 	struct uid_range range = { .low = 1 + roll(r, b->uidnext) };
-	struct op o = { .account = r->w.account };
+	struct change_call o = { .account = r->w.account };
 
 	range.high = range.low + roll(r, 8);
 	o.expunge = (struct office_message_expunge_request){
 		.mailbox = b->id, .uids = &range, .uids_n = 1, .only_deleted = roll(r, 2)
 	};
-	must(world_write(&r->w, true, run_expunge, &o));
+	must(world_write(&r->w, true, expunge_call, &o));
 	drop_rows(b, &range, o.expunge.only_deleted);
 }
 
@@ -270,7 +242,7 @@ static void step_copy(struct run *r)
 	int to = (int)roll(r, BOXES);
 	struct model_box *target = &r->boxes[to], before = *from;
 	struct uid_range range = { .low = 1 + roll(r, from->uidnext) };
-	struct op o = { .account = r->w.account };
+	struct change_call o = { .account = r->w.account };
 
 	range.high = range.low + roll(r, 6);
 	if (target->n > ROWS_MAX / 2)
@@ -280,7 +252,7 @@ static void step_copy(struct run *r)
 						       .uids_n = 1,
 						       .target = str_cstr(names[to]),
 						       .move = roll(r, 2) };
-	must(world_write(&r->w, false, run_copy, &o));
+	must(world_write(&r->w, false, copy_call, &o));
 	if (o.copy.move)
 		drop_rows(from, &range, false);
 	for (size_t k = 0; k < before.n; k++)

@@ -11,8 +11,8 @@ static int by_low(const void *x, const void *y)
 	return (a->low > b->low) - (a->low < b->low);
 }
 
-const struct fail *ranges_normal(struct arena *a, const struct uid_range *in, size_t n,
-				 struct uid_range **out, size_t *out_n)
+const struct fail *store_ranges(struct arena *a, const struct uid_range *in, size_t n,
+				struct uid_range **out, size_t *out_n)
 {
 	struct uid_range *r = arena_array_of(a, n, struct uid_range);
 	size_t last = 0;

@@ -130,40 +130,12 @@ static void test_mailboxes(void **state)
 	world_free(&w);
 }
 
-struct message_call {
-	u64 account;
-	struct office_message_flags_request flags;
-	struct office_message_flags_answer flagged;
-	struct office_message_expunge_request expunge;
-	struct office_message_expunge_answer expunged;
-	struct office_message_copy_request copy;
-	struct office_message_copy_answer copied;
-};
-
-static const struct fail *set_flags(struct tx *t, void *context)
-{
-	struct message_call *c = context;
-	return store_message_flags(t, c->account, &c->flags, &c->flagged);
-}
-
-static const struct fail *expunge(struct tx *t, void *context)
-{
-	struct message_call *c = context;
-	return store_message_expunge(t, c->account, &c->expunge, &c->expunged);
-}
-
-static const struct fail *copy(struct tx *t, void *context)
-{
-	struct message_call *c = context;
-	return store_message_copy(t, c->account, &c->copy, &c->copied);
-}
-
 static void test_messages(void **state)
 {
 	static const struct uid_range two = { .low = 2, .high = 2 };
 	static const struct uid_range all = { .low = 1, .high = UINT32_MAX };
 	static const str keyword = { (const u8 *)"$Junk", 5 };
-	struct message_call c = { .account = 7 };
+	struct change_call c = { .account = 7 };
 	struct office_mailbox_open_answer box;
 	struct view_row *rows;
 	struct world w;
@@ -187,10 +159,10 @@ static void test_messages(void **state)
 							 .flags = FLAG_SEEN | FLAG_DELETED,
 							 .keywords = &keyword,
 							 .keywords_n = 1 };
-	must(world_write(&w, false, set_flags, &c));
+	must(world_write(&w, false, flags_call, &c));
 	c.flags.has_unchanged_since = true;
 	c.flags.unchanged_since = box.modseq;
-	must(world_write(&w, false, set_flags, &c));
+	must(world_write(&w, false, flags_call, &c));
 	assert_int_equal(c.flagged.modified_n, 1);
 	box = open_box(&w, S("inbox"), &rows);
 	assert_int_equal(box.rows, 3);
@@ -199,13 +171,13 @@ static void test_messages(void **state)
 	c.copy = (struct office_message_copy_request){
 		.mailbox = box.info.id, .uids = &two, .uids_n = 1, .target = S("Junk")
 	};
-	must(world_write(&w, false, copy, &c));
+	must(world_write(&w, false, copy_call, &c));
 	assert_int_equal(c.copied.source_n, 1);
 	assert_int_equal(c.copied.target[0], 1);
 	c.expunge = (struct office_message_expunge_request){
 		.mailbox = box.info.id, .uids = &all, .uids_n = 1, .only_deleted = true
 	};
-	must(world_write(&w, true, expunge, &c));
+	must(world_write(&w, true, expunge_call, &c));
 	assert_int_equal(c.expunged.expunged_n, 1);
 	assert_int_equal(c.expunged.expunged[0].low, 2);
 	box = open_box(&w, S("INBOX"), &rows);
@@ -217,7 +189,7 @@ static void test_messages(void **state)
 	c.copy = (struct office_message_copy_request){
 		.mailbox = box.info.id, .uids = &all, .uids_n = 1, .target = S("Sent"), .move = true
 	};
-	must(world_write(&w, false, copy, &c));
+	must(world_write(&w, false, copy_call, &c));
 	assert_int_equal(open_box(&w, S("Junk"), &rows).rows, 0);
 	assert_int_equal(open_box(&w, S("Sent"), &rows).rows, 1);
 	must(named(&w, rename_it, S("INBOX"), S("old/mail")));
@@ -297,7 +269,7 @@ static void test_account_goes(void **state)
 static void test_keywords(void **state)
 {
 	static const struct uid_range all = { .low = 1, .high = UINT32_MAX };
-	struct message_call c = { .account = 7 };
+	struct change_call c = { .account = 7 };
 	struct world w;
 	str names[OFFICE_KEYWORDS + 1];
 	u32 uid;
@@ -313,13 +285,13 @@ static void test_keywords(void **state)
 							 .mode = FLAGS_ADD,
 							 .keywords = names,
 							 .keywords_n = OFFICE_KEYWORDS + 1 };
-	must_fail(world_write(&w, false, set_flags, &c), FAIL_LIMIT);
+	must_fail(world_write(&w, false, flags_call, &c), FAIL_LIMIT);
 	c.flags.keywords_n--;
-	must(world_write(&w, false, set_flags, &c));
+	must(world_write(&w, false, flags_call, &c));
 	names[0] = S("WORD1");
 	c.flags.mode = FLAGS_REPLACE;
 	c.flags.keywords_n = 1;
-	must(world_write(&w, false, set_flags, &c));
+	must(world_write(&w, false, flags_call, &c));
 	{
 		struct view_row *rows;
 		struct office_mailbox_open_answer box = open_box(&w, S("INBOX"), &rows);
@@ -328,7 +300,7 @@ static void test_keywords(void **state)
 		assert_int_equal(rows[0].flags, (u64)1 << (FLAG_KEYWORD_FIRST + 1));
 	}
 	names[0] = S("two words");
-	must_fail(world_write(&w, false, set_flags, &c), FAIL_INVALID);
+	must_fail(world_write(&w, false, flags_call, &c), FAIL_INVALID);
 	world_free(&w);
 }
 
@@ -336,7 +308,7 @@ static void test_keywords(void **state)
 static void test_many_ranges(void **state)
 {
 	enum { MANY = 500000, STEP = 8000, ROWS = 200 };
-	struct message_call c = { .account = 7 };
+	struct change_call c = { .account = 7 };
 	struct office_mailbox_open_answer box;
 	struct view_row *rows;
 	struct uid_range *many;
@@ -355,7 +327,7 @@ static void test_many_ranges(void **state)
 		.mailbox = 1, .uids = many, .uids_n = MANY, .mode = FLAGS_ADD, .flags = FLAG_SEEN
 	};
 	began = clock();
-	must(world_write(&w, false, set_flags, &c));
+	must(world_write(&w, false, flags_call, &c));
 	assert_true(clock() - began < 2 * CLOCKS_PER_SEC);
 	box = open_box(&w, S("INBOX"), &rows);
 	assert_int_equal(box.info.unseen, ROWS - 2);
@@ -364,12 +336,74 @@ static void test_many_ranges(void **state)
 	world_free(&w);
 }
 
+/* Items of one fetch, decoded. */
+static u32 fetch_items(struct world *w, const struct uid_range *uids, size_t n, u32 want,
+		       struct fetch_item *items, u32 most)
+{
+	struct office_message_fetch_request q = {
+		.mailbox = 1, .uids = uids, .uids_n = n, .want = want
+	};
+	struct office_message_fetch_answer r = { .count = 0 };
+	struct decoder d = { .arena = w->arena };
+	struct tx t;
+
+	must(store_read_begin(w->store, w->arena, &t));
+	must(store_message_fetch(&t, w->account, &q, &r));
+	store_read_end(&t);
+	assert_true(r.count <= most);
+	must(fd_map(w->arena, r.data, r.bytes, &d.rest));
+	for (u32 i = 0; i < r.count; i++)
+		decode_fetch_item(&d, &items[i]);
+	assert_true(decoder_done(&d));
+	return r.count;
+}
+
+/* Sets with holes near and far, in no order; some of the messages are gone. */
+static void test_fetch_sets(void **state)
+{
+	enum { MESSAGES = 60 };
+	static const u32 asked[] = { 59, 1, 2, 3, 5, 7, 17, 18, 40, 41, 60, 99 };
+	static const u32 there[] = { 1, 2, 5, 7, 17, 18, 40, 59, 60 };
+	static const struct uid_range gone[] = { { .low = 3, .high = 3 },
+						 { .low = 41, .high = 50 } };
+	struct uid_range uids[ARRAY_LEN(asked)] = { 0 };
+	struct change_call c = { .account = 7 };
+	struct fetch_item items[MESSAGES], whole;
+	struct world w;
+	u32 uid;
+
+	(void)state;
+	world_new(&w);
+	for (u32 i = 1; i <= MESSAGES; i++)
+		must(world_append(&w, S("INBOX"), 200, i, 0, &uid));
+	c.expunge =
+	    (struct office_message_expunge_request){ .mailbox = 1, .uids = gone, .uids_n = 2 };
+	must(world_write(&w, true, expunge_call, &c));
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++)
+		uids[i].low = uids[i].high = asked[i];
+	assert_int_equal(fetch_items(&w, uids, ARRAY_LEN(asked), FETCH_BYTES, items, MESSAGES),
+			 ARRAY_LEN(there));
+	for (size_t i = 0; i < ARRAY_LEN(there); i++) {
+		str subject = str_format(w.arena, "Subject: message %u\r\n", there[i]);
+
+		assert_int_equal(items[i].uid, there[i]);
+		assert_true(str_find_str(items[i].bytes, subject) != SIZE_MAX);
+	}
+	/* The envelope alone is what stands in the skeleton. */
+	assert_int_equal(fetch_items(&w, uids, 1, FETCH_SKELETON, &whole, 1), 1);
+	assert_int_equal(fetch_items(&w, uids, 1, FETCH_SKELETON | FETCH_ENVELOPE, items, 1), 1);
+	must(skeleton_envelope_find(w.arena, whole.skeleton, &whole.skeleton));
+	assert_str(items[0].skeleton, whole.skeleton);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mailboxes), cmocka_unit_test(test_messages),
-		cmocka_unit_test(test_recent),    cmocka_unit_test(test_account_goes),
-		cmocka_unit_test(test_keywords),  cmocka_unit_test(test_many_ranges),
+		cmocka_unit_test(test_fetch_sets),   cmocka_unit_test(test_mailboxes),
+		cmocka_unit_test(test_messages),     cmocka_unit_test(test_recent),
+		cmocka_unit_test(test_account_goes), cmocka_unit_test(test_keywords),
+		cmocka_unit_test(test_many_ranges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

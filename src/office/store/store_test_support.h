@@ -5,15 +5,13 @@
 #ifndef OFFICE_STORE_TEST_SUPPORT_H
 #define OFFICE_STORE_TEST_SUPPORT_H
 
+#include "base/unit.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/fd.h"
 #include "office/store/store.h"
@@ -219,6 +217,36 @@ static inline const struct fail *world_append(struct world *w, str name, size_t 
 	TRY(world_write(w, false, append_call, &c));
 	*uid = c.answer.uid;
 	return NULL;
+}
+
+/* Requests that change messages, their answers, and the jobs for world_write. */
+struct change_call {
+	u64 account;
+	u32 *from; /* NULL: all at once */
+	struct office_message_flags_request flags;
+	struct office_message_flags_answer flagged;
+	struct office_message_expunge_request expunge;
+	struct office_message_expunge_answer expunged;
+	struct office_message_copy_request copy;
+	struct office_message_copy_answer copied;
+};
+
+static inline const struct fail *flags_call(struct tx *t, void *context)
+{
+	struct change_call *c = context;
+	return store_message_flags(t, c->account, &c->flags, c->from, &c->flagged);
+}
+
+static inline const struct fail *expunge_call(struct tx *t, void *context)
+{
+	struct change_call *c = context;
+	return store_message_expunge(t, c->account, &c->expunge, c->from, &c->expunged);
+}
+
+static inline const struct fail *copy_call(struct tx *t, void *context)
+{
+	struct change_call *c = context;
+	return store_message_copy(t, c->account, &c->copy, c->from, &c->copied);
 }
 
 #endif

@@ -320,7 +320,7 @@ static const struct fail *load_patch(struct tx *t, const struct view *old, struc
 	TRY(sql_end(t->arena, q));
 	if (n == RANGES_MAX)
 		return NULL;
-	TRY(ranges_normal(t->arena, raw, n, &p->touched, &p->touched_n));
+	TRY(store_ranges(t->arena, raw, n, &p->touched, &p->touched_n));
 	return states_load(t, old->account, old->mailbox, p->touched, p->touched_n, &p->rows,
 			   &p->rows_n);
 }
