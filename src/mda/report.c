@@ -78,6 +78,9 @@ static enum dsn_action headline(const struct dsn_recipient *recipients, size_t n
 	return action;
 }
 
+/* What people read, an entry of it at most, and what a peer said in it. */
+enum { PEOPLE_TEXT = 512 * 1024, PEOPLE_ENTRY = 8 * 1024, PEOPLE_SAID = 4 * 1024 };
+
 /* What a peer said stays on its line. */
 static void add_line(struct buf *out, str text)
 {
@@ -88,12 +91,16 @@ static void add_line(struct buf *out, str text)
 static str people_text(struct arena *a, const struct config *c, const struct job *job,
 		       enum dsn_action action)
 {
-	struct buf *out = buf_new(a, 512 * 1024);
+	struct buf *out = buf_new(a, PEOPLE_TEXT);
 
 	buf_printf(out, "This is the mail system of %.*s.\n\n%s\n\n", STR_ARG(c->server_hostname),
 		   wordings[action].opening);
 	for (size_t i = 0; i < job->entries_n; i++) {
 		const struct job_entry *e = &job->entries[i];
+		if (out->n > PEOPLE_TEXT - PEOPLE_ENTRY) {
+			buf_printf(out, "... and %zu more.\n", job->entries_n - i);
+			break;
+		}
 		buf_printf(out, "<%.*s>", STR_ARG(e->original.n ? e->original : e->address));
 		if (e->remote_mta.n) {
 			buf_add(out, S("\n    "));
@@ -102,7 +109,7 @@ static str people_text(struct arena *a, const struct config *c, const struct job
 		}
 		if (e->text.n) {
 			buf_add(out, S("\n    "));
-			add_line(out, e->text);
+			add_line(out, str_slice(e->text, 0, PEOPLE_SAID));
 		}
 		buf_add(out, S("\n"));
 	}

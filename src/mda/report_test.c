@@ -60,6 +60,34 @@ static void test_news(void **state)
 	arena_free(&a);
 }
 
+/* More than fits is counted, not cut off in the middle of a word. */
+static void test_many_recipients(void **state)
+{
+	enum { MANY = 3000 };
+	struct arena *a = arena_new(256 << 20);
+	struct job_entry *entries = arena_array_of(a, MANY, struct job_entry);
+	char *said = arena_alloc(a, 20000);
+	struct job job = { .id = 77,
+			   .kind = JOB_DSN_FAILURE,
+			   .size = original.n,
+			   .sender = S("ann@here.example"),
+			   .entries = entries,
+			   .entries_n = MANY };
+	str out;
+
+	(void)state;
+	memset(said, 'x', 20000);
+	for (size_t i = 0; i < MANY; i++)
+		entries[i] = (struct job_entry){ .entry = i + 1,
+						 .address = S("far@remote.example"),
+						 .code = S("5.1.1"),
+						 .text = str_from(said, i ? 500 : 20000) };
+	assert_ok(mda_report_render(a, config_default(a), &job, original, 1690000000000, &out));
+	assert_true(has(out, S("more.\r\n")));
+	assert_true(has(out, S("secret plans")));
+	arena_free(&a);
+}
+
 static void test_full_only_when_asked(void **state)
 {
 	struct arena *a = arena_new(64 << 20);
@@ -84,6 +112,7 @@ static void test_decide(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_news),
+					    cmocka_unit_test(test_many_recipients),
 					    cmocka_unit_test(test_full_only_when_asked),
 					    cmocka_unit_test(test_decide) };
 

@@ -49,13 +49,6 @@ static void relay_peer(struct process *p, u32 role, u32 instance, int fd, int no
 	bus_server_add(r->questions, fd, role, instance);
 }
 
-static void relay_reload(struct process *p, const struct config *config)
-{
-	struct relay *r = p->state;
-
-	mta_reload(r->mta, config);
-}
-
 static void relay_stop(struct process *p)
 {
 	struct relay *r = p->state;
@@ -64,6 +57,33 @@ static void relay_stop(struct process *p)
 	r->stopping = true;
 	pthread_cond_signal(&r->changed);
 	pthread_mutex_unlock(&r->lock);
+}
+
+static bool lists_equal(struct str_list a, struct str_list b)
+{
+	size_t i = 0;
+
+	while (i < a.n && i < b.n && str_eq(a.items[i], b.items[i]))
+		i++;
+	return i == a.n && i == b.n;
+}
+
+/* What was read before the jail cannot be read in it: the next relay does. A password may be new under the same name. */
+static bool needs_new_process(const struct config *old, const struct config *new)
+{
+	return old->relay_smarthost_password_file.n || new->relay_smarthost_password_file.n ||
+	       !lists_equal(old->dns_servers, new->dns_servers) ||
+	       !lists_equal(old->dns_trust_anchors, new->dns_trust_anchors);
+}
+
+static void relay_reload(struct process *p, const struct config *config)
+{
+	struct relay *r = p->state;
+
+	if (needs_new_process(p->config, config))
+		relay_stop(p);
+	else
+		mta_reload(r->mta, config);
 }
 
 static void *questions_run(void *context)

@@ -88,7 +88,7 @@ class CommandTest(unittest.TestCase):
         self.ok("user", "suspend", carol)
         self.assertEqual(self.json("user", "show", carol)["state"], "suspended")
         self.cannot_log_in(carol)
-        self.assertEqual(deliver(self.p.port("smtp"), message("suspended"), recipients=[carol])[0], 550)
+        self.assertEqual(deliver(self.p.port("smtp"), message("suspended"), recipients=[carol])[0], 450)
         self.ok("user", "resume", carol)
         self.assertEqual(deliver(self.p.port("smtp"), message("resumed"), recipients=[carol])[0], 250)
         wait_message(self.p, "resumed", carol)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/env.h"
+#include "base/log.h"
 #include "bus/relay_dns.h"
 #include "edge/mx/fact.h"
 
@@ -213,16 +214,23 @@ static const struct fail *follow(struct judge *j, const struct auth_verdict *v,
 static const struct fail *put_fields(struct judge *j, const struct auth_verdict *v, str *out)
 {
 	struct buf *text = buf_new(j->arena, FIELDS_MAX);
+	str host = smtp_config(j->smtp)->server_hostname;
 	struct header_builder h;
 
 	header_builder_init(&h, text);
-	auth_put_fields(j->arena, &h, smtp_config(j->smtp)->server_hostname, &j->query,
+	auth_put_fields(j->arena, &h, host, &j->query,
 			j->has_iprev ? iprev_result_name(j->iprev.result) : STR_NONE,
 			smtp_client_text(j->smtp), v);
+	/* It would not fit the next time either: better no results (RFC 8601 2.2) than 451 until the sender gives up. */
+	if (h.bad || text->full) {
+		LOG(WARN, "judge.no_fields", LOG_STR("client", smtp_client_text(j->smtp)));
+		buf_reset(text);
+		header_builder_init(&h, text);
+		header_put(&h, S("Authentication-Results"),
+			   str_format(j->arena, "%.*s; none", STR_ARG(host)));
+	}
 	*out = buf_str(text);
-	if (h.bad || text->full)
-		return fail_new(j->arena, FAIL_INTERNAL, "the results cannot be written");
-	return NULL;
+	return h.bad ? fail_new(j->arena, FAIL_INTERNAL, "the results cannot be written") : NULL;
 }
 
 const struct fail *judge_message(struct smtp *s, struct transaction *t, const struct skeleton *m,

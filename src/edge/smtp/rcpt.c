@@ -25,7 +25,9 @@ static const struct fail *verdict(struct arena *a, u8 result, bool relays)
 	case RECIPIENT_FULL:
 		return fail_code(a, FAIL_QUOTA, "4.2.2", "mailbox full");
 	case RECIPIENT_SUSPENDED:
-		return fail_code(a, FAIL_DENIED, "5.2.1", "mailbox disabled");
+		/* RFC 3463 3.3: X.2.1 is transient "if the mailbox is only temporarily disabled", and a suspension is meant to end (what is not
+		 * is removed); RFC 5321 4.2.3 has 450 for it. Mail must not be lost over a bill that is paid tomorrow. */
+		return fail_code(a, FAIL_DENIED, "4.2.1", "mailbox suspended, try again later");
 	}
 	return fail_new(a, FAIL_INTERNAL, "unknown answer about a recipient");
 }

@@ -141,7 +141,7 @@ static void test_refusals(void **state)
 	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:<a@b.example>", "250 " },
 	    { "RCPT TO:<nobody@example.test>", "550 5.1.1" },
 	    { "RCPT TO:<full@example.test>", "452 4.2.2" },
-	    { "RCPT TO:<off@example.test>", "550 5.2.1" },
+	    { "RCPT TO:<off@example.test>", "450 4.2.1" },
 	    { "RCPT TO:<x@elsewhere.example>", "550 5.7.1" },
 	    { "RCPT TO:<alice%elsewhere.example@example.test>", "550 5.1.1" },
 	    { "RCPT TO:<@example.test:x@elsewhere.example>", "550 5.7.1" },

@@ -304,7 +304,7 @@ const struct fail *store_queue_list(struct tx *t, u64 after, u32 max, bool messa
 		struct queue_info info = { 0 };
 		u64 job = sql_u64(q);
 		info_row(q, t->arena, &info);
-		if (!message_only && *n >= max && info.message != infos[*n - 1].message)
+		if (!message_only && *n && *n >= max && info.message != infos[*n - 1].message)
 			break;
 		if (*n == cap) {
 			size_t grown_n = cap ? cap * 4 : 16;
