@@ -71,6 +71,11 @@ u64 id_later(u64 id, u64 ms)
 	return id + ((ms + 1) << TIME_SHIFT);
 }
 
+u64 id_first(u64 ms)
+{
+	return ms > epoch ? (ms - epoch) << TIME_SHIFT : 0;
+}
+
 str id_text(struct arena *a, u64 id)
 {
 	int n = id_is_attempt(id) ? ID_ATTEMPT_TEXT : ID_TEXT;

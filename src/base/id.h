@@ -35,5 +35,6 @@ u64 id_first_message(u64 ms);
 u64 id_first_attempt(u64 ms);
 /* Above every id that a maker gives in the `ms` milliseconds after this one. */
 u64 id_later(u64 id, u64 ms);
+u64 id_first(u64 ms); /* not above any id made from then on */
 
 #endif

@@ -3,6 +3,7 @@
 #define BUS_OFFICE_H
 
 #include "bus/bus.h"
+#include "report/report.h"
 
 #define MESSAGE_STRUCTS
 #include "base/message.h"

@@ -36,29 +36,14 @@ static void journal_query(void *context, struct arena *a, str name, u32 type,
 		j->list[j->n++] = (struct question){ str_copy(a, name), type, *out };
 }
 
-/* RFC 3339, in UTC: "2026-11-21T19:25:07Z". */
+/* "2026-11-21T19:25:07Z". */
 static const struct fail *take_time(struct ctl *c, u64 *seconds)
 {
-	struct scan s = scan_of(ctl_option(c, "time"));
-	struct date d;
-	u64 n[6];
 	i64 ms;
-	static const char between[] = "--T::";
 
 	if (!ctl_has(c, "time"))
 		return NULL;
-	for (size_t i = 0; i < ARRAY_LEN(n); i++)
-		if (!scan_u64(&s, &n[i]) || n[i] > 9999 ||
-		    (i < ARRAY_LEN(n) - 1 && !scan_byte(&s, (u8)between[i])))
-			return fail_new(c->arena, FAIL_INVALID,
-					"--time: expected 2026-11-21T19:25:07Z");
-	d = (struct date){ .year = (int)n[0],
-			   .month = (int)n[1],
-			   .day = (int)n[2],
-			   .hour = (int)n[3],
-			   .minute = (int)n[4],
-			   .second = (int)n[5] };
-	if (!str_eq(s.rest, S("Z")) || !date_join(&d, 0, &ms) || ms < 0)
+	if (!date_parse_iso(ctl_option(c, "time"), &ms) || ms < 0)
 		return fail_new(c->arena, FAIL_INVALID, "--time: expected 2026-11-21T19:25:07Z");
 	*seconds = (u64)ms / 1000;
 	return NULL;

@@ -98,6 +98,8 @@ struct listing *listing_new(struct ctl *c, const char *const *columns, size_t co
 void listing_str(struct listing *l, str s);
 void listing_u64(struct listing *l, u64 n);
 void listing_size(struct listing *l, u64 bytes); /* "4.9M"; JSON: a number */
+void listing_rate(struct listing *l, u64 part,
+		  u64 whole); /* "98.7%", JSON: 98.7; of nothing: "-", null */
 void listing_time(struct listing *l,
 		  u64 ms); /* "2026-11-21 19:08:00" UTC; JSON: the same as RFC 3339; 0: "-" */
 void listing_id(struct listing *l, u64 id);

@@ -13,7 +13,7 @@
 enum { LISTING_COLUMNS = 16, LISTING_FIRST = 64 };
 
 struct cell {
-	enum { CELL_STR, CELL_NUMBER, CELL_LIST } type;
+	enum { CELL_STR, CELL_NUMBER, CELL_RATE, CELL_LIST } type;
 	str text; /* as people see it */
 	u64 number;
 	const str *items;
@@ -153,6 +153,15 @@ void listing_size(struct listing *l, u64 bytes)
 		       str_format(l->ctl->arena, unit ? "%.1f%c" : "%.0f%c", shown, units[unit]));
 }
 
+void listing_rate(struct listing *l, u64 part, u64 whole)
+{
+	u64 permille = whole ? (u64)((double)part / (double)whole * 1000) : 0;
+	str text = str_format(l->ctl->arena, "%llu.%llu%%", (unsigned long long)(permille / 10),
+			      (unsigned long long)(permille % 10));
+
+	*cell_new(l) = (struct cell){ .type = CELL_RATE, .text = whole ? text : S("-") };
+}
+
 void listing_time(struct listing *l, u64 ms)
 {
 	time_t seconds = (time_t)(ms / 1000);
@@ -193,6 +202,10 @@ static void add_json_cell(struct json *j, const struct cell *c)
 		json_u64(j, c->number);
 	} else if (c->type == CELL_STR) {
 		json_str(j, c->text);
+	} else if (c->type == CELL_RATE && c->text.n > 1) {
+		json_raw(j, str_slice(c->text, 0, c->text.n - 1));
+	} else if (c->type == CELL_RATE) {
+		json_null(j);
 	} else {
 		json_array(j);
 		for (size_t i = 0; i < c->items_n; i++)
@@ -223,6 +236,11 @@ static void add_padded(struct buf *out, str text, size_t width, bool right)
 		buf_add(out, text);
 }
 
+static bool is_number(const struct cell *c)
+{
+	return c->type == CELL_NUMBER || c->type == CELL_RATE;
+}
+
 static void add_table(struct listing *l, struct buf *out)
 {
 	size_t widths[LISTING_COLUMNS];
@@ -235,13 +253,13 @@ static void add_table(struct listing *l, struct buf *out)
 	}
 	widths[l->columns_n - 1] = 0;
 	for (size_t i = 0; i < l->columns_n; i++) {
-		bool right = l->n && l->cells[i].type == CELL_NUMBER;
+		bool right = l->n && is_number(&l->cells[i]);
 		add_padded(out, str_cstr(l->columns[i]), widths[i], right);
 		buf_add(out, i + 1 < l->columns_n ? S("  ") : S("\n"));
 	}
 	for (size_t k = 0; k < l->n; k++) {
 		size_t i = k % l->columns_n;
-		add_padded(out, l->cells[k].text, widths[i], l->cells[k].type == CELL_NUMBER);
+		add_padded(out, l->cells[k].text, widths[i], is_number(&l->cells[k]));
 		buf_add(out, i + 1 < l->columns_n ? S("  ") : S("\n"));
 	}
 }

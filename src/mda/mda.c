@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "mda/dmarc.h"
+#include "report/tlsrpt.h"
 #include "serve/process.h"
 
 struct mda {
@@ -21,13 +22,37 @@ struct mda {
 	_Atomic(const struct config *) config;
 };
 
+/* Said already, with its reasons; the office has the job and gives it out again. */
+static const struct fail not_taken = FAIL_STATIC(UNAVAILABLE, "the report could not be taken");
+
 struct delivery mda_decide(const struct job *job)
 {
 	return (struct delivery){ .job = job->id,
 				  .special = job->junk ? SPECIAL_JUNK : SPECIAL_INBOX };
 }
 
-static const struct fail *deliver_all(struct arena *a, struct bus *office, const struct job *jobs,
+/* In an arena of its own: a report may be large once it is unpacked. */
+static const struct fail *incoming_one(struct mda *m, const struct job *job, bool *taken)
+{
+	const struct config *c = atomic_load(&m->config);
+	const struct fail *f;
+	struct arena *a;
+
+	*taken = false;
+	if (!mda_may_be_report(c, job))
+		return NULL;
+	a = arena_new(MDA_REPORT_ARENA);
+	f = mda_incoming(a, m->process->office, c, job, taken);
+	if (f)
+		LOG(WARN, "mda.report_not_taken", LOG_ID("message", job->message),
+		    LOG_FAIL("why", f));
+	if (f)
+		f = &not_taken;
+	arena_free(&a);
+	return f;
+}
+
+static const struct fail *deliver_all(struct mda *m, struct arena *a, const struct job *jobs,
 				      size_t n)
 {
 	struct delivery *deliveries = arena_array_of(a, n, struct delivery);
@@ -35,10 +60,12 @@ static const struct fail *deliver_all(struct arena *a, struct bus *office, const
 	struct office_deliver_answer r;
 
 	for (size_t i = 0; i < n; i++) {
-		if (jobs[i].kind == JOB_DELIVER)
-			deliveries[q.deliveries_n++] = mda_decide(&jobs[i]);
+		bool taken;
+		if (jobs[i].kind != JOB_DELIVER || incoming_one(m, &jobs[i], &taken) || taken)
+			continue;
+		deliveries[q.deliveries_n++] = mda_decide(&jobs[i]);
 	}
-	return q.deliveries_n ? office_deliver(a, office, &q, &r) : NULL;
+	return q.deliveries_n ? office_deliver(a, m->process->office, &q, &r) : NULL;
 }
 
 static const struct fail *reports_all(struct mda *m, const struct job *jobs, size_t n)
@@ -66,7 +93,7 @@ static const struct fail *batch(struct mda *m, struct arena *a)
 	struct office_next_job_answer r;
 
 	TRY(office_next_job(a, m->process->office, &q, &r));
-	TRY(deliver_all(a, m->process->office, r.jobs, r.jobs_n));
+	TRY(deliver_all(m, a, r.jobs, r.jobs_n));
 	return reports_all(m, r.jobs, r.jobs_n);
 }
 
@@ -131,6 +158,7 @@ const struct fail *mda_before_jail(struct process *p)
 {
 	struct mda *m = arena_new_of(p->arena, struct mda);
 
+	tlsrpt_before_jail();
 	m->process = p;
 	atomic_store(&m->config, p->config);
 	CHECK(pthread_mutex_init(&m->lock, NULL) == 0 && pthread_cond_init(&m->changed, NULL) == 0);

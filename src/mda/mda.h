@@ -9,11 +9,13 @@
 #include "config/config.h"
 
 enum mda_limit {
-	MDA_THREADS = 2,              /* that pull */
-	MDA_BATCH = OFFICE_JOBS_MAX,  /* jobs of one pull */
-	MDA_ARENA = 64 * 1024 * 1024, /* of one batch */
-	MDA_PAUSE_MS = 200,           /* after the office could not be asked */
-	MDA_TRIES = 25,               /* of a report, while the office says "later" */
+	MDA_THREADS = 2,                      /* that pull */
+	MDA_BATCH = OFFICE_JOBS_MAX,          /* jobs of one pull */
+	MDA_ARENA = 64 * 1024 * 1024,         /* of one batch */
+	MDA_PAUSE_MS = 200,                   /* after the office could not be asked */
+	MDA_REPORT_ARENA = 512 * 1024 * 1024, /* of one report of others, unpacked and read */
+	MDA_REPORT_ROWS = 2000,               /* of a DMARC report; the rest goes as sums */
+	MDA_TRIES = 25,                       /* of a report, while the office says "later" */
 	MDA_RETURN_BYTES =
 	    1024 * 1024, /* a longer message goes back as its header only, whatever RET says */
 };
@@ -25,6 +27,15 @@ struct mda_servers {
 
 /* Where a message goes. The one place where filter and Sieve will come (ARCHITECTURE 9: they file, they never refuse). */
 struct delivery mda_decide(const struct job *job);
+
+/* Does it go to an address for reports, so that mda_incoming should look at it? */
+bool mda_may_be_report(const struct config *c, const struct job *job);
+/* Reads the mail; a report goes to the office together with the delivery (*taken). Else the mail is still to be delivered. A fail means
+ * that the office could not be asked: the job comes again. */
+const struct fail *mda_incoming(struct arena *a, struct bus *office, const struct config *c,
+				const struct job *job, bool *taken);
+/* enum incoming_proof, from what our own Authentication-Results says. */
+u8 mda_report_proof(struct arena *a, str message, str hostname);
 
 /* Renders the DSN that is due, signs it by the job's permit and hands it to the office; when it cannot be signed it goes as it is; when none can be made it says so, and the report is dropped there
  * with an event. A fail means that the office could not be asked: the job comes again. */

@@ -189,6 +189,7 @@ static const struct fail *expire_run(struct tx *t, struct write_job *job)
 	bool more;
 
 	TRY(store_event_expire(t, &((struct expiry *)(void *)job)->keep, &more));
+	TRY(store_received_expire(t));
 	return store_outgoing_expire(t);
 }
 
@@ -340,6 +341,8 @@ static const struct fail *open_all(struct office *o, const char *folder)
 
 	TRY(store_open(p->arena, &options, &o->store));
 	o->directory = directory_new(o->env, p->config->mail_subaddress);
+	directory_set_reports(o->directory, p->config->reports_addresses.items,
+			      p->config->reports_addresses.n);
 	TRY(directory_load(o));
 	return queue_begin(o);
 }
@@ -392,6 +395,8 @@ static void reload(struct process *p, const struct config *config)
 
 	atomic_store(&o->config, config);
 	queue_configure(o->queue, &options);
+	directory_set_reports(o->directory, config->reports_addresses.items,
+			      config->reports_addresses.n);
 }
 
 static void stop(struct process *p)

@@ -15,6 +15,7 @@
 #include "office/store/store_directory.h"
 #include "office/store/store_event.h"
 #include "office/store/store_queue.h"
+#include "office/store/store_received.h"
 #include "serve/process.h"
 
 #define SERVE_PROTOTYPES

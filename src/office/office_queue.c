@@ -132,7 +132,7 @@ static const struct fail *deliver_run(struct tx *t, struct write_job *job)
 	struct delivering *d = (struct delivering *)(void *)job;
 
 	queue_changes_init(&d->changes, d->call->arena);
-	return queue_deliver(t, office_of(d->call)->queue, d->delivery, &d->changes);
+	return queue_deliver(t, office_of(d->call)->queue, d->delivery, false, &d->changes);
 }
 
 /* Told in the order of submission, so the last one's end is the end of all. */

@@ -304,3 +304,52 @@ str date_print_iso(struct arena *a, i64 ms)
 	return str_format(a, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", d.year, d.month, d.day, d.hour,
 			  d.minute, d.second, milli);
 }
+
+/* RFC 3339 5.6: [ "." 1*DIGIT ] */
+static i64 scan_fraction(struct scan *s)
+{
+	str digits = STR_NONE;
+	i64 ms = 0, unit = 100;
+
+	if (scan_byte(s, '.'))
+		scan_span(s, CHAR_DIGIT, &digits);
+	for (size_t i = 0; i < digits.n && unit; i++, unit /= 10)
+		ms += unit * (digits.p[i] - '0');
+	return ms;
+}
+
+/* RFC 3339 5.6: time-offset; nothing is UTC. */
+static bool scan_iso_zone(struct scan *s, int *zone)
+{
+	int hours, minutes, direction = scan_peek(s) == '-' ? -1 : 1;
+
+	*zone = 0;
+	if (scan_end(s) || scan_lit(s, S("Z")))
+		return true;
+	if (!(scan_byte(s, '+') || scan_byte(s, '-')) || !scan_digits(s, 2, 2, &hours) ||
+	    !scan_byte(s, ':') || !scan_digits(s, 2, 2, &minutes) || minutes > 59)
+		return false;
+	*zone = direction * (hours * 60 + minutes);
+	return hours * 60 + minutes <= DATE_ZONE_MAX;
+}
+
+bool date_parse_iso(str text, i64 *ms)
+{
+	struct scan s = scan_of(text);
+	struct date d = { 0 };
+	i64 fraction;
+	int zone;
+
+	if (!(scan_digits(&s, 4, 4, &d.year) && scan_byte(&s, '-') &&
+	      scan_digits(&s, 2, 2, &d.month) && scan_byte(&s, '-') &&
+	      scan_digits(&s, 2, 2, &d.day) && (scan_lit(&s, S("T")) || scan_sp(&s)) &&
+	      scan_digits(&s, 2, 2, &d.hour) && scan_byte(&s, ':') &&
+	      scan_digits(&s, 2, 2, &d.minute) && scan_byte(&s, ':') &&
+	      scan_digits(&s, 2, 2, &d.second)))
+		return false;
+	fraction = scan_fraction(&s);
+	if (!scan_iso_zone(&s, &zone) || !scan_end(&s) || !date_join(&d, zone, ms))
+		return false;
+	*ms += fraction;
+	return true;
+}

@@ -37,5 +37,7 @@ str date_print_imap_day(struct arena *a, i64 ms, int zone);
 
 /* "2026-11-21T19:25:07.123Z", RFC 3339. */
 str date_print_iso(struct arena *a, i64 ms);
+/* The same with a zone ("+01:00"), and a blank or a "t" where the T is; fractions are cut to milliseconds; without a zone it is UTC. */
+bool date_parse_iso(str text, i64 *ms) NODISCARD;
 
 #endif

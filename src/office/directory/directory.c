@@ -342,9 +342,45 @@ static struct name *name_at(const struct directory *d, str local, str at_domain)
 	return name ? name : name_find(d, NAME_ALIAS, local, at_domain);
 }
 
+static bool is_report_address(const struct directory *d, str address, str local)
+{
+	str user = local;
+
+	without_tag(d, local, &user);
+	for (size_t i = 0; i < d->reports_n; i++) {
+		str one = d->reports[i];
+		if (str_has(one, '@') ? str_eq_nocase(one, address) : str_eq_nocase(one, user))
+			return true;
+	}
+	return false;
+}
+
+/* Whose affair it is when a domain has nobody of that name: its postmaster, or that of our first domain. */
+static struct name *caretaker(const struct directory *d, const struct name *home)
+{
+	const struct name *first = home;
+
+	if (first->first_account == 0)
+		first = name_find(d, NAME_DOMAIN, d->first_domain, STR_NONE);
+	return first && first->first_account ? account_find(d, first->first_account) : NULL;
+}
+
+static struct name *name_resolve_here(const struct directory *d, const struct name *home, str local,
+				      str at_domain)
+{
+	struct name *name = name_at(d, local, at_domain);
+	str user;
+
+	if (name == NULL && without_tag(d, local, &user))
+		name = name_at(d, user, at_domain);
+	if (name == NULL && str_eq_nocase(local, S("postmaster")) && home->first_account)
+		name = account_find(d, home->first_account);
+	return name ? name : name_find(d, NAME_ALIAS, STR_NONE, at_domain);
+}
+
 enum recipient_result name_resolve(const struct directory *d, str address, struct name **out)
 {
-	str local, domain, at_domain, user;
+	str local, domain;
 	struct name *home, *name;
 
 	*out = NULL;
@@ -353,19 +389,43 @@ enum recipient_result name_resolve(const struct directory *d, str address, struc
 	home = name_find(d, NAME_DOMAIN, domain, STR_NONE);
 	if (home == NULL)
 		return RECIPIENT_REMOTE;
-	at_domain = str_from(domain.p - 1, domain.n + 1);
-	name = name_at(d, local, at_domain);
-	if (name == NULL && without_tag(d, local, &user))
-		name = name_at(d, user, at_domain);
-	if (name == NULL && str_eq_nocase(local, S("postmaster")) && home->first_account)
-		name = account_find(d, home->first_account);
-	if (name == NULL)
-		name = name_find(d, NAME_ALIAS, STR_NONE, at_domain);
+	name = name_resolve_here(d, home, local, str_from(domain.p - 1, domain.n + 1));
+	if (name == NULL && is_report_address(d, address, local))
+		name = caretaker(d, home);
 	*out = name;
 	if (name == NULL)
 		return RECIPIENT_UNKNOWN;
 	return name->kind == NAME_ACCOUNT && name->account.suspended ? RECIPIENT_SUSPENDED
 								     : RECIPIENT_LOCAL;
+}
+
+void directory_set_reports(struct directory *d, const str *addresses, size_t n)
+{
+	str *copy;
+
+	CHECK(pthread_rwlock_wrlock(&d->lock) == 0);
+	copy = arena_array_of(d->arena, n, str);
+	for (size_t i = 0; i < n; i++)
+		copy[i] = str_copy(d->arena, addresses[i]);
+	d->reports = copy;
+	d->reports_n = n;
+	unlock(d);
+}
+
+bool directory_is_for_reports(struct directory *d, str address)
+{
+	str local, domain;
+	struct name *home;
+	bool is;
+
+	if (!directory_split(address, &local, &domain))
+		return false;
+	lock_read(d);
+	home = name_find(d, NAME_DOMAIN, domain, STR_NONE);
+	is = home && is_report_address(d, address, local) &&
+	     name_resolve_here(d, home, local, str_from(domain.p - 1, domain.n + 1)) == NULL;
+	unlock(d);
+	return is;
 }
 
 static str postmaster(struct directory *d, struct arena *a)

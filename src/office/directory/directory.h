@@ -10,7 +10,7 @@
  * meaning (THREATS S17, H03).
  *
  * Order of look-up for local@domain: account, alias; without the tag (user+tag), account, alias; postmaster (RFC 5321 4.5.1);
- * catch-all "@domain".
+ * catch-all "@domain"; the addresses for reports (reports.addresses), which lead to the postmaster's account: for what is no report.
  */
 #ifndef OFFICE_DIRECTORY_DIRECTORY_H
 #define OFFICE_DIRECTORY_DIRECTORY_H
@@ -45,6 +45,11 @@ struct directory_target {
 
 struct directory *directory_new(const struct env *e, str subaddress);
 void directory_free(struct directory **d);
+
+/* reports.addresses: whole addresses, or local parts of every domain here. Replaces those of before. */
+void directory_set_reports(struct directory *d, const str *addresses, size_t n);
+/* Is there nobody at this address but for reports? What is one need not be kept. */
+bool directory_is_for_reports(struct directory *d, str address);
 
 /* Changes, after the commit (or while loading). Adding what is there replaces it. */
 void directory_add_domain(struct directory *d, str name);

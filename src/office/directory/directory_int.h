@@ -32,7 +32,9 @@ struct directory {
 	struct arena *arena;
 	struct table names, by_id;
 	size_t accounts;
-	str first_domain; /* to which <Postmaster> without a domain belongs */
+	str first_domain;   /* to which <Postmaster> without a domain belongs */
+	const str *reports; /* addresses for reports, as configured */
+	size_t reports_n;
 	bool has_separator;
 	u8 separator;
 };

@@ -93,6 +93,7 @@ struct delivering {
 	const struct queue_message *message;
 	const struct delivery *delivery;
 	struct queue_due due;
+	bool taken;     /* as a report: nothing else is to be kept when nobody lives there */
 	bool gave_body; /* the message's reference went to the mailbox row */
 };
 
@@ -117,16 +118,20 @@ static const struct fail *deliver_entry(struct delivering *d, struct queue_entry
 				      .text = S("no such mailbox") };
 	struct directory_account account;
 	bool here = directory_account_by_id(d->queue->directory, d->t->arena, e->account, &account);
+	bool taken = d->taken && directory_is_for_reports(d->queue->directory, e->address);
 
+	if (taken)
+		good.text = S("taken as a report");
 	e->attempts++;
-	TRY(queue_settle_entry(d->t, d->queue, d->message, e, here ? &good : &gone, &d->due));
-	return here ? deliver_place(d, e) : NULL;
+	TRY(queue_settle_entry(d->t, d->queue, d->message, e, here || taken ? &good : &gone,
+			       &d->due));
+	return here && !taken ? deliver_place(d, e) : NULL;
 }
 
 const struct fail *queue_deliver(struct tx *t, struct queue *q, const struct delivery *delivery,
-				 struct queue_changes *c)
+				 bool taken, struct queue_changes *c)
 {
-	struct delivering d = { .t = t, .queue = q, .delivery = delivery };
+	struct delivering d = { .t = t, .queue = q, .delivery = delivery, .taken = taken };
 	struct queue_message m;
 	struct queue_entry *entries;
 	struct schedule_job job;

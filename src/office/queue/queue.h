@@ -115,8 +115,9 @@ void queue_give_back(struct queue *q, u64 job);
 /* The peer's connection ended: its jobs are due again (or held: poison), its waiters go. */
 void queue_peer_gone(struct queue *q, u64 peer);
 
+/* taken: it was a report and is kept as one, so it goes into no mailbox when there is none at its address. */
 const struct fail *queue_deliver(struct tx *t, struct queue *q, const struct delivery *d,
-				 struct queue_changes *c);
+				 bool taken, struct queue_changes *c);
 const struct fail *queue_attempt(struct tx *t, struct queue *q,
 				 const struct office_attempt_done_request *r,
 				 struct queue_changes *c);

@@ -242,7 +242,7 @@ static inline const struct fail *deliver_call(struct tx *t, void *context)
 	struct desk_call *c = context;
 
 	queue_changes_init(&c->changes, t->arena);
-	return queue_deliver(t, c->desk->queue, &c->delivery, &c->changes);
+	return queue_deliver(t, c->desk->queue, &c->delivery, false, &c->changes);
 }
 
 static inline const struct fail *attempt_call(struct tx *t, void *context)

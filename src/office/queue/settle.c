@@ -4,6 +4,7 @@
  */
 #include "base/chars.h"
 #include "office/queue/queue_int.h"
+#include "office/store/store_received.h"
 
 static const struct {
 	enum event_code event;
@@ -36,6 +37,19 @@ static const struct fail *outcome_event(struct tx *t, const struct queue_entry *
 		event_args_u64(&args, "next", e->next_attempt);
 	return store_event_add(t, e->message, e->kind == JOB_DELIVER ? S("mda") : S("relay"),
 			       outcomes[o->outcome].event, event_args_end(&args));
+}
+
+/* Of a domain of ours to elsewhere: counted, to hold beside what others report about it. */
+static const struct fail *sent_count(struct tx *t, struct queue *q, const struct queue_message *m,
+				     const struct queue_entry *e, enum policy_outcome outcome)
+{
+	str local, domain;
+
+	if ((outcome != POLICY_RELAYED && outcome != POLICY_PASSED) ||
+	    !directory_split(m->sender, &local, &domain) ||
+	    !directory_has_domain(q->directory, domain))
+		return NULL;
+	return store_sent_add(t, domain, e->domain, e->remote_mta);
 }
 
 static const struct fail *report_event(struct tx *t, const struct queue_message *m,
@@ -125,6 +139,7 @@ const struct fail *queue_settle_entry(struct tx *t, struct queue *q, const struc
 	e->site = reply_text(t->arena, e->site);
 	e->last_attempt = t->now;
 	TRY(outcome_event(t, e, &o));
+	TRY(sent_count(t, q, m, e, o.outcome));
 	TRY(report_event(t, m, e, report, o.outcome));
 	if (o.outcome != POLICY_TEMP)
 		return entry_end(t, e, report, due);

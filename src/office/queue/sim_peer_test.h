@@ -47,7 +47,7 @@ static const struct fail *deliver_run(struct tx *t, struct sim_op *op)
 
 	if (op->life->s->w.broken == BREAK_ONCE && sim_below(&op->life->s->w, 10) == 0)
 		return store_deliver(t, op->account, SPECIAL_INBOX, &p, &placed);
-	return queue_deliver(t, op->life->d.queue, &op->delivery, &op->changes);
+	return queue_deliver(t, op->life->d.queue, &op->delivery, false, &op->changes);
 }
 
 static inline void mda_deliver(struct life *l, const struct sim_peer *p, const struct job *job)

@@ -12,6 +12,7 @@ static const struct ddl ddls[] = {
 #include "office/store/schema.tbl"
 #include "office/store/schema_queue.tbl"
 #include "office/store/schema_outgoing.tbl"
+#include "office/store/schema_received.tbl"
 #undef DDL
 };
 
