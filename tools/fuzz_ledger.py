@@ -35,11 +35,12 @@ def add(name, crashed, log):
         fcntl.flock(lock, fcntl.LOCK_EX)
         rows = read()
         row = rows.setdefault(name, {"harness": name, "executions": 0, "crashes": 0})
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+        commit = os.environ.get("POSTERN_COMMIT") or subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
+                                                                    text=True, check=False).stdout
         row["executions"] += executed(pathlib.Path(log).read_text(encoding="utf-8", errors="replace"))
         row["crashes"] += int(crashed)
         row["date"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        row["commit"] = commit.stdout.strip()
+        row["commit"] = commit.strip()
         LEDGER.write_text("".join(json.dumps(rows[n]) + "\n" for n in sorted(rows)), encoding="utf-8")
 
 

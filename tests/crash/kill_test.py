@@ -80,7 +80,7 @@ class KillTest(unittest.TestCase):
             verified = p.ctl("verify", "--json", check=False)
         print(f"    kills {len(killed) + 1}, acknowledged {len(book.acked)}, found {found}, seed {SEED}", flush=True)
         results.record("acknowledged messages lost, random kills under load", len(bad.get("LOST", ())),
-                       f"{len(killed) + 1} kills, {len(book.acked)} messages", "0", "POSTERN_KILLS=1000 POSTERN_PER_KILL=100 tests/crash/kill_test.py")
+                       f"{len(killed) + 1} kills, {len(book.acked)} messages", "0", "POSTERN_KILLS=1000 POSTERN_PER_KILL=101 tests/crash/kill_test.py")
         self.assertEqual((bad, watched), ({}, []))
         self.assertEqual((bad_raw, found_raw), ({}, found))
         self.assertGreater(len(book.acked), 50 * KILLS // 20)
