@@ -2,7 +2,7 @@
 BUILD := build
 FUZZ_SECONDS ?= 60
 
-.PHONY: all demo test check unit talk chain crash sim attack soak scoreboard fuzz bench format style sanitize docs clean install
+.PHONY: all demo test check unit talk chain crash sim attack soak scoreboard fuzz bench analyze format style sanitize docs clean install
 
 all:
 	@tools/install.sh build
@@ -34,6 +34,11 @@ scoreboard:
 
 fuzz:
 	@POSTERN_FUZZ=docs/fuzz.json tools/fuzz.sh $(FUZZ_SECONDS)
+
+# Static analysis with no open findings; some minutes.
+analyze:
+	@tools/install.sh analyze
+	@tools/analyze.py
 
 bench:
 	@tools/install.sh bench

@@ -7,12 +7,14 @@ demo="curl"
 test="clang clang-format libclang-rt-14-dev libcmocka-dev python3 curl swaks msmtp isync fetchmail mutt postfix nsd ldnsutils libnet-ssleay-perl
 	strace openssl mandoc python3-spf python3-dkim python3-nacl libopendkim-dev libxml2-utils"
 bench="postfix dovecot-imapd dovecot-lmtpd linux-perf valgrind"
+analyze="clang-tidy cppcheck"
 case "$1" in
 build) wanted=$build ;;
 demo) wanted="$build $demo" ;;
 test) wanted="$build $demo $test" ;;
+analyze) wanted="$build clang $analyze" ;;
 bench) wanted="$build $demo $test $bench" ;;
-*) echo "usage: $0 build|demo|test|bench" >&2; exit 2 ;;
+*) echo "usage: $0 build|demo|test|analyze|bench" >&2; exit 2 ;;
 esac
 missing=
 for p in $wanted; do

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Static analysis: gcc -fanalyzer, clang-tidy (.clang-tidy), cppcheck over the whole program; `make analyze`. A finding is fixed, or it is wrong
+and stands with its reason in tools/analyze.known (TOOL RULE FILE REASON); anything else fails. Some minutes.
+
+    tools/analyze.py [gcc] [cppcheck] [tidy]"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+KNOWN = ROOT / "tools" / "analyze.known"
+CORES = str(os.cpu_count() or 2)
+FINDING = {
+    "gcc": re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?:warning|error): (?P<text>.*) \[-W(?:error=)?(?P<rule>analyzer-[\w-]+)\]$"),
+    "tidy": re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?:warning|error): (?P<text>.*) \[(?P<rule>[\w.-]+)[\w.,-]*\]$"),
+    "cppcheck": re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+): (?P<rule>\w+): (?P<text>.*)$"),
+}
+
+
+def run(*words, **options):
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, **options)
+    return result.stdout + result.stderr
+
+
+def configure(folder, compiler, *options):
+    shutil.rmtree(ROOT / folder, ignore_errors=True)
+    said = run("meson", "setup", folder, "-Dtests=false", "-Dwerror=false", *options, env={**os.environ, "CC": compiler})
+    if not (ROOT / folder / "build.ninja").exists():
+        sys.exit(said)
+
+
+def gcc():
+    configure("build-analyze", "gcc", "-Dc_args=-fanalyzer")
+    return run("ninja", "-k", "0", "-C", "build-analyze", "postern")
+
+
+def cppcheck():
+    if not (ROOT / "build-analyze" / "compile_commands.json").exists():
+        configure("build-analyze", "gcc", "-Dc_args=-fanalyzer")
+    return run("cppcheck", "-j", CORES, "--project=build-analyze/compile_commands.json", "--enable=warning,performance,portability", "--quiet",
+               "--template={file}:{line}: {id}: {message}")
+
+
+def tidy():
+    configure("build-tidy", "clang")
+    files = run("tools/sources.sh", "code").split()
+    return run("xargs", "-P", CORES, "-n", "8", "clang-tidy", "--quiet", "-p", "build-tidy", input="\n".join(files))
+
+
+def known():
+    """{(tool, rule, file)}; a file of * is every one."""
+    rows = set()
+    for line in KNOWN.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            tool, rule, file, _reason = line.split(None, 3)
+            rows.add((tool, rule, file))
+    return rows
+
+
+def findings(tool, output):
+    found = set()
+    for line in output.splitlines():
+        match = FINDING[tool].match(line)
+        if match:
+            file = match["file"][match["file"].rfind("src/"):]
+            found.add((file, int(match["line"]), match["rule"], match["text"]))
+    return sorted(found)
+
+
+def main():
+    open_ = 0
+    rows, seen = known(), set()
+    for tool in sys.argv[1:] or ("gcc", "cppcheck", "tidy"):
+        found = findings(tool, {"gcc": gcc, "cppcheck": cppcheck, "tidy": tidy}[tool]())
+        for file, line, rule, text in found:
+            row = next((r for r in ((tool, rule, file), (tool, rule, "*")) if r in rows), None)
+            seen.add(row)
+            if row is None:
+                print(f"{file}:{line}: {tool} {rule}: {text}")
+                open_ += 1
+        print(f"{tool}: {len(found)} findings", flush=True)
+        for row in sorted(r for r in rows - seen if r[0] == tool):
+            print(f"no longer found, remove it from {KNOWN.name}: {' '.join(row)}")
+    print(f"{open_} open")
+    return 1 if open_ else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
