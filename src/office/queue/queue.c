@@ -496,11 +496,26 @@ static void mind_clock(struct queue *q, u64 now)
 	q->clock_monotonic = monotonic;
 }
 
+/* An mda that stands still has had its time: as if it had died. What it says later is not about a job that it holds. */
+static void end_leases(struct queue *q)
+{
+	u64 peer;
+
+	while (schedule_overdue(q->schedule, LANE_MDA, QUEUE_LEASE_MS, &peer)) {
+		LOG(ERROR, "queue.lease_over", LOG_U64("peer", peer));
+		unlock_queue(q);
+		queue_peer_gone(q, peer);
+		lock(q);
+	}
+}
+
 void queue_run(struct queue *q)
 {
 	lock(q);
 	while (!q->stopping) {
-		u64 due, now = env_now(q->env), wait = QUEUE_CLOCK_MS;
+		u64 due, now, wait = QUEUE_CLOCK_MS;
+		end_leases(q);
+		now = env_now(q->env);
 		mind_clock(q, now);
 		pump(q);
 		due = schedule_next_due(q->schedule);

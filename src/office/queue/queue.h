@@ -36,6 +36,9 @@ enum queue_limit {
 	QUEUE_GATHER_MS =
 	    3000, /* failures of one message within this go into one DSN (THREATS Q04) */
 	QUEUE_BUSY_MS = 1000, /* and up to as much again, when a site was busy or a commit failed */
+	QUEUE_LEASE_MS =
+	    15 * 60 *
+	    1000, /* of a job in the mda's hands; those of relay have the times of RFC 5321 4.5.3.2 */
 	QUEUE_CLOCK_MS = 1000, /* longest sleep of the clock: the wall clock may jump */
 };
 

@@ -199,7 +199,8 @@ static void row_activate(struct schedule *s, struct job_row *row, struct peer *p
 	link_take(&row->line);
 	row->job.state = JOB_ACTIVE;
 	row->peer = peer;
-	link_append(&peer->jobs, &row->line);
+	row->taken = env_monotonic(s->env);
+	link_append(&peer->jobs, &row->line); /* oldest first */
 	peer->active++;
 	row->site->active++;
 	s->lanes[row->site->lane].active++;
@@ -439,6 +440,28 @@ size_t schedule_peer_gone(struct schedule *s, u64 number, u64 *poisoned, size_t 
 	}
 	peer_free(s, peer);
 	return n;
+}
+
+static bool peer_is_late(const struct peer *peer, enum schedule_lane lane, u64 before)
+{
+	const struct job_row *oldest = link_object(peer->jobs.next, struct job_row, line);
+
+	return !link_empty(&peer->jobs) && oldest->site->lane == lane && oldest->taken <= before;
+}
+
+bool schedule_overdue(const struct schedule *s, enum schedule_lane lane, u64 ms, u64 *peer)
+{
+	u64 now = env_monotonic(s->env);
+
+	for (size_t i = 0; now >= ms && i < s->peers.slots_n; i++)
+		for (struct table_node *node = s->peers.slots[i]; node; node = node->next) {
+			const struct peer *p = table_object(node, struct peer, by_number);
+			if (peer_is_late(p, lane, now - ms)) {
+				*peer = p->number;
+				return true;
+			}
+		}
+	return false;
 }
 
 /* --- The administrator's hand ------------------------------------------------------------------------------- */

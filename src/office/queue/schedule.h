@@ -69,6 +69,8 @@ void schedule_finish(struct schedule *s,
 		     u64 job); /* it is gone (or, a DSN joined meanwhile, due again) */
 /* SETTLING -> WAITING. */
 void schedule_again(struct schedule *s, u64 job, u64 due, u32 attempts);
+/* Whether a peer has held a job of this lane for so long; *peer is one that has. */
+bool schedule_overdue(const struct schedule *s, enum schedule_lane lane, u64 ms, u64 *peer);
 /* Its jobs are due again. Poisoned ones are held; up to max of them come back so that the rows can follow; call until 0. */
 size_t schedule_peer_gone(struct schedule *s, u64 peer, u64 *poisoned, size_t max);
 

@@ -18,6 +18,7 @@ struct job_row {
 	struct site *site;
 	struct peer *peer; /* ACTIVE only */
 	size_t heap_at;    /* WAITING only */
+	u64 taken;         /* ACTIVE: since when, monotonic */
 	u8 deaths;
 	bool hold_after; /* the administrator held it during an attempt */
 	bool again;      /* a DSN that has more to say once it is settled */

@@ -89,6 +89,34 @@ static void test_time(void **state)
 }
 
 /* THREATS Q05: whoever was there when the peer died is suspect; suspects go alone; only the one that kills alone is held. */
+/* A job in the hands of one who does nothing with it. */
+static void test_overdue(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 10, 50);
+	struct schedule_job jobs[4];
+	u64 peer = 0;
+
+	(void)state;
+	clock_now = 5000;
+	assert_false(schedule_overdue(s, LANE_MDA, 1000, &peer));
+	add(s, 1, 0, JOB_RELAY, "a");
+	add(s, 2, 0, JOB_DELIVER, "b");
+	add(s, 3, 0, JOB_DELIVER, "b");
+	assert_int_equal(schedule_take(s, LANE_RELAY, 8, 1, jobs), 1);
+	assert_int_equal(schedule_take(s, LANE_MDA, 7, 1, jobs), 1);
+	clock_now = 5999;
+	assert_int_equal(schedule_take(s, LANE_MDA, 9, 1, jobs), 1);
+	assert_false(schedule_overdue(s, LANE_MDA, 1000, &peer));
+	clock_now = 6000;
+	assert_true(schedule_overdue(s, LANE_MDA, 1000, &peer));
+	assert_int_equal(peer, 7);
+	assert_int_equal(schedule_peer_gone(s, 7, &peer, 1), 0);
+	assert_false(schedule_overdue(s, LANE_MDA, 1000, &peer));
+	assert_false(schedule_holds(s, 2, 7, NULL)); /* what it says now is too late */
+	schedule_check(s);
+	schedule_free(&s);
+}
+
 /* THREATS F16 */
 static void test_set_back(void **state)
 {
@@ -211,8 +239,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sites_take_turns), cmocka_unit_test(test_time),
-		cmocka_unit_test(test_set_back),         cmocka_unit_test(test_poison),
-		cmocka_unit_test(test_report_table),     cmocka_unit_test(test_back_off)
+		cmocka_unit_test(test_set_back),         cmocka_unit_test(test_overdue),
+		cmocka_unit_test(test_poison),           cmocka_unit_test(test_report_table),
+		cmocka_unit_test(test_back_off)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
