@@ -228,10 +228,33 @@ static str cut(str why)
 	return str_slice(why, 0, OUTGOING_WHY);
 }
 
+/* One address that many domains name is not flooded: what is over the rate goes later. */
+static const struct fail *rate_all(struct tx *t, const str *recipients, size_t n, bool *over)
+{
+	*over = false;
+	for (size_t i = 0; i < n; i++) {
+		str key = str_format(t->arena, "aggregate %.*s", STR_ARG(recipients[i]));
+		u64 got;
+		TRY(store_rate_get(t, key, &got));
+		*over |= got >= OUTGOING_RATE;
+	}
+	for (size_t i = 0; i < n && !*over; i++)
+		TRY(store_rate_add(t,
+				   str_format(t->arena, "aggregate %.*s", STR_ARG(recipients[i]))));
+	return NULL;
+}
+
 static const struct fail *send_report(struct tx *t, struct queue *q, struct outgoing_report *r,
 				      const struct office_report_commit_request *c,
 				      const struct body_draft *body, struct queue_changes *changes)
 {
+	bool over;
+
+	TRY(rate_all(t, c->recipients, c->recipients_n, &over));
+	if (over) {
+		r->why = S("an address of it has had enough reports this hour");
+		return store_outgoing_update(t, r);
+	}
 	TRY(queue_own(t, q, c->recipients, c->recipients_n, body, changes, &r->message));
 	if (r->message == 0)
 		return give_up(t, r, S("its addresses are of ours, and nobody has them"));

@@ -14,7 +14,8 @@
  * may send it, once: a death anywhere, also between writing and commit, leaves it due again later, or sent.
  *
  * Limits stand below; what is beyond them is counted in `dropped` and told to whom gets the report. Reports about single messages wait
- * in a short queue of their own; an address and all together get so many an hour, the rest is forgotten.
+ * in a short queue of their own; an address and all together get so many an hour, the rest is forgotten. Aggregate reports to one address are
+ * limited too (THREATS R05), and wait.
  *
  * Functions with a tx run on the writer's thread or a reader's; the others on any.
  */
@@ -36,6 +37,8 @@ enum outgoing_limit {
 	    500, /* reports about single messages that wait; further ones are forgotten */
 	OUTGOING_FAILURES_ALL = 10, /* times dmarc.failure_rate: of all addresses in an hour */
 	OUTGOING_RECIPIENTS = 5,    /* of one report */
+	OUTGOING_RATE =
+	    200, /* aggregate reports that one address gets in an hour (THREATS R05); others wait */
 	OUTGOING_TRIES = 8,
 	OUTGOING_AGAIN_MS = 10 * 60 * 1000,      /* after the first attempt; doubled each time */
 	OUTGOING_SPREAD_MS = 4 * 60 * 60 * 1000, /* after midnight, by chance */

@@ -328,6 +328,48 @@ static void test_early(void **state)
 	desk_free(&d);
 }
 
+/* THREATS R05: many domains, one address. */
+static void test_rate(void **state)
+{
+	struct report_info *reports;
+	struct desk d;
+	unsigned sent = 0;
+	size_t n;
+	u64 day;
+
+	(void)state;
+	desk_new(&d);
+	at_midnight(&d);
+	day = d.w.clock / DAY;
+	for (unsigned i = 0; i < OUTGOING_RATE + 5; i++) {
+		char name[32];
+		struct dmarc_fact fact;
+		snprintf(name, sizeof name, "d%u.example", i);
+		fact = fact_of(name, 1);
+		note(&d, &fact, 1);
+	}
+	d.w.clock = (day + 1) * DAY + 12 * (u64)HOUR;
+	for (;;) {
+		struct taking x = take(&d);
+		if (x.answer.id == 0)
+			break;
+		must(commit(&d, x.answer.id, x.answer.attempt, REPORT_OUTCOME_SEND));
+	}
+	list(&d, day, &reports, &n);
+	for (size_t i = 0; i < n; i++)
+		sent += reports[i].state == REPORT_SENT;
+	assert_int_equal(sent, OUTGOING_RATE);
+	assert_int_equal(messages_queued(&d), OUTGOING_RATE);
+	d.w.clock += HOUR;
+	for (int i = 0; i < 5; i++) {
+		struct taking x = take(&d);
+		assert_int_equal(x.answer.rows_n, 1);
+		must(commit(&d, x.answer.id, x.answer.attempt, REPORT_OUTCOME_SEND));
+	}
+	assert_int_equal(messages_queued(&d), OUTGOING_RATE + 5);
+	desk_free(&d);
+}
+
 static void test_overflow(void **state)
 {
 	struct report_info *reports;
@@ -423,10 +465,11 @@ static void test_facts_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_counts),     cmocka_unit_test(test_once),
-		cmocka_unit_test(test_disk_fails), cmocka_unit_test(test_given_up),
-		cmocka_unit_test(test_early),      cmocka_unit_test(test_overflow),
-		cmocka_unit_test(test_failures),   cmocka_unit_test(test_facts_checked),
+		cmocka_unit_test(test_counts),        cmocka_unit_test(test_once),
+		cmocka_unit_test(test_disk_fails),    cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_early),         cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_overflow),      cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_facts_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
