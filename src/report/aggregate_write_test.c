@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "base/buf.h"
+#include "report/aggregate_read.h"
 #include "report/aggregate_write.h"
 #include "text/encoding.h"
 #include "text/header.h"
@@ -88,6 +89,59 @@ static void test_xml(void **state)
 	arena_free(&a);
 }
 
+/* What one prints the other reads: all fields, whatever bytes they hold that XML can hold. */
+static void test_round_trip(void **state)
+{
+	static const u8 v6[16] = { 0x20, 0x01, 0x0D, 0xB8, [15] = 1 };
+	struct aggregate_record records[2] = { record_of(S("\xC0\x00\x02\x01")),
+					       record_of(str_from(v6, 16)) };
+	struct aggregate_report r = report_of(records, 2), back;
+	struct arena *a = arena_new(1 << 24);
+	struct buf *out = buf_new(a, 1 << 20);
+
+	(void)state;
+	r.org = S("Ours]]> & <Sons> \"x\"");
+	r.generator = S("Postern");
+	records[1].envelope_from = S("b.example");
+	records[1].reasons_n = 0;
+	aggregate_write(&r, out);
+	assert_ok(aggregate_read(a, buf_str(out), &back));
+	assert_str(back.org, r.org);
+	assert_str(back.email, r.email);
+	assert_str(back.report_id, r.report_id);
+	assert_str(back.generator, r.generator);
+	assert_int_equal(back.begin, r.begin);
+	assert_int_equal(back.end, r.end);
+	assert_str(back.policy.domain, r.policy.domain);
+	assert_int_equal(back.policy.discovery, r.policy.discovery);
+	assert_int_equal(back.policy.p, r.policy.p);
+	assert_int_equal(back.policy.np, r.policy.np);
+	assert_int_equal(back.policy.strict_spf, r.policy.strict_spf);
+	assert_int_equal(back.policy.strict_dkim, r.policy.strict_dkim);
+	assert_str(back.policy.fo, r.policy.fo);
+	assert_int_equal(back.records_n, 2);
+	for (size_t i = 0; i < 2; i++) {
+		const struct aggregate_record *x = &back.records[i], *y = &records[i];
+		assert_str(x->source, y->source);
+		assert_int_equal(x->count, y->count);
+		assert_int_equal(x->disposition, y->disposition);
+		assert_int_equal(x->dkim, y->dkim);
+		assert_int_equal(x->spf, y->spf);
+		assert_int_equal(x->reasons_n, y->reasons_n);
+		assert_str(x->header_from, y->header_from);
+		assert_str(x->envelope_from, y->envelope_from);
+		assert_int_equal(x->dkim_results_n, 1);
+		assert_str(x->dkim_results[0].selector, dkim.selector);
+		assert_int_equal(x->dkim_results[0].result, dkim.result);
+		assert_int_equal(x->spf_results_n, 1);
+		assert_int_equal(x->spf_results[0].result, spf.result);
+		assert_false(x->spf_results[0].helo);
+	}
+	assert_int_equal(back.records[0].reasons[0].type, reason.type);
+	assert_str(back.records[0].reasons[0].comment, reason.comment);
+	arena_free(&a);
+}
+
 static str gunzip(struct arena *a, str bytes)
 {
 	z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)bytes.p, .avail_in = (uInt)bytes.n };
@@ -157,6 +211,7 @@ static void test_mail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_xml),
+					    cmocka_unit_test(test_round_trip),
 					    cmocka_unit_test(test_mail) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
