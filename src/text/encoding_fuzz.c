@@ -60,6 +60,16 @@ static void qp_round(struct arena *a, str text)
 	CHECK(str_eq(buf_str(plain), text));
 }
 
+/* C0, DEL, C1. */
+static bool has_controls(str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < 0x20 || s.p[i] == 0x7F ||
+		    (s.p[i] == 0xC2 && i + 1 < s.n && s.p[i + 1] < 0xA0))
+			return true;
+	return false;
+}
+
 static void texts(struct arena *a, str text)
 {
 	struct param_list l;
@@ -74,9 +84,9 @@ static void texts(struct arena *a, str text)
 			       str_slice(l.params[i].name, 0, str_find(l.params[i].name, '*')),
 			       &value))
 			CHECK(str_is_utf8(value) && value.n <= ENCODING_PARAM);
-	if (str_is_utf8(text)) {
+	if (str_is_utf8(text) && !has_controls(text)) { /* they become SP */
 		words_encode(out, text, S(" "));
-		CHECK(str_eq(words_decode(a, buf_str(out)), words_decode(a, buf_str(out))));
+		CHECK(str_eq(words_decode(a, buf_str(out)), text));
 	}
 }
 

@@ -255,19 +255,22 @@ class ImapWalk:
             assert seen == self.boxes[box], f"{box}: {seen} != {self.boxes[box]}, after {self.history[-10:]}"
 
 
-def pop3_login(w, user):
-    """False while the session before, which just closed, still holds the maildrop."""
+def pop3_open(p, user):
+    """A session that is logged in; None while the one before, which just closed, still holds the maildrop."""
+    w = Wire(p.port("pop3"))
+    w.line()
     assert w.pop3(f"USER {user}")[0].startswith("+OK")
     answer = w.pop3(f"PASS {USERS[user]}")[0]
     assert answer.startswith(("+OK", "-ERR [IN-USE]")), answer
-    return answer.startswith("+OK")
+    if answer.startswith("+OK"):
+        return w
+    w.close()
+    return None
 
 
 def pop3_walk(p, user, rng, there):
     """One session; `there`: marks in order. The new `there`."""
-    with Wire(p.port("pop3")) as w:
-        w.line()
-        wait_for(lambda: pop3_login(w, user))
+    with wait_for(lambda: pop3_open(p, user)) as w:
         marked = set()
         for _ in range(STEPS):
             n = rng.randint(0, len(there) + 1)
