@@ -211,13 +211,15 @@ static const struct fail *follow(struct judge *j, const struct auth_verdict *v,
 	return NULL;
 }
 
-static const struct fail *put_fields(struct judge *j, const struct auth_verdict *v, str *out)
+static const struct fail *put_fields(struct judge *j, bool utf8, const struct auth_verdict *v,
+				     str *out)
 {
 	struct buf *text = buf_new(j->arena, FIELDS_MAX);
 	str host = smtp_config(j->smtp)->server_hostname;
 	struct header_builder h;
 
 	header_builder_init(&h, text);
+	h.utf8 = utf8; /* RFC 8616 5: as the sender said it */
 	auth_put_fields(j->arena, &h, host, &j->query,
 			j->has_iprev ? iprev_result_name(j->iprev.result) : STR_NONE,
 			smtp_client_text(j->smtp), v);
@@ -244,7 +246,7 @@ const struct fail *judge_message(struct smtp *s, struct transaction *t, const st
 		return NULL;
 	auth_check_finish(j->check, &j->query, &j->verdict);
 	TRY(arena_check(t->arena));
-	TRY(put_fields(j, &j->verdict, &j->fields));
+	TRY(put_fields(j, t->mail.smtputf8, &j->verdict, &j->fields));
 	out->fields = j->fields;
 	return follow(j, &j->verdict, out);
 }
