@@ -108,6 +108,8 @@ void listing_print(struct listing *l, const char *when_empty);
 /* One object: the first row as "name: value" lines, or one JSON object. */
 void listing_print_one(struct listing *l);
 
+/* "2026-11-21 19:08:00", UTC; for JSON as RFC 3339. */
+str ctl_time(const struct ctl *c, u64 ms);
 /* Writes to stdout, all of it; control characters of others' text are shown as '?', LF and HTAB stay. */
 void ctl_print(str text);
 

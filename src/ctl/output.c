@@ -162,20 +162,23 @@ void listing_rate(struct listing *l, u64 part, u64 whole)
 	*cell_new(l) = (struct cell){ .type = CELL_RATE, .text = whole ? text : S("-") };
 }
 
-void listing_time(struct listing *l, u64 ms)
+str ctl_time(const struct ctl *c, u64 ms)
 {
 	time_t seconds = (time_t)(ms / 1000);
 	struct tm t;
-	char separator = l->ctl->json ? 'T' : ' ';
 
-	if (ms == 0) {
-		listing_str(l, l->ctl->json ? STR_NONE : S("-"));
-		return;
-	}
 	gmtime_r(&seconds, &t);
-	listing_str(l, str_format(l->ctl->arena, "%04d-%02d-%02d%c%02d:%02d:%02d%s",
-				  t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, separator, t.tm_hour,
-				  t.tm_min, t.tm_sec, l->ctl->json ? "Z" : ""));
+	return str_format(c->arena, "%04d-%02d-%02d%c%02d:%02d:%02d%s", t.tm_year + 1900,
+			  t.tm_mon + 1, t.tm_mday, c->json ? 'T' : ' ', t.tm_hour, t.tm_min,
+			  t.tm_sec, c->json ? "Z" : "");
+}
+
+void listing_time(struct listing *l, u64 ms)
+{
+	if (ms == 0)
+		listing_str(l, l->ctl->json ? STR_NONE : S("-"));
+	else
+		listing_str(l, ctl_time(l->ctl, ms));
 }
 
 void listing_id(struct listing *l, u64 id)

@@ -1,4 +1,4 @@
-/* queue and trace commands: what waits, and what happened to a mail, and why. */
+/* queue commands: what waits, and what was tried. */
 #include "base/id.h"
 #include "ctl/ctl_int.h"
 #include "office/event.h"
@@ -159,52 +159,4 @@ enum exit_status ctl_queue_drop(struct ctl *c)
 	if (!ctl_confirm(c, c->arguments[0], "throw this mail away, without a word to its sender"))
 		return EXIT_USAGE;
 	return change_and_say(c, QUEUE_DROP, "dropped");
-}
-
-/* --- trace ------------------------------------------------------------------------------------------------- */
-
-static void list_message(struct listing *l, const struct trace_info *m)
-{
-	listing_id(l, m->message);
-	listing_time(l, m->time);
-	listing_str(l, m->sender.n ? m->sender : S("<>"));
-	listing_list(l, m->recipients, m->recipients_n);
-	listing_size(l, m->size);
-	listing_str(l, m->subject);
-	listing_str(l, m->message_id);
-}
-
-static const struct fail *trace(struct ctl *c)
-{
-	static const char *const columns[] = { "id",   "time",    "sender",    "recipients",
-					       "size", "subject", "message_id" };
-	struct listing *l = listing_new(c, columns, ARRAY_LEN(columns));
-	struct office_trace_request q = { .word = c->arguments[0], .max = CTL_TRACE_MAX };
-	struct office_trace_answer r;
-	u64 max;
-
-	if (ctl_has(c, "max")) {
-		if (!str_u64(ctl_option(c, "max"), &max) || max == 0 || max > 1000)
-			return fail_new(c->arena, FAIL_INVALID,
-					"--max: expected a number from 1 to 1000");
-		q.max = (u32)max;
-	}
-	TRY(ctl_connect(c));
-	TRY(office_trace(c->arena, c->office, &q, &r));
-	if (r.messages_n == 0 && r.events_n == 0)
-		return fail_new(c->arena, FAIL_NOT_FOUND, "nothing is known of \"%.*s\"",
-				STR_ARG(q.word));
-	for (size_t i = 0; i < r.messages_n; i++)
-		list_message(l, &r.messages[i]);
-	if (!c->json)
-		listing_print(l, "No message that was accepted.");
-	listing_print(list_events(c, r.events, r.events_n), "No events.");
-	return NULL;
-}
-
-enum exit_status ctl_trace(struct ctl *c)
-{
-	const struct fail *f = trace(c);
-
-	return f ? ctl_fail(c, f, "trace it") : EXIT_OK;
 }

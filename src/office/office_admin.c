@@ -333,6 +333,17 @@ const struct fail *office_serve_trace(struct bus_call *call, const struct office
 	return NULL;
 }
 
+const struct fail *office_serve_message_read(struct bus_call *call,
+					     const struct office_message_read_request *q,
+					     struct office_message_read_answer *r)
+{
+	u64 skeleton;
+
+	r->body = -1;
+	OFFICE_READ(call, t, store_body_get(t, q->message, &r->body, &r->size, &skeleton));
+	return NULL;
+}
+
 const struct fail *office_serve_verify(struct bus_call *call, const struct office_verify_request *q,
 				       struct office_verify_answer *r)
 {
