@@ -256,6 +256,13 @@ static bool has_word(struct arena *a, str text, str word)
 	return word.n == 0 || str_find_str(str_lower(a, text), str_lower(a, word)) != SIZE_MAX;
 }
 
+/* "5.7" fits "5.7.26", "5.1.1" does not fit "5.1.10". */
+static bool has_code(str code, str wanted)
+{
+	return str_starts(code, wanted) &&
+	       (wanted.n == 0 || code.n == wanted.n || code.p[wanted.n] == '.');
+}
+
 /* text: the reply, or what the other server said. code: of it. */
 static const struct why *find_why(const struct telling *t, str check)
 {
@@ -268,7 +275,7 @@ static const struct why *find_why(const struct telling *t, str check)
 		code = str_slice(code, 0, str_find(code, ' '));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(whys); i++)
-		if (str_eq(whys[i].check, check) && str_starts(code, whys[i].code) &&
+		if (str_eq(whys[i].check, check) && has_code(code, whys[i].code) &&
 		    has_word(t->arena, text, whys[i].word))
 			return &whys[i];
 	return NULL;

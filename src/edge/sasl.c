@@ -6,6 +6,7 @@
 #include "edge/edge.h"
 #include "edge/event.h"
 #include "text/encoding.h"
+#include "verdict/decision.h"
 
 static const str mechanisms[] = { S("PLAIN"), S("LOGIN"), S("SCRAM-SHA-256") };
 
@@ -203,12 +204,18 @@ void sasl_abort(struct session *s, struct sasl *x)
 u64 sasl_record_failure(struct session *s, const char *stage, const struct sasl_result *r)
 {
 	u64 attempt = event_attempt(session_process(s));
+	struct decision d = { .n = 0 };
 	struct event_batch batch = { 0 };
 	struct event_argument arguments[] = { EVENT_STR("user", r->tried),
 					      EVENT_STR("mechanism", r->mechanism) };
 
+	decision_add(&d, &(struct fact){ .check = S("login"),
+					 .input = r->tried,
+					 .result = S("fail"),
+					 .source = r->mechanism });
+	decision_want(&d, DECISION_REJECT, S("login"));
 	event_batch_note(&batch, attempt, stage, "login_failed", arguments, ARRAY_LEN(arguments),
-			 STR_NONE);
+			 decision_print(session_turn_arena(s), &d));
 	event_batch_flush(&batch, session_process(s), session_client(s).address);
 	return attempt;
 }
