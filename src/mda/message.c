@@ -18,7 +18,7 @@ const struct fail *message_sign(struct arena *a, struct bus *sign, const struct 
 	TRY(mail_signer_new(a, sign, permit, &signer));
 	if (signer == NULL)
 		return NULL;
-	mail_signer_header(signer, str_slice(message, 0, header));
+	mail_signer_header(signer, str_slice(message, 0, header), false);
 	mail_signer_body(signer, str_skip(message, header));
 	TRY(mail_signer_fields(signer, &fields));
 	both = buf_new(a, fields.n + message.n);

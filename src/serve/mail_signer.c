@@ -38,10 +38,11 @@ const struct fail *mail_signer_new(struct arena *a, struct bus *sign, const stru
 	return NULL;
 }
 
-void mail_signer_header(struct mail_signer *s, str header)
+void mail_signer_header(struct mail_signer *s, str header, bool lists_may_add)
 {
 	struct dkim_sign_options o = dkim_sign_defaults(env_now(env_system()) / 1000);
 
+	o.lists_may_add = lists_may_add;
 	s->dkim = dkim_signer_new(s->arena, header, &o);
 }
 

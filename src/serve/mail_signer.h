@@ -15,7 +15,8 @@ struct mail_signer;
 /* Asks which keys there are. *out is NULL when nothing is to be signed: no sign, no permit, no active key. permit is borrowed. */
 const struct fail *mail_signer_new(struct arena *a, struct bus *sign, const struct permit *permit,
 				   struct mail_signer **out);
-void mail_signer_header(struct mail_signer *s, str header);
+/* lists_may_add: the setting dkim.lists_may_add. */
+void mail_signer_header(struct mail_signer *s, str header, bool lists_may_add);
 void mail_signer_body(struct mail_signer *s, str piece);
 /* Whole fields, to stand in front of the header. A fail means that the message cannot be signed now, not that it needs none. */
 const struct fail *mail_signer_fields(struct mail_signer *s, str *out);

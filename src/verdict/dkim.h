@@ -115,9 +115,10 @@ struct dkim_sign_options {
 	const str *
 	    names; /* what to sign; NULL: our own list, each field once more than it stands there (D04) */
 	size_t names_n;
-	u64 now;          /* t=, seconds; 0: none */
-	u64 expires_at;   /* x=; 0: none */
-	bool with_length; /* l=; tests only */
+	u64 now;            /* t=, seconds; 0: none */
+	u64 expires_at;     /* x=; 0: none */
+	bool with_length;   /* l=; tests only */
+	bool lists_may_add; /* our own list names a List-* field only where one stands */
 };
 
 struct dkim_signer;

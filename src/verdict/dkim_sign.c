@@ -1,6 +1,8 @@
 /*
  * Our own signatures. Each field that matters is named once more than it stands there (RFC 6376 8.15 calls it oversigning), so that
- * none can be added later (THREATS D04).
+ * none can be added later (THREATS D04). For List-* that has a price: a mailing list that changes nothing else adds them, and the
+ * signature does not survive it; so those can be left to be signed only where they stand (RFC 6376 5.4.1 names them as worth signing,
+ * not as worth forbidding).
  */
 #include "base/check.h"
 #include "base/fail.h"
@@ -49,13 +51,21 @@ struct dkim_sign_options dkim_sign_defaults(u64 now)
 					   .now = now };
 }
 
+/* How often h= names it. */
+static size_t times_named(str header, str name, const struct dkim_sign_options *o)
+{
+	size_t there = header_count(header, name);
+
+	return there || !o->lists_may_add || !str_starts(name, S("List-")) ? there + 1 : 0;
+}
+
 static void own_list(struct arena *a, str header, struct dkim_sign_options *o)
 {
 	size_t counts[ARRAY_LEN(signed_fields)], n = 0;
 	str *names;
 
 	for (size_t i = 0; i < ARRAY_LEN(signed_fields); i++) {
-		counts[i] = header_count(header, str_cstr(signed_fields[i])) + 1;
+		counts[i] = times_named(header, str_cstr(signed_fields[i]), o);
 		n += counts[i];
 	}
 	o->names = names = arena_array_of(a, n, str);

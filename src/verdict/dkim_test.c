@@ -525,6 +525,59 @@ static struct dkim_verdict verify_one(const struct pair *p, str message, u64 now
 #define PLAIN \
 	"From: ann@example.org\r\nTo: b@example.net\r\nSubject: one\r\n\r\nHello  you \r\n\r\n"
 
+/* With lists_may_add a list's fields do no harm, unless one stands there: then it is signed, and no second one can be added. */
+static void test_lists_may_add(void **state)
+{
+	struct dkim_sign_options o = dkim_sign_defaults(NOW);
+	struct pair p = make_pair("s", "", 0);
+	str good, added;
+
+	(void)state;
+	o.lists_may_add = true;
+	good = sign(&p, "s", &o, S(PLAIN));
+	added = str_format(arena, "List-Id: <l>\r\nList-Post: <x:>\r\n%.*s", STR_ARG(good));
+	assert_int_equal(verify_one(&p, added, NOW).result, DKIM_PASS);
+	added = str_format(arena, "Reply-To: eve@x\r\n%.*s", STR_ARG(good));
+	assert_int_equal(verify_one(&p, added, NOW).result, DKIM_FAIL);
+	good = sign(&p, "s", &o, S("List-Id: <a>\r\n" PLAIN));
+	assert_int_equal(verify_one(&p, good, NOW).result, DKIM_PASS);
+	added = str_format(arena, "List-Id: <b>\r\n%.*s", STR_ARG(good));
+	assert_int_equal(verify_one(&p, added, NOW).result, DKIM_FAIL);
+}
+
+/* The keys that stay ready: more senders than there is room for, each twice, never one's key for another's record. */
+static void test_kept_keys(void **state)
+{
+	enum { SENDERS = 2 * DKIM_KEYS_KEPT };
+	u8 digest[DKIM_DIGEST] = { 1 }, raw[32], signatures[SENDERS][64];
+	str records[SENDERS], reason;
+	struct dkim_key k;
+
+	(void)state;
+	for (size_t i = 0; i < SENDERS; i++) {
+		EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+		EVP_MD_CTX *c = EVP_MD_CTX_new();
+		struct buf *text = buf_new(arena, 100);
+		size_t n = sizeof raw, s = 64;
+		assert_int_equal(EVP_PKEY_get_raw_public_key(key, raw, &n), 1);
+		assert_true(EVP_DigestSignInit(c, NULL, NULL, NULL, key) == 1 &&
+			    EVP_DigestSign(c, signatures[i], &s, digest, sizeof digest) == 1);
+		buf_add(text, S("k=ed25519; p="));
+		base64_encode(text, str_from(raw, n));
+		records[i] = buf_str(text);
+		EVP_MD_CTX_free(c);
+		EVP_PKEY_free(key);
+	}
+	for (size_t round = 0; round < 3; round++) {
+		for (size_t i = 0; i < SENDERS; i++) {
+			assert_int_equal(dkim_key_parse(arena, records[i], &k, &reason), DKIM_NONE);
+			assert_true(dkim_key_verify(&k, digest, str_from(signatures[i], 64)));
+			assert_false(dkim_key_verify(&k, digest,
+						     str_from(signatures[(i + 1) % SENDERS], 64)));
+		}
+	}
+}
+
 /* THREATS D04: what is signed once more cannot be added; what stands there cannot be changed. */
 static void test_oversigned(void **state)
 {
@@ -730,6 +783,7 @@ int main(void)
 		cmocka_unit_test(test_length_limit),        cmocka_unit_test(test_times),
 		cmocka_unit_test(test_key_sizes_and_flags), cmocka_unit_test(test_dns),
 		cmocka_unit_test(test_many_signatures),     cmocka_unit_test(test_selection),
+		cmocka_unit_test(test_lists_may_add),       cmocka_unit_test(test_kept_keys),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
