@@ -1,4 +1,6 @@
 /* Headers of any bytes as a failure report would show them. Nothing that looks like a marker of ours before an '@' may be seen again. */
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/check.h"
 #include "report/failure_write.h"
 

@@ -1,4 +1,5 @@
 /* URIs of rua= and ruf= of any bytes. What is taken is an address that the queue takes: no control, one '@' before a name. */
+#include "base/arena.h"
 #include "base/check.h"
 #include "report/uri.h"
 #include "text/address.h"
