@@ -21,8 +21,8 @@ BUILDS = {
     "build-tsan": (["-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"], {"CC": "clang"}),
     # Every indirect call goes to a function of its type, and undefined behaviour traps. clang 14's tables of CFI and IBT's marks do not agree.
     "build-cfi": (["-Dtests=false", "-Db_lto=true", "-Db_lto_mode=thin",
-                   "-Dc_args=-flto=thin,-fcf-protection=none,-fvisibility=hidden,-fsanitize=cfi,-fsanitize=undefined,-fsanitize-trap=undefined",
-                   "-Dc_link_args=-flto=thin,-fsanitize=cfi"], {"CC": "clang", "CC_LD": "lld", "AR": "llvm-ar"}),
+                   "-Dc_args=['-flto=thin','-fcf-protection=none','-fvisibility=hidden','-fsanitize=cfi','-fsanitize=undefined',"
+                   "'-fsanitize-trap=undefined']", "-Dc_link_args=['-flto=thin','-fsanitize=cfi']"], {"CC": "clang", "CC_LD": "lld", "AR": "llvm-ar"}),
     "build-drill": (["-Ddrill=true", "-Dtests=false"], {"CC": "gcc"}),
 }
 SANITIZER_ENV = {
