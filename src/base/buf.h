@@ -34,9 +34,12 @@ str buf_str(const struct buf *b);       /* borrows; until the next change */
 /* These two are most of what a printer of answers does. */
 static inline void buf_add(struct buf *b, str s)
 {
-	u8 *at = b->full || b->cap - b->n < s.n ? buf_room(b, s.n) : b->p + b->n;
+	u8 *at;
 
-	if (at == NULL || s.n == 0)
+	if (s.n == 0)
+		return; /* nor is there perhaps a p yet */
+	at = b->full || b->cap - b->n < s.n ? buf_room(b, s.n) : b->p + b->n;
+	if (at == NULL)
 		return;
 	memcpy(at, s.p, s.n);
 	b->n += s.n;
