@@ -182,7 +182,9 @@ class Traffic:
         client = imaplib.IMAP4("127.0.0.1", self.p.port("imap"), timeout=20)
         try:
             client.login(user, CHURNED[user])
-            count = int(client.select("INBOX")[1][0])
+            status, told = client.select("INBOX")
+            assert status == "OK", told
+            count = int(told[0])
             if count == 0:
                 return
             client.fetch("1:*", "(UID FLAGS ENVELOPE)")
