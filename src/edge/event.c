@@ -84,6 +84,41 @@ void event_batch_note(struct event_batch *b, u64 attempt, const char *stage, con
 	};
 }
 
+u64 event_note_now(struct session *s, const char *stage, const char *code,
+		   const struct event_argument *arguments, size_t n, str decision)
+{
+	u64 attempt = event_attempt(session_process(s));
+	struct event_batch batch = { 0 };
+
+	event_batch_note(&batch, attempt, stage, code, arguments, n, decision);
+	event_batch_flush(&batch, session_process(s), session_client(s).address);
+	return attempt;
+}
+
+/* The stage of a service that speaks TLS. */
+static const char *stage_of(enum service service)
+{
+	switch ((int)service) {
+	case SERVICE_IMAP:
+	case SERVICE_IMAPS:
+		return "imap";
+	case SERVICE_POP3:
+	case SERVICE_POP3S:
+		return "pop3";
+	case SERVICE_SMTP:
+		return "mx";
+	default:
+		return "msa";
+	}
+}
+
+void event_tls_failed(struct session *s, str why)
+{
+	struct event_argument arguments[] = { EVENT_STR("why", why) };
+
+	event_note_now(s, stage_of(session_service(s)), "tls_failed", arguments, 1, STR_NONE);
+}
+
 static void send_now(struct event_batch *b, struct bus *office)
 {
 	struct office_event_add_request q = {

@@ -8,7 +8,7 @@
 #define EDGE_EVENT_H
 
 #include "bus/office.h"
-#include "serve/process.h"
+#include "serve/serve.h"
 
 enum event_limit {
 	EVENT_BATCH = 32,        /* records of one session between two flushes */
@@ -50,6 +50,11 @@ u64 event_attempt(const struct process *p);
  * as decision_print() made them; or empty. Copies everything; bytes of peers are escaped here. */
 void event_batch_note(struct event_batch *b, u64 attempt, const char *stage, const char *code,
 		      const struct event_argument *arguments, size_t n, str decision);
+/* One event of a session, handed over at once; returns its attempt's id. */
+u64 event_note_now(struct session *s, const char *stage, const char *code,
+		   const struct event_argument *arguments, size_t n, str decision);
+/* For struct protocol: tls_failed, with the protocol's name as its stage. */
+void event_tls_failed(struct session *s, str why);
 /* Room for one fact more, to be filled with what is made in b->arena; NULL: flush first. b->facts_n++ keeps it. */
 struct dmarc_fact *event_batch_fact(struct event_batch *b);
 /* Hands over what was noted, and forgets it. */

@@ -58,8 +58,8 @@ struct fake {
 	u32 mailboxes_n;
 	str subscribed_only;
 	u64 modseq, next_id;
-	atomic_uint fetches, changes;
-	atomic_bool forgetful; /* the change log reaches back to nothing */
+	atomic_uint fetches, changes, refusals; /* refusals: events */
+	atomic_bool forgetful;                  /* the change log reaches back to nothing */
 	atomic_bool full;
 	bool locked; /* the maildrop */
 };
@@ -515,10 +515,20 @@ static const struct fail *fake_nothing(struct bus_call *call)
 	return NULL;
 }
 
+static const struct fail *fake_event_add(struct bus_call *call)
+{
+	const struct office_event_add_request *q = call->request;
+	struct fake *x = call->context;
+
+	for (size_t i = 0; i < q->events_n; i++)
+		x->refusals += str_starts(q->events[i].code, S("refused_"));
+	return NULL;
+}
+
 static void fake_office(void *context, struct bus_call *call)
 {
 	static const bus_serve_function table[] = {
-		[3] = fake_message_begin,      [5] = fake_nothing,
+		[3] = fake_message_begin,      [5] = fake_event_add,
 		[20] = fake_mailbox_list,      [21] = fake_mailbox_create,
 		[22] = fake_mailbox_delete,    [23] = fake_mailbox_rename,
 		[24] = fake_mailbox_subscribe, [25] = fake_mailbox_open,

@@ -203,9 +203,7 @@ void sasl_abort(struct session *s, struct sasl *x)
 
 u64 sasl_record_failure(struct session *s, const char *stage, const struct sasl_result *r)
 {
-	u64 attempt = event_attempt(session_process(s));
 	struct decision d = { .n = 0 };
-	struct event_batch batch = { 0 };
 	struct event_argument arguments[] = { EVENT_STR("user", r->tried),
 					      EVENT_STR("mechanism", r->mechanism) };
 
@@ -214,10 +212,8 @@ u64 sasl_record_failure(struct session *s, const char *stage, const struct sasl_
 					 .result = S("fail"),
 					 .source = r->mechanism });
 	decision_want(&d, DECISION_REJECT, S("login"));
-	event_batch_note(&batch, attempt, stage, "login_failed", arguments, ARRAY_LEN(arguments),
-			 decision_print(session_turn_arena(s), &d));
-	event_batch_flush(&batch, session_process(s), session_client(s).address);
-	return attempt;
+	return event_note_now(s, stage, "login_failed", arguments, ARRAY_LEN(arguments),
+			      decision_print(session_turn_arena(s), &d));
 }
 
 /* RFC 4616 2: [authzid] NUL authcid NUL passwd. A NUL inside either would move the border, so it is refused. */

@@ -80,6 +80,9 @@ struct protocol {
 	void (*close)(struct session *s);
 	/* What to say (one line, CRLF included) to a peer over a cap, before closing: "421 4.7.0 ...". */
 	str (*too_many)(const struct session_refusal *r);
+	/* A handshake failed or took too long; the session ends. It may never have been opened: nothing but its address is known.
+	 * NULL: nobody wants to know. */
+	void (*tls_failed)(struct session *s, str why);
 };
 
 /* --- For protocols: everything here is called by turn() on its own session --------------------------------- */

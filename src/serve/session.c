@@ -444,6 +444,16 @@ static bool serve_step(struct session *s, u32 *reads, enum session_stop *stop)
 
 /* --- The other phases ------------------------------------------------------------------------------------------ */
 
+/* A peer that goes without a word of TLS, as those do who look whether a port is open, has failed at nothing. */
+static void tell_tls_failed(struct session *s, enum stream_state state)
+{
+	if (s->protocol->tls_failed == NULL || state == STREAM_END)
+		return;
+	s->protocol->tls_failed(s, state == STREAM_BROKEN ? tls_stream_why() : S("too slow"));
+	if (s->turn)
+		arena_reset(s->turn);
+}
+
 static bool handshake_step(struct session *s, enum session_stop *stop)
 {
 	enum stream_state state = s->stream.ops->handshake(&s->stream);
@@ -455,8 +465,12 @@ static bool handshake_step(struct session *s, enum session_stop *stop)
 			give_turn(s, WAKE_TLS);
 		return true;
 	}
-	if (state == STREAM_BROKEN || state == STREAM_END || over(s->phase_end, session_now(s)) ||
-	    take_wake(s, WAKE_BIT_SHUTDOWN)) {
+	if (state == STREAM_BROKEN || state == STREAM_END || over(s->phase_end, session_now(s))) {
+		tell_tls_failed(s, state);
+		end(s);
+		return true;
+	}
+	if (take_wake(s, WAKE_BIT_SHUTDOWN)) {
 		end(s);
 		return true;
 	}

@@ -36,6 +36,13 @@ static enum stream_state tls_handshake(struct stream *s)
 	return r == 1 ? STREAM_OK : judge(s, r);
 }
 
+str tls_stream_why(void)
+{
+	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+
+	return why ? str_cstr(why) : S("the connection was broken off");
+}
+
 static enum stream_state tls_read(struct stream *s, u8 *out, size_t n, size_t *got)
 {
 	int r;

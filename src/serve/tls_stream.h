@@ -14,6 +14,8 @@ bool tls_stream_hello(const struct stream *s);
 void tls_stream_hello_over(const struct stream *s); /* readable by the octet again */
 /* Puts tls (takes it) on a plain stream; the handshake is the next thing to do. */
 bool tls_stream_start(struct stream *s, SSL *tls);
+/* Why the last call on this thread failed, as far as TLS can tell. Lives for ever. */
+str tls_stream_why(void);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
 str tls_stream_text(const struct stream *s, struct arena *a);
 /* RFC 9266 3: tls-exporter; false before TLS 1.3. */

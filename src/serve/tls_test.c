@@ -301,6 +301,9 @@ static void test_refused_versions(void **state)
 	SSL_set_min_proto_version(c.tls, TLS1_VERSION);
 	assert_int_not_equal(SSL_connect(c.tls), 1);
 	hang_up(&c);
+	for (int i = 0; i < 5000 && toy_tls_failures == 0; i++)
+		usleep(1000);
+	assert_int_equal(toy_tls_failures, 1); /* its protocol hears of it */
 	dial(&f, IMAPS, &c);
 	SSL_set_max_proto_version(c.tls, TLS1_2_VERSION);
 	SSL_set_cipher_list(c.tls, "kRSA:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA384");

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/check.h"
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "base/fd.h"
@@ -21,7 +22,7 @@ struct toy {
 	u64 flood;
 };
 
-static _Atomic u32 toy_closed, toy_opened, toy_gone, toy_notices;
+static _Atomic u32 toy_closed, toy_opened, toy_gone, toy_notices, toy_tls_failures;
 
 static const struct fail *toy_write(struct sink *k, struct arena *turn, str bytes)
 {
@@ -145,6 +146,12 @@ static enum turn toy_stretch(struct session *s, struct toy *t)
 	return TURN_MORE;
 }
 
+static void toy_tls_failed(struct session *s, str why)
+{
+	CHECK(session_address_text(s).n > 0 && why.n > 0);
+	toy_tls_failures++;
+}
+
 static enum turn toy_turn(struct session *s, enum wake why)
 {
 	struct toy *t = session_state(s);
@@ -212,6 +219,7 @@ static const struct protocol toy_protocol = {
 	.turn = toy_turn,
 	.close = toy_close,
 	.too_many = toy_too_many,
+	.tls_failed = toy_tls_failed,
 };
 
 #endif

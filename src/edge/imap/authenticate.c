@@ -15,7 +15,14 @@ static struct imap_reply logged_in(struct imap *i, const struct sasl_login *logi
 	return (struct imap_reply){ IMAP_OK, buf_str(b), S("logged in") };
 }
 
-static struct imap_reply refused(const struct fail *f)
+static void record_privacy(struct imap *i)
+{
+	if (!i->privacy_refused)
+		imap_record_refusal(i, "refused_command", S("PRIVACYREQUIRED: not without TLS"));
+	i->privacy_refused = true;
+}
+
+static struct imap_reply refused(struct imap *i, const struct fail *f)
 {
 	switch ((int)f->what) {
 	case FAIL_INVALID:
@@ -25,6 +32,7 @@ static struct imap_reply refused(const struct fail *f)
 	case FAIL_CONFLICT:
 		return BAD_REPLY("cancelled");
 	case FAIL_DENIED:
+		record_privacy(i);
 		return REPLY(IMAP_NO, "PRIVACYREQUIRED", "not without TLS");
 	default:
 		return imap_fail(f);
@@ -37,7 +45,7 @@ struct imap_reply imap_sasl_result(struct imap *i, const struct fail *f,
 	session_line_max(i->session, IMAP_LINE);
 	i->stage = STAGE_COMMAND;
 	if (f)
-		return refused(f);
+		return refused(i, f);
 	if (r->status == SASL_DONE)
 		return logged_in(i, r->login);
 	if (r->status == SASL_CONTINUE) {

@@ -62,8 +62,10 @@ static enum turn tell(struct imap *i)
 		i->tls_wanted = false;
 		return TURN_TLS;
 	}
-	if (i->rude)
+	if (i->rude) {
+		imap_record_refusal(i, "refused_connection", S("too many errors"));
 		return bye(i, S(""), S("too many errors"));
+	}
 	if (i->lost)
 		return bye(i, S(""), S("the mailbox was deleted"));
 	if (i->command && i->command->run == imap_logout)
@@ -394,4 +396,5 @@ const struct protocol imap_protocol = {
 	.turn = imap_turn,
 	.close = imap_session_close,
 	.too_many = too_many,
+	.tls_failed = event_tls_failed,
 };

@@ -96,7 +96,8 @@ struct imap {
 	struct imap_literal_sink literal_sink;
 	u64 literals_plain; /* bytes of literals before login */
 	u64 errors;
-	bool rude; /* over the limit of errors: BYE */
+	bool rude;            /* over the limit of errors: BYE */
+	bool privacy_refused; /* an event tells of it */
 
 	struct sasl sasl;
 	const struct sasl_login *login;
@@ -154,6 +155,8 @@ static inline const struct ticket *imap_ticket(const struct imap *i)
 /* NO (or BAD for syntax) with the code of RFC 5530 that fits. */
 struct imap_reply imap_fail(const struct fail *f);
 /* One line: "* OK [code] text". */
+/* An event. At most once a session of each kind, or a peer could fill the record with one connection. */
+void imap_record_refusal(struct imap *i, const char *code, str reply);
 void imap_untagged(struct imap *i, const char *status, str code, str text);
 /* A tagged line with an explicit tag part. */
 void imap_put_reply(struct imap *i, struct buf *b, struct imap_reply r);

@@ -113,10 +113,12 @@ static void limits_before_login(void **state)
 	    "< * OK [CAPABILITY *LOGINDISABLED]*\n> a login alice@example.test alice\n"
 	    "< a NO [PRIVACYREQUIRED] *\n> a authenticate PLAIN AGE=\n< a NO [PRIVACYREQUIRED]*\n");
 	talk_end(&t);
+	assert_int_equal(x->refusals, 1); /* one event, however often it tries */
 	x->config->limit_errors = 3;
 	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, "< * OK *\n> x\n< * BAD *\n> x\n< * BAD *\n> x\n< * BAD *\n< * BYE *\n");
 	talk_end(&t);
+	assert_int_equal(x->refusals, 2);
 	fake_free(&x);
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "edge/event.h"
 #include "edge/pop3/pop3_int.h"
 
 enum { REST = 1000, REPLY_TEXT = 400 };
@@ -205,4 +206,5 @@ const struct protocol pop3_protocol = {
 	.turn = turn,
 	.close = session_close,
 	.too_many = too_many,
+	.tls_failed = event_tls_failed,
 };

@@ -296,4 +296,5 @@ const struct protocol smtp_protocol = {
 	.turn = smtp_turn,
 	.close = smtp_close,
 	.too_many = smtp_too_many,
+	.tls_failed = event_tls_failed,
 };
