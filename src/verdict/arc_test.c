@@ -12,6 +12,7 @@
 #include "text/encoding.h"
 #include "verdict/arc.h"
 #include "verdict/dkim_canon.h"
+#include "verdict/zone_test.h"
 
 enum { SETS_MAX = 52, NOW = 1700000000 };
 enum kind { AAR, AMS, AS, KINDS };
@@ -179,26 +180,23 @@ static str make_header(const struct row *r)
 
 /* --- asking -------------------------------------------------------------------------------------------------------- */
 
-static void zone_query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
+static void key_query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
 {
 	const struct row *r = context;
 	str record = str_ends_nocase(name, S(".forger.example")) ? other_record : key_record;
-	struct buf *rdata = buf_new(a, 300);
 	str *list = arena_new_of(a, str);
 
 	assert_int_equal(type, DNS_TYPE_TXT);
 	*out = (struct dns_answer){ .status = DNS_TEMPFAIL };
 	if (r->broken && str_find_str(name, str_cstr(r->broken)) != SIZE_MAX)
 		return;
-	buf_add_byte(rdata, (u8)record.n);
-	buf_add(rdata, record);
-	*list = buf_str(rdata);
+	*list = zone_txt(a, record);
 	*out = (struct dns_answer){ .status = DNS_OK, .records = list, .records_n = 1 };
 }
 
 static void ask(const struct row *r, str header, struct arc_verdict *out)
 {
-	const struct dns_source dns = { (void *)(uintptr_t)r, zone_query };
+	const struct dns_source dns = { (void *)(uintptr_t)r, key_query };
 	struct dkim_body *body = dkim_body_new(arena);
 	struct arc_verifier *v = arc_verifier_new(arena, header, body);
 

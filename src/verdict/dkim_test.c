@@ -13,6 +13,7 @@
 #include "verdict/dkim_key.h"
 #include "verdict/dkim_signature.h"
 #include "verdict/dkim_tag.h"
+#include "verdict/zone_test.h"
 
 enum { NOW = 1528637909 };
 
@@ -32,54 +33,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* --- a zone --- */
-
-struct record {
-	const char *name, *text;
-};
-
-struct zone {
-	const struct record *records;
-	size_t n;
-	enum dns_status missing;
-	size_t asked;
-};
-
-static str txt(struct arena *a, str text)
-{
-	struct buf *b = buf_new(a, text.n * 2 + 2);
-
-	do {
-		str part = str_slice(text, 0, 255);
-		buf_add_byte(b, (u8)part.n);
-		buf_add(b, part);
-		text = str_skip(text, part.n);
-	} while (text.n);
-	return buf_str(b);
-}
-
-static void zone_query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
-{
-	struct zone *z = context;
-	str *records = arena_array_of(a, z->n, str);
-
-	assert_int_equal(type, 16);
-	z->asked++;
-	*out = (struct dns_answer){ .status = z->missing, .records = records };
-	for (size_t i = 0; i < z->n; i++)
-		if (str_eq(str_cstr(z->records[i].name), name))
-			records[out->records_n++] = txt(a, str_cstr(z->records[i].text));
-	if (out->records_n)
-		out->status = DNS_OK;
-}
-
 #define RSA_8463                                                                                \
 	"MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2j" \
 	"LQiY/J16JYi0Qvx/byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9" \
 	"PzoxZyVYLzBfO2EeC3Ip3G+2kryOTIKT+l/K4w3QIDAQAB"
 #define ED_8463 "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 
-static const struct record examples[] = {
+static const struct zone_record examples[] = {
 	{ "brisbane._domainkey.football.example.com", "v=DKIM1; k=ed25519; p=" ED_8463 },
 	{ "test._domainkey.football.example.com", "v=DKIM1; k=rsa; p=" RSA_8463 },
 	{ "brisbane._domainkey.example.com",
@@ -443,7 +403,7 @@ static void test_key_records(void **state)
 
 struct pair {
 	EVP_PKEY *key;
-	struct record record;
+	struct zone_record record;
 };
 
 static str public_text(EVP_PKEY *key, bool is_rsa)
@@ -472,7 +432,7 @@ static struct pair make_pair(const char *selector, const char *extra, size_t bit
 	str text = str_format(arena, "v=DKIM1; k=%s; %sp=%.*s", bits ? "rsa" : "ed25519", extra,
 			      STR_ARG(public_text(p.key, bits != 0)));
 
-	p.record = (struct record){ cstr(arena, name), cstr(arena, text) };
+	p.record = (struct zone_record){ cstr(arena, name), cstr(arena, text) };
 	return p;
 }
 
@@ -698,7 +658,7 @@ static void test_dns(void **state)
 		     { DNS_BOGUS, DKIM_TEMPERROR } };
 	struct pair p = make_pair("s", "", 0), other = make_pair("s", "", 0);
 	struct dkim_sign_options o = dkim_sign_defaults(NOW);
-	struct record two[] = { other.record, p.record };
+	struct zone_record two[] = { other.record, p.record };
 	struct zone z = { two, 2, DNS_NXDOMAIN, 0 };
 	str m = sign(&p, "s", &o, S(PLAIN));
 	struct dkim_verdicts v;

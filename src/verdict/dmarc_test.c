@@ -1,9 +1,8 @@
 /* DMARC: records, authors, and about eighty outcomes over a table of DNS (THREATS D11). */
 #include "base/unit.h"
 
-#include "base/buf.h"
-#include "text/dns_rdata.h"
 #include "verdict/dmarc.h"
+#include "verdict/zone_test.h"
 
 static struct arena *a;
 
@@ -66,16 +65,6 @@ static const struct zone_row zone[] = {
 
 static unsigned asked;
 
-static str txt(struct arena *to, const char *text)
-{
-	str s = str_cstr(text);
-	struct buf *out = buf_new(to, 1024);
-
-	buf_add_byte(out, (u8)s.n);
-	buf_add(out, s);
-	return buf_str(out);
-}
-
 static void query(void *context, struct arena *to, str name, u32 type, struct dns_answer *out)
 {
 	str *records = arena_array_of(to, ARRAY_LEN(zone), str);
@@ -91,7 +80,7 @@ static void query(void *context, struct arena *to, str name, u32 type, struct dn
 			continue;
 		out->status = zone[i].status;
 		if (zone[i].text)
-			records[out->records_n++] = txt(to, zone[i].text);
+			records[out->records_n++] = zone_txt(to, str_cstr(zone[i].text));
 	}
 }
 

@@ -3,9 +3,9 @@
  * a question picks its answer by a hash of its name, so that includes and redirects lead anywhere. Addresses always match.
  */
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/check.h"
 #include "verdict/spf_int.h"
+#include "verdict/zone_test.h"
 
 enum { LINES = 16 };
 
@@ -15,19 +15,6 @@ struct lines {
 };
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n);
-
-static str txt(struct arena *a, str text)
-{
-	struct buf *b = buf_new(a, text.n + text.n / 255 + 2);
-
-	do {
-		str piece = str_slice(text, 0, 255);
-		buf_add_byte(b, (u8)piece.n);
-		buf_add(b, piece);
-		text = str_skip(text, 255);
-	} while (text.n);
-	return buf_str(b);
-}
 
 static void answer(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
 {
@@ -40,7 +27,7 @@ static void answer(void *context, struct arena *a, str name, u32 type, struct dn
 		hash = hash * 31 + name.p[i];
 	*out = (struct dns_answer){ .records = record, .records_n = 1 };
 	if (type == DNS_TYPE_TXT && l->n > 2)
-		*record = txt(a, l->line[2 + hash % (l->n - 2)]);
+		*record = zone_txt(a, l->line[2 + hash % (l->n - 2)]);
 	else if (type == DNS_TYPE_A && hash % 3)
 		*record = S("\300\0\2\1");
 	else if (type == DNS_TYPE_PTR || type == DNS_TYPE_MX)

@@ -6,9 +6,9 @@
  */
 #include "base/unit.h"
 
-#include "base/buf.h"
 #include "text/skeleton.h"
 #include "verdict/auth.h"
+#include "verdict/zone_test.h"
 
 static struct arena *a;
 
@@ -26,40 +26,15 @@ static int stop(void **state)
 	return 0;
 }
 
-static str txt(struct arena *to, str s)
-{
-	struct buf *out = buf_new(to, 1024);
-
-	buf_add_byte(out, (u8)s.n);
-	buf_add(out, s);
-	return buf_str(out);
-}
-
-static void query(void *context, struct arena *to, str name, u32 type, struct dns_answer *out)
-{
-	static const struct {
-		str name, text;
-	} zone[] = {
-		{ S("legitimate.example"), S("v=spf1 -all") },
-		{ S("_dmarc.legitimate.example"), S("v=DMARC1; p=reject") },
-		{ S("attack.example"), S("v=spf1 +all") },
-		{ S("_dmarc.attack.example"), S("v=DMARC1; p=none") },
-		{ S("any.attack.example"), S("v=spf1 +all") },
-		{ S("_dmarc.xn--legitimte-66g.example"), S("v=DMARC1; p=none") },
-		{ S("list.example"), S("v=spf1 +all") },
-	};
-	str *record = arena_new_of(to, str);
-
-	(void)context;
-	*out = (struct dns_answer){ .status = DNS_NXDOMAIN };
-	for (size_t i = 0; i < ARRAY_LEN(zone); i++)
-		if (type == DNS_TYPE_TXT && str_eq(zone[i].name, name)) {
-			*record = txt(to, zone[i].text);
-			*out = (struct dns_answer){ .status = DNS_OK,
-						    .records = record,
-						    .records_n = 1 };
-		}
-}
+static const struct zone_record records[] = {
+	{ "legitimate.example", "v=spf1 -all" },
+	{ "_dmarc.legitimate.example", "v=DMARC1; p=reject" },
+	{ "attack.example", "v=spf1 +all" },
+	{ "_dmarc.attack.example", "v=DMARC1; p=none" },
+	{ "any.attack.example", "v=spf1 +all" },
+	{ "_dmarc.xn--legitimte-66g.example", "v=DMARC1; p=none" },
+	{ "list.example", "v=spf1 +all" },
+};
 
 /* one, two: fields that are put in both orders (two may be empty). */
 struct forgery {
@@ -167,7 +142,8 @@ static void check_shown(const struct auth_verdict *v, const struct skeleton *s)
 
 static void judge(const struct forgery *f, str message, str sender)
 {
-	const struct dns_source dns = { .query = query };
+	struct zone zone = { records, ARRAY_LEN(records), DNS_NXDOMAIN, 0 };
+	const struct dns_source dns = { &zone, zone_query };
 	const struct auth_rules rules = {
 		.spf = true, .dkim = true, .arc = true, .dmarc = true, .dns = &dns
 	};

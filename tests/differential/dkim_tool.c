@@ -16,8 +16,9 @@
 #include "base/check.h"
 #include "text/header.h"
 #include "verdict/dkim.h"
+#include "verdict/zone_test.h"
 
-enum { ARENA = 64 << 20, LINE = 8192 };
+enum { ARENA = 64 << 20, LINE = 8192, RECORDS = 16 };
 
 static str read_bytes(struct arena *a, size_t n)
 {
@@ -27,41 +28,25 @@ static str read_bytes(struct arena *a, size_t n)
 	return str_from(p, n);
 }
 
-/* The whole text as strings of at most 255 bytes, as TXT has them. */
-static str txt_rdata(struct arena *a, str text)
+/* "name TAB text" lines. */
+static struct zone read_zone(struct arena *a, str text)
 {
-	struct buf *b = buf_new(a, text.n * 2 + 2);
+	struct zone_record *records = arena_array_of(a, RECORDS, struct zone_record);
+	struct zone z = { .records = records, .missing = DNS_NXDOMAIN };
 
-	do {
-		str part = str_slice(text, 0, 255);
-		buf_add_byte(b, (u8)part.n);
-		buf_add(b, part);
-		text = str_skip(text, part.n);
-	} while (text.n);
-	return buf_str(b);
-}
-
-static void zone_query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
-{
-	str rest = *(const str *)context;
-	str *records = arena_array_of(a, 16, str);
-
-	(void)type;
-	*out = (struct dns_answer){ .status = DNS_NXDOMAIN, .records = records };
-	while (rest.n) {
-		str line = str_slice(rest, 0, str_find(rest, '\n'));
+	while (text.n && z.n < RECORDS) {
+		str line = str_slice(text, 0, str_find(text, '\n'));
 		size_t tab = str_find(line, '\t');
-		if (str_eq_nocase(str_slice(line, 0, tab), name) && out->records_n < 16)
-			records[out->records_n++] = txt_rdata(a, str_skip(line, tab + 1));
-		rest = str_skip(rest, line.n + 1);
+		records[z.n++] = (struct zone_record){ cstr(a, str_slice(line, 0, tab)),
+						       cstr(a, str_skip(line, tab + 1)) };
+		text = str_skip(text, line.n + 1);
 	}
-	if (out->records_n)
-		out->status = DNS_OK;
+	return z;
 }
 
 static void verify(struct arena *a, char **word)
 {
-	str zone = read_bytes(a, strtoul(word[1], NULL, 10));
+	struct zone zone = read_zone(a, read_bytes(a, strtoul(word[1], NULL, 10)));
 	str message = read_bytes(a, strtoul(word[2], NULL, 10));
 	size_t piece = strtoul(word[3], NULL, 10), head = header_length(message);
 	struct dns_source dns = { &zone, zone_query };
