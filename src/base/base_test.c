@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -216,6 +218,55 @@ static u64 fake_now(void *context)
 	return clock_ms;
 }
 
+struct taking {
+	_Atomic u64 last;
+	u64 ids[20000];
+};
+
+struct taker {
+	struct taking *taking;
+	u64 *ids;
+};
+
+static void *take_ids(void *at)
+{
+	const struct env e = { .now = fake_now };
+	struct taker *t = at;
+
+	for (size_t i = 0; i < 5000; i++)
+		t->ids[i] = id_next_shared(&t->taking->last, 200, &e);
+	return NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const u64 *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Threads of one node get ids of that node, none twice, although the millisecond runs out of them. */
+static void test_ids_shared(void **state)
+{
+	static struct taking t;
+	struct taker takers[4];
+	pthread_t threads[4];
+
+	(void)state;
+	clock_ms = 1763750000000;
+	for (size_t i = 0; i < 4; i++) {
+		takers[i] = (struct taker){ &t, &t.ids[i * 5000] };
+		assert_int_equal(pthread_create(&threads[i], NULL, take_ids, &takers[i]), 0);
+	}
+	for (size_t i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	qsort(t.ids, 20000, sizeof(u64), by_value);
+	for (size_t i = 0; i < 20000; i++) {
+		assert_int_equal(id_node(t.ids[i]), 200);
+		assert_true(i == 0 || t.ids[i] != t.ids[i - 1]);
+	}
+}
+
 static void test_ids_rise(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
@@ -232,7 +283,7 @@ static void test_ids_rise(void **state)
 		if (i == 20000)
 			clock_ms -= 5000; /* the clock goes back */
 	}
-	assert_int_equal(last >> 14 & 255, 7);
+	assert_int_equal(id_node(last), 7);
 	assert_true(id_time(last) >= 1763750000000 && id_time(last) < 1763750000010);
 	assert_true(id_parse(id_text(a, last), &parsed) && parsed == last);
 	assert_true(id_parse(S("fzzzzzzzzzzzz"), &parsed) && parsed == UINT64_MAX);
@@ -345,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_arena_budget),
 		cmocka_unit_test(test_ids_rise),
 		cmocka_unit_test(test_ids_of_attempts),
+		cmocka_unit_test(test_ids_shared),
 		cmocka_unit_test(test_crc32c),
 		cmocka_unit_test(test_fail_table),
 		cmocka_unit_test(test_sealed_files),

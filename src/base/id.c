@@ -1,5 +1,7 @@
 #include "base/id.h"
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "base/chars.h"
 
@@ -41,6 +43,22 @@ bool id_is_attempt(u64 id)
 u32 id_edge(u64 attempt)
 {
 	return (u32)(attempt >> ATTEMPT_SEQUENCE_BITS) % ID_EDGES;
+}
+
+u64 id_next_shared(_Atomic u64 *last, u8 node, const struct env *e)
+{
+	u64 before = atomic_load(last), id;
+
+	do {
+		struct id_maker m = { .last = before, .node = node };
+		id = id_next(&m, e);
+	} while (!atomic_compare_exchange_weak(last, &before, id));
+	return id;
+}
+
+u8 id_node(u64 id)
+{
+	return (u8)(id >> SEQUENCE_BITS);
 }
 
 u64 id_time(u64 id)

@@ -1,7 +1,8 @@
 /*
  * Message and job ids: 64 bits = 42 of milliseconds since 2020-01-01 UTC, 8 of node, 14 of sequence
  * (ARCHITECTURE 9). Written as 13 characters of base32 (0-9, a-z without i l o u; case does not
- * matter when read). They rise in time, are never 0, and are made by the office alone.
+ * matter when read). They rise in time and are never 0. The office makes them as node 0;
+ * each edge, for the messages that come in through it, as a node of its own.
  *
  * Attempts: what was refused became no message, so the edge that refused it gives it an id by itself: 50 bits = 30 of seconds since
  * 2020, 7 of the edge, 13 of sequence; written as 10 characters. No message has an id that small: those of 2020-01-04 were larger.
@@ -21,6 +22,9 @@ struct id_maker {
 
 /* Greater than every id this maker gave before, even when the clock went back. One thread. */
 u64 id_next(struct id_maker *m, const struct env *e);
+/* The same for any number of threads: *last is what this node made before, at first 0. */
+u64 id_next_shared(_Atomic u64 *last, u8 node, const struct env *e);
+u8 id_node(u64 id);
 /* The first that no attempt has. */
 #define ID_ATTEMPT_END ((u64)1 << 50)
 

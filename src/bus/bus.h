@@ -2,11 +2,11 @@
  * The bus: typed calls between our own processes, over AF_UNIX seqpacket pairs that parent makes.
  *
  * One table per server (office.tbl, login.tbl, sign.tbl, relay.tbl) lists its calls; structs, encoders, decoders and stubs
- * are generated from it. For `CALL(office, message_begin, ...)` a client writes
+ * are generated from it. For `CALL(office, mailbox_delete, ...)` a client writes
  *
- *	struct office_message_begin_request q = { .size_hint = n };
- *	struct office_message_begin_answer r;
- *	TRY(office_message_begin(arena, bus, &q, &r));
+ *	struct office_mailbox_delete_request q = { .ticket = t, .name = name };
+ *	struct office_mailbox_delete_answer r;
+ *	TRY(office_mailbox_delete(arena, bus, &q, &r));
  *
  * The call blocks its thread until the answer, the budget's end (TIMEOUT) or the server's death (UNAVAILABLE). What r
  * holds (strings, lists, descriptors) lives as long as the arena. Any number of threads may call on one struct bus.
@@ -35,7 +35,7 @@ enum {
 	BUS_CTL_PEERS = 64,            /* connections of one listening socket at once */
 };
 
-enum bus_mode { BUS_READ, BUS_WRITE, BUS_PARK };
+enum bus_mode { BUS_QUICK, BUS_READ, BUS_WRITE, BUS_PARK };
 
 /* Roles as bits: who may call. */
 enum bus_caller {
@@ -50,7 +50,7 @@ struct bus_call;
 
 /* One row of a server's table. */
 struct bus_method {
-	const char *name; /* "office.message_begin" */
+	const char *name; /* "office.message_commit" */
 	u32 number;
 	u32 callers;
 	enum bus_mode mode;

@@ -37,6 +37,12 @@ const struct fail *office_message_fetch_take(struct bus_pending *p,
 extern const struct bus_method office_methods[];
 extern const size_t office_methods_n;
 
+/* As whom an edge makes ids (base/id.h). The office is node 0. */
+static inline u8 office_edge_node(u32 instance, bool is_client)
+{
+	return (u8)(1 + 2 * instance + is_client);
+}
+
 enum office_limit {
 	OFFICE_LARGE = 1 << 20, /* a message from here on is spooled in a file of the office's */
 	OFFICE_JOBS_MAX = 64,   /* of one next_job */

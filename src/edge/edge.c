@@ -7,6 +7,8 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/env.h"
+#include "base/id.h"
 #include "bus/office.h"
 #include "edge/imap/imap.h"
 #include "edge/pop3/pop3.h"
@@ -19,6 +21,14 @@ enum { NOTICE_BYTES = 8, NOTICE_RETRY_MS = 1000 };
 const struct config *edge_config(struct process *p)
 {
 	return __atomic_load_n(&p->config, __ATOMIC_ACQUIRE);
+}
+
+u64 edge_message_id(struct process *p)
+{
+	struct edge *e = p->state;
+	u8 node = office_edge_node(p->instance, p->role == ROLE_CLIENT);
+
+	return id_next_shared(&e->last_id, node, env_system());
 }
 
 bool edge_offers_tls(struct session *s)

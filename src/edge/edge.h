@@ -20,10 +20,13 @@ struct edge {
 	struct outbox *outbox;  /* NULL: none runs here (unit tests) */
 	pthread_t notices;
 	bool notices_run;
+	_Atomic u64 last_id; /* of messages that came in here */
 };
 
 /* The configuration as it is now: take it once a turn. Any thread. */
 const struct config *edge_config(struct process *p);
+/* An id for a message that comes in. Any thread. */
+u64 edge_message_id(struct process *p);
 /* May this session ask for TLS: there is some, and it is not on yet. */
 bool edge_offers_tls(struct session *s);
 

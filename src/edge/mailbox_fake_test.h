@@ -175,13 +175,10 @@ static bool fake_in(const struct uid_range *r, size_t n, u32 uid)
 static const struct fail fake_missing = FAIL_STATIC(NOT_FOUND, "no such mailbox");
 static const struct fail fake_denied = FAIL_STATIC(DENIED, "not here");
 
-FAKE_CALL(message_begin)
+FAKE_CALL(spool_file)
 {
 	FAKE_UNUSED;
-	r->id = ++x->next_id;
-	r->file = q->size_hint == 0 || q->size_hint >= OFFICE_LARGE
-		      ? arena_own_fd(a, fd_memory("fake"))
-		      : -1;
+	r->file = arena_own_fd(a, fd_memory("fake"));
 	return NULL;
 }
 
@@ -528,7 +525,7 @@ static const struct fail *fake_event_add(struct bus_call *call)
 static void fake_office(void *context, struct bus_call *call)
 {
 	static const bus_serve_function table[] = {
-		[3] = fake_message_begin,      [5] = fake_event_add,
+		[5] = fake_event_add,          [6] = fake_spool_file,
 		[20] = fake_mailbox_list,      [21] = fake_mailbox_create,
 		[22] = fake_mailbox_delete,    [23] = fake_mailbox_rename,
 		[24] = fake_mailbox_subscribe, [25] = fake_mailbox_open,

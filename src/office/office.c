@@ -3,7 +3,7 @@
  * first, and parses nothing that came from outside (ARCHITECTURE 2, Rule 0).
  *
  * Threads:
- *   bus      takes calls; hands them to the pool; parks next_job. Never blocks.
+ *   bus      takes calls; serves the quick ones, hands others to the pool; parks next_job. Never blocks.
  *   pool     OFFICE_THREADS: tickets, reads (each on a read-only connection), the checks that come before a write
  *   writer   the store's: one transaction for all writes that wait (store/writer.h); answers them
  *   clock    the queue's: hands out jobs when they are due
@@ -72,6 +72,17 @@ static void serve(struct bus_call *call)
 		bus_serve(functions, ARRAY_LEN(functions), call);
 }
 
+bool office_pool_instead(struct bus_call *call)
+{
+	struct office_call *mine = office_call_of(call);
+
+	if (mine->pooled)
+		return false;
+	mine->pooled = true;
+	pool_add(mine->office->pool, call);
+	return true;
+}
+
 static void *pool_run(void *context)
 {
 	struct pool *p = ((struct office *)context)->pool;
@@ -85,14 +96,14 @@ static void *pool_run(void *context)
 	return NULL;
 }
 
-/* The bus thread. next_job is served here: it only joins a list. */
+/* The bus thread. What waits for nothing is served here: to wake another thread would cost more than most of it. */
 static void dispatch(void *context, struct bus_call *call)
 {
 	struct office_call *mine = arena_new_of(call->arena, struct office_call);
 
 	mine->office = context;
 	call->context = mine;
-	if (call->method->mode == BUS_PARK)
+	if (call->method->mode == BUS_PARK || call->method->mode == BUS_QUICK)
 		serve(call);
 	else
 		pool_add(mine->office->pool, call);

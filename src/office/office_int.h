@@ -26,8 +26,10 @@
 enum office_pool {
 	OFFICE_THREADS = 4, /* that answer reads and prepare writes */
 	OFFICE_TICK_MS = 1000,
-	OFFICE_EXPIRE_MS = 10 * 60 * 1000,  /* between two looks for old events */
-	OFFICE_REPORT_PAUSE_MS = 60 * 1000, /* after reports could not be looked up */
+	OFFICE_EXPIRE_MS = 10 * 60 * 1000, /* between two looks for old events */
+	OFFICE_ID_AHEAD_MS = 60 * 1000,    /* ids of edges: the clock may be set back meanwhile */
+	OFFICE_ID_BEHIND_MS = 24 * 60 * 60 * 1000, /* and a message may take its time to come */
+	OFFICE_REPORT_PAUSE_MS = 60 * 1000,        /* after reports could not be looked up */
 };
 
 struct office {
@@ -55,6 +57,7 @@ struct office {
 struct office_call {
 	struct office *office;
 	void *parked; /* next_job: what the queue gave it */
+	bool pooled;  /* it is with the threads */
 };
 
 static inline struct office_call *office_call_of(const struct bus_call *call)
@@ -76,6 +79,9 @@ const struct fail *office_ticket_check(struct bus_call *call, const struct ticke
 
 /* The office's word to the caller of this call, that mail of `domain` may be signed (bus/permit.h): nothing when the domain is not ours. */
 void office_permit_give(const struct bus_call *call, str domain, struct permit *out);
+
+/* A BUS_QUICK call that needs the disk after all. True: the threads have it and will serve it from its beginning; return BUS_LATER. */
+bool office_pool_instead(struct bus_call *call);
 
 /* DMARC reports (office_report.c): can they be sent at all; one is due; every second; a puller is gone. */
 bool office_reports(struct office *o, str *from, str *domain);

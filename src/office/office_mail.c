@@ -8,15 +8,20 @@
 
 /* --- Addresses --------------------------------------------------------------------------------------------- */
 
-static const struct fail *room_left(struct bus_call *call, u64 account, u64 size, u8 *result)
+static bool has_quota(struct bus_call *call, u64 account)
 {
 	struct directory_account row;
+
+	return account &&
+	       directory_account_by_id(office_of(call)->directory, call->arena, account, &row) &&
+	       row.quota != 0;
+}
+
+static const struct fail *room_left(struct bus_call *call, u64 account, u64 size, u8 *result)
+{
 	const struct fail *f;
 	struct tx t;
 
-	if (!directory_account_by_id(office_of(call)->directory, call->arena, account, &row) ||
-	    row.quota == 0)
-		return NULL;
 	TRY(store_read_begin(office_of(call)->store, call->arena, &t));
 	f = store_quota_check(&t, account, size);
 	store_read_end(&t);
@@ -35,9 +40,10 @@ const struct fail *office_serve_recipient_check(struct bus_call *call,
 
 	r->result = (u8)directory_resolve(office_of(call)->directory, call->arena, q->address,
 					  &r->canonical, &account);
-	if (r->result == RECIPIENT_LOCAL && account)
-		return room_left(call, account, q->size, &r->result);
-	return NULL;
+	if (r->result != RECIPIENT_LOCAL || !has_quota(call, account))
+		return NULL;
+	return office_pool_instead(call) ? BUS_LATER
+					 : room_left(call, account, q->size, &r->result);
 }
 
 const struct fail *office_serve_sender_check(struct bus_call *call,
@@ -55,17 +61,26 @@ const struct fail *office_serve_sender_check(struct bus_call *call,
 
 /* --- Messages ---------------------------------------------------------------------------------------------- */
 
-const struct fail *office_serve_message_begin(struct bus_call *call,
-					      const struct office_message_begin_request *q,
-					      struct office_message_begin_answer *r)
+const struct fail *office_serve_spool_file(struct bus_call *call,
+					   const struct office_spool_file_request *q,
+					   struct office_spool_file_answer *r)
 {
-	struct office *o = office_of(call);
-
+	(void)q;
 	r->file = -1;
-	r->id = store_id_now(o->store);
-	if (q->size_hint == 0 || q->size_hint >= OFFICE_LARGE)
-		return store_spool_file(call->arena, o->store, &r->file);
-	return NULL;
+	return store_spool_file(call->arena, office_of(call)->store, &r->file);
+}
+
+/* Each edge makes ids as a node of its own, so that none can take one of another's or of ours (which would be found out late, by a key
+ * that is there already); and of about now, since the tables are in the order of ids. */
+static const struct fail *id_check(struct bus_call *call, u64 id)
+{
+	u8 node = office_edge_node(call->peer.instance, call->peer.role == CALLER_CLIENT);
+	u64 now = env_now(office_of(call)->env);
+
+	if (id_node(id) == node && id_time(id) < now + OFFICE_ID_AHEAD_MS &&
+	    now < id_time(id) + OFFICE_ID_BEHIND_MS)
+		return NULL;
+	return fail_new(call->arena, FAIL_INVALID, "not an id of this edge");
 }
 
 static const struct fail *commit_run(struct tx *t, struct office_write *w)
@@ -96,6 +111,9 @@ const struct fail *office_serve_message_commit(struct bus_call *call,
 	struct office *o = office_of(call);
 
 	(void)r;
+	if (q->body.file >= 0 && office_pool_instead(call))
+		return BUS_LATER;
+	TRY(id_check(call, q->id));
 	*m = (struct queue_arrival){ .id = q->id,
 				     .client = &q->client,
 				     .envelope = &q->envelope,

@@ -47,7 +47,7 @@ const struct fail *completion_print(struct arena *a, const struct gate *g, i64 n
 		header_put(&h, S("Date"), date_print(a, now, 0));
 	if (!g->lines.has_message_id)
 		header_put(&h, S("Message-ID"),
-			   str_format(a, "<%.*s@%.*s>", STR_ARG(id_text(a, g->id)),
+			   str_format(a, "<%.*s@%.*s>", STR_ARG(id_text(a, g->rules.id)),
 				      STR_ARG(g->rules.domain)));
 	return h.bad || out->full ? &unprintable : NULL;
 }

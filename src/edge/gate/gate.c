@@ -157,8 +157,7 @@ const struct fail *gate_new(struct arena *a, struct bus *office, const struct ga
 	CHECK(!rules->complete || rules->names_n == 0);
 	if (rules->names_n > 0)
 		g->header = buf_new(a, SKELETON_HEADER_BYTES);
-	TRY(spool_open(&g->spool, a, office, rules->size_hint, rules->trace ? GATE_PREFIX : 0,
-		       &g->id));
+	TRY(spool_open(&g->spool, a, office, rules->size_hint, rules->trace ? GATE_PREFIX : 0));
 	*out = g;
 	return NULL;
 }
@@ -178,7 +177,7 @@ u64 gate_received(const struct gate *g)
 u64 gate_id(const struct gate *g)
 {
 	CHECK_MAGIC(g, GATE_MAGIC);
-	return g->id;
+	return g->rules.id;
 }
 
 /* A message that is all header has no empty line before which the missing fields could stand. */
@@ -249,7 +248,7 @@ static const struct fail *write_trace(struct gate *g, str above)
 	struct buf *out = buf_new(g->arena, GATE_PREFIX);
 
 	buf_add(out, above);
-	TRY(trace_print(g->arena, g->rules.trace, g->id, now(), out));
+	TRY(trace_print(g->arena, g->rules.trace, g->rules.id, now(), out));
 	g->skeleton = skeleton_behind(g->arena, g->skeleton, out->n, 1);
 	return spool_front(&g->spool, buf_str(out));
 }
@@ -262,7 +261,7 @@ static const struct fail *seal(struct gate *g, str above, struct gate_message *o
 		TRY(write_trace(g, above));
 	tail = skeleton_encode(g->arena, g->skeleton);
 	TRY(arena_check(g->arena));
-	*out = (struct gate_message){ .id = g->id, .skeleton = g->skeleton };
+	*out = (struct gate_message){ .id = g->rules.id, .skeleton = g->skeleton };
 	return spool_close(&g->spool, tail, &out->body);
 }
 

@@ -49,6 +49,7 @@ struct gate_watch {
 };
 
 struct gate_rules {
+	u64 id;                         /* of the message, for its trace fields; 0 without any */
 	const struct gate_trace *trace; /* NULL: no Received (APPEND) */
 	u64 size_max;                   /* of what the peer sends; our fields are not counted */
 	u64 size_hint;                  /* what SIZE= said; 0: not known */
@@ -63,7 +64,7 @@ struct gate_rules {
 
 struct gate;
 
-/* Asks the office for an id (and a file, when size_hint says large). office is borrowed. */
+/* Asks the office for a file when size_hint says large. office is borrowed. */
 const struct fail *gate_new(struct arena *a, struct bus *office, const struct gate_rules *rules,
 			    struct gate **out);
 struct sink *gate_sink(struct gate *g);

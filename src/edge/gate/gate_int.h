@@ -37,14 +37,13 @@ struct gate {
 	struct buf *header; /* held back until it is complete; NULL: not held, or no more */
 	struct skeleton_parser *parser;
 	const struct skeleton *skeleton; /* after gate_end */
-	u64 id;
 	u64 received;
 	const struct fail *fail; /* sticky */
 };
 
 /* room: bytes that spool_front may take. */
 const struct fail *spool_open(struct spool *p, struct arena *a, struct bus *office, u64 size_hint,
-			      u64 room, u64 *id);
+			      u64 room);
 const struct fail *spool_write(struct spool *p, str bytes);
 const struct fail *spool_front(struct spool *p, str bytes); /* before all that is there */
 /* Bytes [at, at + n) of the message; *out lies in it or in `window`, which has room for them. */

@@ -1,10 +1,7 @@
 /*
  * Where a message's bytes lie until the office takes them, behind room for fields that are written last. Small: in memory, from where they
  * travel in the call itself: cheaper than a descriptor up to any size that is small, and nobody else can change them. From OFFICE_LARGE
- * on: the unlinked file that message_begin hands out, so that many large messages fill the disk and not the memory.
- *
- * When nothing was announced and memory passes OFFICE_LARGE, message_begin is asked again with a large hint, for its file
- * only; the first id stays (ids are cheap, and one that is never committed harms nobody).
+ * on: the unlinked file that spool_file hands out, so that many large messages fill the disk and not the memory.
  */
 #include <errno.h>
 
@@ -15,25 +12,22 @@
 
 static const struct fail no_file = FAIL_STATIC(INTERNAL, "no spool file for a large message");
 
-static const struct fail *begin(struct spool *p, u64 size_hint, u64 *id, int *file)
+static const struct fail *ask_file(struct spool *p)
 {
-	/* 0 would say "unknown" and cost a file for each small message. */
-	struct office_message_begin_request q = { .size_hint = size_hint > 0 ? size_hint : 1 };
-	struct office_message_begin_answer r;
+	struct office_spool_file_request q = { 0 };
+	struct office_spool_file_answer r;
 
-	TRY(office_message_begin(p->arena, p->office, &q, &r));
-	*id = r.id;
-	*file = r.file;
-	return NULL;
+	TRY(office_spool_file(p->arena, p->office, &q, &r));
+	p->file = r.file;
+	return p->file < 0 ? &no_file : NULL;
 }
 
 const struct fail *spool_open(struct spool *p, struct arena *a, struct bus *office, u64 size_hint,
-			      u64 room, u64 *id)
+			      u64 room)
 {
-	*p = (struct spool){ .office = office, .arena = a, .at = room };
-	TRY(begin(p, size_hint, id, &p->file));
-	if (p->file >= 0)
-		return NULL;
+	*p = (struct spool){ .office = office, .arena = a, .file = -1, .at = room };
+	if (size_hint >= OFFICE_LARGE)
+		return ask_file(p);
 	p->memory = buf_new(a, room + OFFICE_LARGE + SKELETON_BYTES);
 	if (room > 0 && buf_room(p->memory, room))
 		buf_added(p->memory, room);
@@ -49,11 +43,7 @@ static const struct fail *write_file(struct spool *p, str bytes, u64 at)
 
 static const struct fail *move_to_file(struct spool *p)
 {
-	u64 unused_id;
-
-	TRY(begin(p, OFFICE_LARGE, &unused_id, &p->file));
-	if (p->file < 0)
-		return &no_file;
+	TRY(ask_file(p));
 	TRY(write_file(p, str_skip(buf_str(p->memory), p->at), p->at));
 	buf_free(p->memory);
 	p->memory = NULL;

@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/id.h"
+#include "edge/edge.h"
 #include "edge/gate/body_test.h"
 #include "bus/login.h"
 #include "bus/office.h"
@@ -46,7 +47,7 @@ struct fake {
 	u64 last_attempt; /* that was recorded */
 	atomic_bool refuse_commit;
 	atomic_uint delay_ms;
-	u64 next_id;
+	struct edge edge;
 };
 
 /* --- Office ------------------------------------------------------------------------------------------------------ */
@@ -84,16 +85,11 @@ static const struct fail *fake_sender_check(struct bus_call *call)
 	return fail_new(call->arena, FAIL_DENIED, "not yours");
 }
 
-static const struct fail *fake_message_begin(struct bus_call *call)
+static const struct fail *fake_spool_file(struct bus_call *call)
 {
-	const struct office_message_begin_request *q = call->request;
-	struct office_message_begin_answer *r = call->answer;
-	struct fake *x = call->context;
+	struct office_spool_file_answer *r = call->answer;
 
-	r->id = ++x->next_id;
-	r->file = q->size_hint == 0 || q->size_hint >= OFFICE_LARGE
-		      ? arena_own_fd(call->arena, fd_memory("fake file"))
-		      : -1;
+	r->file = arena_own_fd(call->arena, fd_memory("fake file"));
 	return NULL;
 }
 
@@ -150,7 +146,7 @@ static void fake_office(void *context, struct bus_call *call)
 {
 	static const bus_serve_function table[] = { [1] = fake_recipient_check,
 						    [2] = fake_sender_check,
-						    [3] = fake_message_begin,
+						    [6] = fake_spool_file,
 						    [4] = fake_message_commit,
 						    [5] = fake_event_add };
 
@@ -265,7 +261,8 @@ static struct fake *fake_new(void)
 				       .config = x->config,
 				       .office = fake_bus(&office, x->office, &x->office_thread),
 				       .login = fake_bus(&login, x->login, &x->login_thread),
-				       .notices = -1 };
+				       .notices = -1,
+				       .state = &x->edge };
 	return x;
 }
 

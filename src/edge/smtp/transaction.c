@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "edge/edge.h"
 #include "edge/smtp/smtp_int.h"
 #include "text/encoding.h"
 
@@ -82,7 +83,8 @@ const struct fail *transaction_open(struct smtp *s)
 	const struct config *c = smtp_config(s);
 	struct client_info client = session_client(s->session);
 	struct gate_trace *trace = arena_new_of(t->arena, struct gate_trace);
-	struct gate_rules rules = { .trace = trace,
+	struct gate_rules rules = { .id = edge_message_id(session_process(s->session)),
+				    .trace = trace,
 				    .size_max = c->mail_size,
 				    .size_hint = t->mail.size,
 				    .hops = c->mail_hops,

@@ -84,8 +84,6 @@ const struct fail *queue_check(struct queue *q, struct arena *a, const struct qu
 	if (m->body->parsed->received > o.hops)
 		return fail_code(a, FAIL_DENIED, "5.4.6", "in a loop: passed %u servers",
 				 m->body->parsed->received);
-	if (m->id == 0 || m->id >= store_id_now(q->store))
-		return fail_new(a, FAIL_INVALID, "not an id that was given out");
 	if (m->account && e->sender.n && !directory_may_send(q->directory, m->account, e->sender))
 		return fail_new(a, FAIL_DENIED, "not an address of this account");
 	return recipients_check(q, a, m);

@@ -206,6 +206,15 @@ static void apply(struct queue *q, const struct queue_change *change)
 	}
 }
 
+/* The clock sleeps too long for what is due next. What is due already waits for a peer, not for the clock. The lock is held. */
+static void wake_clock(struct queue *q)
+{
+	u64 due = schedule_next_due(q->schedule);
+
+	if (due < q->sleeps_until && due > env_now(q->env))
+		CHECK(pthread_cond_signal(&q->wake) == 0);
+}
+
 /* --- Handing out ------------------------------------------------------------------------------------------- */
 
 static bool serve_waiter(struct queue *q, struct queue_waiter *w)
@@ -240,7 +249,7 @@ void queue_apply(struct queue *q, const struct queue_changes *c)
 	for (const struct queue_change *change = c->first; change; change = change->next)
 		apply(q, change);
 	pump(q);
-	CHECK(pthread_cond_signal(&q->wake) == 0);
+	wake_clock(q);
 	unlock_queue(q);
 }
 
@@ -312,7 +321,7 @@ void queue_give_back(struct queue *q, u64 id)
 		wait += env_random_below(q->env, wait);
 		schedule_again(q->schedule, id, env_now(q->env) + wait, job.attempts + more);
 	}
-	CHECK(pthread_cond_signal(&q->wake) == 0);
+	wake_clock(q);
 	unlock_queue(q);
 }
 
@@ -521,7 +530,9 @@ void queue_run(struct queue *q)
 		due = schedule_next_due(q->schedule);
 		if (due != UINT64_MAX && due > now && due - now < wait)
 			wait = due - now;
+		q->sleeps_until = now + wait;
 		sleep_until(q, wait);
+		q->sleeps_until = 0;
 	}
 	unlock_queue(q);
 }

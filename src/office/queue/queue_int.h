@@ -46,6 +46,7 @@ struct queue {
 
 	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t wake;  /* of the clock */
+	u64 sleeps_until;     /* the clock; 0: it does not sleep */
 	struct schedule *schedule;
 	struct queue_waiter *waiters[LANES];
 	struct table leases;

@@ -10,6 +10,8 @@
 #include "office/store/store_int.h"
 
 static const struct fail not_ours = FAIL_STATIC(INVALID, "not a message that we can read");
+/* An edge that began anew while the clock was set back made it again; the next one will be another. */
+static const struct fail used_id = FAIL_STATIC(UNAVAILABLE, "try again");
 static const struct fail bad_body = FAIL_STATIC(CORRUPT, "a message that the store has lost");
 
 /* --- In --- */
@@ -115,15 +117,17 @@ static const struct fail *append(struct tx *t, u64 id, const struct body_draft *
 const struct fail *store_body_append(struct tx *t, u64 id, const struct body_draft *d,
 				     const struct body_summary *s)
 {
+	const struct fail *f;
 	struct record r;
 	struct place at;
 
 	TRY(append(t, id, d, s, &r, &at));
-	return SQL_RUN(t->arena, t->db,
-		       "INSERT INTO body (id, segment, offset, size, skeleton_size, header_size,"
-		       " length, references_n) VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
-		       SQL_U64(id), SQL_U64(at.segment), SQL_U64(at.offset), SQL_U64(d->size),
-		       SQL_U64(d->skeleton.n), SQL_U64(d->header_size), SQL_U64(record_length(&r)));
+	f = SQL_RUN(t->arena, t->db,
+		    "INSERT INTO body (id, segment, offset, size, skeleton_size, header_size,"
+		    " length, references_n) VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
+		    SQL_U64(id), SQL_U64(at.segment), SQL_U64(at.offset), SQL_U64(d->size),
+		    SQL_U64(d->skeleton.n), SQL_U64(d->header_size), SQL_U64(record_length(&r)));
+	return f && f->what == FAIL_EXISTS ? &used_id : f;
 }
 
 /* --- References --- */
