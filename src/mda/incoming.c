@@ -5,14 +5,11 @@
 #include "mda/mda.h"
 
 #include "base/arena.h"
-#include "base/env.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "report/aggregate_read.h"
 #include "report/incoming.h"
 #include "text/address.h"
 #include "text/header.h"
-#include "text/json.h"
 #include "verdict/authres.h"
 
 /* --- Whether to look ----------------------------------------------------------------------------------------- */
@@ -79,29 +76,6 @@ u8 mda_report_proof(struct arena *a, str message, str hostname)
 
 /* --- One mail ------------------------------------------------------------------------------------------------ */
 
-/* Delivered as any other; why it was no report is on record. A lost event loses no mail. */
-static void say_bad(struct arena *a, struct bus *office, const struct job *job,
-		    const struct fail *why)
-{
-	struct buf *out = buf_new(a, 4096);
-	struct json j = json_to(out);
-	struct event_record event = { .time = env_now(env_system()),
-				      .message = job->message,
-				      .stage = S("mda"),
-				      .code = S("report_bad") };
-	struct office_event_add_request q = { .events = &event, .events_n = 1 };
-	struct office_event_add_answer r;
-	const struct fail *f;
-
-	json_object(&j);
-	json_key(&j, "why"), json_str(&j, why->text);
-	json_object_end(&j);
-	event.arguments = buf_str(out);
-	f = office_event_add(a, office, &q, &r);
-	if (f)
-		LOG(WARN, "mda.event_lost", LOG_ID("message", job->message), LOG_FAIL("why", f));
-}
-
 static const struct fail *read_mail(struct arena *a, struct bus *office, const struct config *c,
 				    const struct job *job, struct incoming_report *out)
 {
@@ -133,9 +107,11 @@ const struct fail *mda_incoming(struct arena *a, struct bus *office, const struc
 	*taken = false;
 	if (f && (f->what == FAIL_UNAVAILABLE || f->what == FAIL_DENIED))
 		return f;
-	if (f)
-		say_bad(a, office, job, f);
-	if (f || q.report.kind == INCOMING_NOTHING)
+	if (f) {
+		q.report = (struct incoming_report){ .kind = INCOMING_NOTHING };
+		q.bad = f->text.n ? f->text : S("it cannot be read");
+	}
+	if (f == NULL && q.report.kind == INCOMING_NOTHING)
 		return NULL;
 	*taken = true;
 	return office_received_add(a, office, &q, &r);

@@ -30,7 +30,7 @@ struct delivery mda_decide(const struct job *job);
 
 /* Does it go to an address for reports, so that mda_incoming should look at it? */
 bool mda_may_be_report(const struct config *c, const struct job *job);
-/* Reads the mail; a report goes to the office together with the delivery (*taken). Else the mail is still to be delivered. A fail means
+/* Reads the mail; a report, good or bad, goes to the office together with the delivery (*taken). Else the mail is still to be delivered. A fail means
  * that the office could not be asked: the job comes again. */
 const struct fail *mda_incoming(struct arena *a, struct bus *office, const struct config *c,
 				const struct job *job, bool *taken);

@@ -68,25 +68,30 @@ static const struct fail *outcome_event(struct tx *t, const struct incoming_repo
 			       event_args_end(&args));
 }
 
-/* What the mda should not have sent is no reason to keep the mail from its mailbox. */
-static const struct fail *refused_event(struct tx *t, u64 message, const struct fail *why)
+static const struct fail *bad_event(struct tx *t, u64 message, str why)
 {
 	struct event_args args = event_args_new(t->arena);
 
-	event_args_str(&args, "why", why->text);
+	event_args_str(&args, "why", why);
 	return store_event_add(t, message, S("mda"), EVENT_REPORT_BAD, event_args_end(&args));
 }
 
+/* What is no report, also when the mda should not have sent it, goes to its mailbox. */
 static const struct fail *report_run(struct tx *t, struct office_write *w)
 {
 	const struct office_received_add_request *q = w->call->request;
 	struct report_call *c = w->context;
-	const struct fail *f = store_received_add(t, c->message, &q->report, &c->outcome);
+	const struct fail *f = NULL;
+	str bad = q->bad;
 
+	if (bad.n == 0)
+		f = store_received_add(t, c->message, &q->report, &c->outcome);
 	if (f && f->what != FAIL_INVALID)
 		return f;
-	TRY(f ? refused_event(t, c->message, f) : outcome_event(t, &q->report, c));
-	return queue_deliver(t, w->office->queue, &q->delivery, f == NULL, &w->changes);
+	if (f)
+		bad = f->text;
+	TRY(bad.n ? bad_event(t, c->message, bad) : outcome_event(t, &q->report, c));
+	return queue_deliver(t, w->office->queue, &q->delivery, bad.n == 0, &w->changes);
 }
 
 static void report_after(struct office_write *w, const struct fail *f)
