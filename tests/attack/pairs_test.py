@@ -73,7 +73,7 @@ class Smtp:
         told = " ".join(lines)
         if verb == "EHLO":
             assert ("STARTTLS" in told) == (not self.tls), (told, self.history)
-            assert ("AUTH" in told) == (self.submission and self.tls), (told, self.history)
+            assert ("AUTH" in told) == (self.submission and self.tls and not self.authed), (told, self.history)
         self.greeted, self.esmtp = True, verb == "EHLO"
         self.clear()
 
