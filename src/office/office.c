@@ -237,11 +237,30 @@ static bool is_stopping(struct office *o)
 	return stopping;
 }
 
+/* While nobody waits for it. */
+static void warm(struct office *o)
+{
+	struct arena *a = arena_new(16 << 20);
+	const struct fail *f;
+	struct tx t;
+	u32 packed;
+
+	f = store_read_begin(o->store, a, &t);
+	if (f == NULL) {
+		f = store_mailboxes_warm(&t, &packed);
+		store_read_end(&t);
+	}
+	if (f)
+		LOG(WARN, "office.warm_failed", LOG_FAIL("why", f));
+	arena_free(&a);
+}
+
 static void *tick_run(void *context)
 {
 	struct office *o = context;
 	u64 next = env_monotonic(o->env);
 
+	warm(o);
 	while (!is_stopping(o)) {
 		notice_retry(o->notice);
 		office_report_tick(o);

@@ -54,6 +54,19 @@ static void check_view(struct world *w, u32 rows)
 	arena_free(&a);
 }
 
+static u32 warm(struct world *w)
+{
+	struct arena *a = arena_new(64 << 20);
+	struct tx t;
+	u32 packed;
+
+	must(store_read_begin(w->store, a, &t));
+	must(store_mailboxes_warm(&t, &packed));
+	store_read_end(&t);
+	arena_free(&a);
+	return packed;
+}
+
 static void flag(struct world *w, u32 low, u32 high)
 {
 	struct uid_range range = { .low = low, .high = high };
@@ -84,7 +97,10 @@ static void test_chunks(void **state)
 
 	(void)state;
 	world_new(&w);
+	assert_int_equal(warm(&w), 0); /* nothing in it is worth it */
 	fill_inbox(&w);
+	assert_int_equal(warm(&w), 1);
+	assert_int_equal(warm(&w), 0);
 	check_view(&w, MANY);
 	must(world_append(&w, S("INBOX"), 1000, 1, 0, &uid));
 	assert_int_equal(uid, 300001);

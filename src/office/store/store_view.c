@@ -423,6 +423,67 @@ const struct fail *store_mailbox_open(struct tx *t, u64 account, str name, bool 
 	return f;
 }
 
+/* --- At the start --- */
+
+struct warm_row {
+	u64 account;
+	struct mailbox_row mailbox;
+};
+
+static const struct fail *largest(struct tx *t, struct warm_row *rows, size_t *n)
+{
+	struct query *q =
+	    SQL_QUERY(t->db,
+		      "SELECT account_id, id, uidvalidity, modseq, forgotten, messages FROM mailbox"
+		      " WHERE messages >= ? ORDER BY messages DESC LIMIT ?",
+		      SQL_U64(STORE_WARM_ROWS), SQL_U64(STORE_WARM));
+
+	for (*n = 0; *n < STORE_WARM && sql_row(q); ++*n) {
+		struct mailbox_row *m = &rows[*n].mailbox;
+
+		rows[*n].account = sql_u64(q);
+		*m = (struct mailbox_row){ .id = sql_u64(q) };
+		m->uidvalidity = sql_u32(q);
+		m->modseq = sql_u64(q);
+		m->forgotten = sql_u64(q);
+		m->messages = sql_u32(q);
+	}
+	return sql_end(t->arena, q);
+}
+
+static const struct fail *warm(struct tx *t, const struct warm_row *w, u32 *packed)
+{
+	struct views *all = t->store->views;
+	struct view *v = view_take(all, w->account, w->mailbox.id);
+
+	if (v == NULL) {
+		TRY(view_get(t, w->account, &w->mailbox, &v));
+		++*packed;
+	}
+	view_release(all, v);
+	return NULL;
+}
+
+const struct fail *store_mailboxes_warm(struct tx *t, u32 *packed)
+{
+	struct warm_row rows[STORE_WARM];
+	u64 bytes = 0;
+	size_t n;
+
+	CHECK(!t->writes);
+	*packed = 0;
+	TRY(largest(t, rows, &n));
+	for (size_t i = 0; i < n; i++) {
+		u64 more = rows[i].mailbox.messages * sizeof(struct view_row);
+
+		if (bytes + more > STORE_VIEW_BYTES / 2)
+			continue;
+		bytes += more;
+		TRY(warm(t, &rows[i], packed));
+	}
+	return NULL;
+}
+
 /* --- mailbox_changes --- */
 
 struct change_row {
