@@ -139,12 +139,12 @@ def python_tests(tally, folder, pattern="*_test.py"):
 
 
 def group_differential(tally):
-    """The same questions to Postern and to Debian's python3-spf, python3-dkim and libopendkim; long forms by hand (their own headers say how)."""
+    """The same questions to Postern and to Debian's python3-spf, python3-dkim, libopendkim and libopendmarc; long forms by hand (their own headers say how)."""
     good, output = build("build-test")
     tally.add("build-test: builds", good, output)
     env = {**os.environ, "POSTERN_BUILD": str(ROOT / "build-test"), "PYTHONPATH": str(ROOT / "tests" / "lib")}
     for command in (["tests/differential/spf_diff.py", str(ROOT / "build-test" / "postern"), "300", "3"],
-                    ["tests/differential/dkim_diff.py"]):
+                    ["tests/differential/dkim_diff.py"], ["tests/differential/dmarc_diff.py"]):
         run = subprocess.run(["/usr/bin/python3", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         tally.add(command[0], run.returncode == 0, run.stdout + run.stderr)
 

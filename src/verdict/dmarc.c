@@ -255,19 +255,37 @@ static void temperror(struct judge *j, struct dmarc_verdict *v, str domain)
 			       STR_ARG(domain));
 }
 
-/* The identifiers that are the author's domain itself need no walk; false when no other could make it pass either. */
+/* Could one organization hold both? With the last label in common it could be that. */
+static bool may_share(str one, str other)
+{
+	return str_eq(cut_to(one, 1), cut_to(other, 1));
+}
+
+/* Would this identifier tell more, once the organization is known: that the message passes, or that SPF (DKIM) passes too? Reports say
+ * for each of them whether it was aligned (RFC 9990 3.1), failure reports are asked for by it (fo=1). */
+static bool is_open(const struct dmarc_identifier *i, const struct dmarc_verdict *v)
+{
+	if (i->undecided && v->result == DMARC_PASS)
+		return false;
+	if (str_eq(i->domain, v->author))
+		return i->undecided;
+	if (i->spf ? v->record.strict_spf : v->record.strict_dkim)
+		return false;
+	return !(i->spf ? v->spf_aligned : v->dkim_aligned) && may_share(i->domain, v->author);
+}
+
+/* The identifiers that are the author's domain itself need no walk; false when no other could add to what they say. */
 static bool align_same(struct judge *j, const struct dmarc_identifier *list, size_t n,
 		       struct dmarc_verdict *v)
 {
 	bool walk = false;
 
-	for (size_t i = 0; i < n; i++) {
-		bool same = str_eq(list[i].domain, v->author);
-		if (same && !list[i].undecided)
+	for (size_t i = 0; i < n; i++)
+		if (!list[i].undecided && str_eq(list[i].domain, v->author))
 			pass(j, v, &list[i]);
-		walk |= same || !(list[i].spf ? v->record.strict_spf : v->record.strict_dkim);
-	}
-	return walk && v->result != DMARC_PASS;
+	for (size_t i = 0; i < n; i++)
+		walk |= is_open(&list[i], v);
+	return walk;
 }
 
 static enum alignment align_one(struct judge *j, const struct dmarc_identifier *i,
@@ -353,7 +371,8 @@ static void check_domain(struct judge *j, const struct dmarc_identifier *list, s
 	}
 	walk_tree(j, v->author, &w);
 	if (w.failed) {
-		temperror(j, v, w.failed->domain);
+		if (v->result != DMARC_PASS)
+			temperror(j, v, w.failed->domain);
 		return;
 	}
 	v->organizational = organizational(&w);

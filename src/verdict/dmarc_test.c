@@ -364,6 +364,41 @@ static void test_outcomes(void **state)
 	}
 }
 
+/* Each of SPF and DKIM is told apart, also when the other has already made the message pass. */
+static void test_aligned(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *from, *identifiers;
+		bool spf, dkim;
+	} rows[] = {
+		{ "a@reject.example", "s:reject.example", true, false },
+		{ "a@reject.example", "d:reject.example", false, true },
+		{ "a@reject.example", "d:reject.example s:reject.example", true, true },
+		{ "a@reject.example", "s:bounce.reject.example d:reject.example", true, true },
+		{ "a@reject.example", "s:reject.example d:mail.reject.example", true, true },
+		{ "a@reject.example", "s:other.example d:reject.example", false, true },
+		{ "a@reject.example", "s?:bounce.reject.example d:reject.example", false, true },
+		{ "a@mail.reject.example", "s:reject.example d:mail.reject.example", true, true },
+		{ "a@strict.example", "s:bounce.strict.example d:strict.example", false, true },
+		{ "a@sspf.example", "s:sspf.example d:mail.sspf.example", true, true },
+		{ "a@org.example", "s:dept.org.example d:org.example", false, true },
+		{ "a@up.busy.test2", "s:x.up.busy.test2 d:up.busy.test2", false, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct dmarc_verdict v;
+		judge(rows[i].from, rows[i].identifiers, &v);
+		if (v.result != DMARC_PASS || v.disposition != DMARC_ACCEPT ||
+		    v.spf_aligned != rows[i].spf || v.dkim_aligned != rows[i].dkim)
+			fail_msg("%s [%s]: %s, SPF %d, DKIM %d", rows[i].from, rows[i].identifiers,
+				 dmarc_result_name(v.result), v.spf_aligned, v.dkim_aligned);
+	}
+	judge("a@reject.example", "d:reject.example s:bounce.mailer.test2",
+	      &(struct dmarc_verdict){ 0 });
+	assert_int_equal(asked, 1); /* no walk for names that have nothing in common */
+}
+
 /* However the names are chosen, a walk has 8 queries and no name is asked twice. */
 static void test_bounds(void **state)
 {
@@ -400,9 +435,10 @@ static void test_override(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_records), cmocka_unit_test(test_record_details),
-		cmocka_unit_test(test_authors), cmocka_unit_test(test_outcomes),
-		cmocka_unit_test(test_bounds),  cmocka_unit_test(test_override),
+		cmocka_unit_test(test_records),  cmocka_unit_test(test_record_details),
+		cmocka_unit_test(test_authors),  cmocka_unit_test(test_outcomes),
+		cmocka_unit_test(test_aligned),  cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_override),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
