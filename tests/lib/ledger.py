@@ -256,7 +256,8 @@ class Watch:
         client = imaplib.IMAP4("127.0.0.1", port, timeout=60)
         try:
             client.login(user, password)
-            client.select("INBOX", readonly=True)
+            if client.select("INBOX", readonly=True)[0] != "OK":  # the office was killed, and is not back
+                raise imaplib.IMAP4.error("no INBOX now")
             validity, uidnext, highest = (int(client.response(what)[1][0]) for what in ("UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ"))
             rows = {}
             for item in client.uid("FETCH", "1:*", "(MODSEQ BODY.PEEK[HEADER.FIELDS (X-Ledger)])")[1]:
