@@ -11,11 +11,10 @@ WORDS = ("budget meeting Tuesday offer invoice review holiday draft contract rel
 NAMES = ("Anna de Vries", "Bert Jansen", "Carol O'Neil", "David Smit", "Eva Müller", "Frank van den Berg", "Greta Visser", "Hugo Bakker")
 
 
-def flood(port, recipients, connections, count):
-    """`count` messages of 5 KB over `connections` at once, spread over the recipients; returns when all are accepted."""
+def flood(port, recipients, connections, count, host="127.0.0.1", words=("-l", str(SIZE), "-f", "carol@elsewhere.example")):
+    """`count` messages over `connections` at once, spread over the recipients; returns when all are accepted. words: what is sent, by whom."""
     share = [(connections // len(recipients), count // len(recipients), r) for r in recipients]
-    sources = [subprocess.Popen(["smtp-source", "-s", str(s), "-l", str(SIZE), "-m", str(m), "-f", "carol@elsewhere.example", "-t", r,
-                                 f"127.0.0.1:{port}"]) for s, m, r in share]
+    sources = [subprocess.Popen(["smtp-source", "-s", str(s), "-m", str(m), *words, "-t", r, f"{host}:{port}"]) for s, m, r in share]
     if any([p.wait() for p in sources]):
         raise RuntimeError("smtp-source failed")
     return sum(m for _, m, _ in share)

@@ -51,7 +51,7 @@ class System:
 
     def start(self, writes=None):
         """writes: the most its disk does in a second."""
-        self.group = Group(self.name.split()[0].lower())
+        self.group = Group(self.name.lower().replace(" ", "-"))
         if writes:
             self.group.slow_disk(writes, self.folder)
         self.launch()
@@ -72,13 +72,14 @@ class System:
 
 
 class Postern(System):
-    def __init__(self, folder, base, binary):
-        super().__init__("Postern", folder, base)
+    settings = ("--dns=127.0.0.1:9", "--set=limit.connections_per_address=2000")
+
+    def __init__(self, folder, base, binary, name="Postern"):
+        super().__init__(name, folder, base)
         self.binary, self.base, self.process, self.clients = binary, base, None, []
 
     def launch(self):
-        words = [self.binary, "dev", f"--dir={self.folder}", f"--port-base={self.base}", f"--domain={DOMAIN}", "--plaintext-login",
-                 "--dns=127.0.0.1:9", "--set=limit.connections_per_address=2000"]
+        words = [self.binary, "dev", f"--dir={self.folder}", f"--port-base={self.base}", f"--domain={DOMAIN}", "--plaintext-login", *self.settings]
         with open(f"{self.folder}.log", "ab") as log:
             self.process = self.spawn(*words, *[f"--user={a}:{PASSWORD}" for a in ADDRESSES], stdout=subprocess.PIPE, stderr=log)
         for line in self.process.stdout:
@@ -125,9 +126,10 @@ postlog unix-dgram n - n - 1 postlogd
 
 class PostfixDovecot(System):
     """Debian's programs with their defaults, but for what names, places, ports and the number of clients ask for."""
+    host = "127.0.0.1"
 
-    def __init__(self, folder, base):
-        super().__init__("Postfix + Dovecot", folder, base)
+    def __init__(self, folder, base, name="Postfix + Dovecot"):
+        super().__init__(name, folder, base)
         self.conf = self.folder / "postfix"
         for name in ("postfix", "queue", "data", "mail", "run"):
             (self.folder / name).mkdir()
@@ -147,8 +149,13 @@ class PostfixDovecot(System):
             "disable_dns_lookups": "yes", "virtual_mailbox_domains": DOMAIN, "virtual_mailbox_maps": "static:any",
             "virtual_transport": f"lmtp:unix:{self.folder}/run/lmtp", "maillog_file": self.folder / "postfix.log",
             "maillog_file_prefixes": self.folder, "smtpd_client_connection_count_limit": "0"}
+        values.update(self.more())
         (self.conf / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in values.items()))
-        (self.conf / "master.cf").write_text(f"127.0.0.1:{self.smtp} inet n - n - - smtpd\n{POSTFIX_SERVICES}")
+        (self.conf / "master.cf").write_text(f"{self.host}:{self.smtp} inet n - n - - smtpd\n{POSTFIX_SERVICES}")
+
+    def more(self):
+        """Settings of Postfix beside those."""
+        return {}
 
     def _dovecot(self):
         return f"""protocols = imap lmtp

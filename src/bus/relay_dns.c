@@ -2,6 +2,16 @@
 
 #include "base/env.h"
 #include "base/log.h"
+#include "bus/dns_memo.h"
+
+/* One for the process: what DNS says does not depend on who asks. */
+static struct dns_memo memo;
+static pthread_once_t memo_once = PTHREAD_ONCE_INIT;
+
+static void memo_make(void)
+{
+	dns_memo_init(&memo);
+}
 
 static void query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
 {
@@ -12,7 +22,7 @@ static void query(void *context, struct arena *a, str name, u32 type, struct dns
 	const struct fail *f;
 
 	*out = (struct dns_answer){ .status = DNS_TEMPFAIL };
-	if (!d->relay || now >= d->deadline)
+	if (!d->relay || now >= d->deadline || dns_memo_find(&memo, a, name, type, now, out))
 		return;
 	d->asked++;
 	q.budget_ms = (u32)(d->deadline - now);
@@ -30,10 +40,12 @@ static void query(void *context, struct arena *a, str name, u32 type, struct dns
 				    .records_n = r.records_n,
 				    .ttl = r.ttl,
 				    .why_bogus = r.why_bogus };
+	dns_memo_put(&memo, a, name, type, env_monotonic(env_system()), out);
 }
 
 struct dns_source relay_dns_source(struct relay_dns *d, struct bus *relay, u32 budget_ms)
 {
+	pthread_once(&memo_once, memo_make);
 	*d = (struct relay_dns){ .relay = relay,
 				 .deadline = env_monotonic(env_system()) + budget_ms };
 	return (struct dns_source){ .context = d, .query = query };

@@ -1,6 +1,6 @@
 /*
  * DNS for the processes that may not connect (edges, mda): relay's resolver over the bus (relay.dns_query), within a budget. When it is over, when there
- * is no relay, or when it does not answer, a question is answered DNS_TEMPFAIL.
+ * is no relay, or when it does not answer, a question is answered DNS_TEMPFAIL. The last answers are kept (bus/dns_memo.h): one for all threads of the process.
  */
 #ifndef BUS_RELAY_DNS_H
 #define BUS_RELAY_DNS_H
@@ -10,7 +10,7 @@
 struct relay_dns {
 	struct bus *relay; /* borrows; NULL: nobody can be asked */
 	u64 deadline;      /* of env_monotonic */
-	u32 asked;
+	u32 asked;         /* of relay; not what was still known */
 };
 
 /* The budget starts now. *d must stay where it is while the source is used. */

@@ -85,6 +85,32 @@ static void test_mail_hosts(void **state)
 	arena_free(&a);
 }
 
+/* How long an answer may be kept (bus/dns_memo.h): that there is nothing, as long as the zone's SOA says. */
+static void test_ttl(void **state)
+{
+	(void)state;
+	NEED_NSD;
+	static const struct {
+		const char *name;
+		enum dns_status status;
+	} rows[] = { { "a.example.test", DNS_OK },
+		     { "b.example.test", DNS_OK },
+		     { "null.example.test", DNS_NODATA },
+		     { "nowhere.example.test", DNS_NXDOMAIN } };
+	struct arena *a = arena_new(1 << 20);
+	struct resolver *r = resolver_with(a, STR_NONE);
+
+	for (int again = 0; again < 2; again++)
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			struct dns_answer answer =
+			    dns_lookup(a, r, str_cstr(rows[i].name), DNS_TYPE_A, BUDGET);
+			assert_int_equal(answer.status, rows[i].status);
+			assert_in_range(answer.ttl, 1, 60);
+		}
+	resolver_free(&r);
+	arena_free(&a);
+}
+
 static void test_addresses_and_texts(void **state)
 {
 	(void)state;
@@ -198,8 +224,11 @@ static void test_anchor_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mail_hosts),   cmocka_unit_test(test_addresses_and_texts),
-		cmocka_unit_test(test_dnssec),       cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_mail_hosts),
+		cmocka_unit_test(test_ttl),
+		cmocka_unit_test(test_addresses_and_texts),
+		cmocka_unit_test(test_dnssec),
+		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_anchor_files),
 	};
 
