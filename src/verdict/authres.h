@@ -14,6 +14,7 @@ enum authres_limit {
 	AUTHRES_RESULTS = 100, /* of one field that are read */
 	AUTHRES_PROPERTIES = 16,
 	AUTHRES_WORDS = 512, /* of an authserv-id, before ';' */
+	AUTHRES_NAME = 1024, /* bytes of one in letters that are not ASCII */
 };
 
 /* --- Writing ------------------------------------------------------------------------------------------------- */
@@ -59,7 +60,7 @@ struct authres_range {
 };
 
 /* Does this Authentication-Results claim to come from id: in any case, quoted, with comments, folding, a version, a trailing dot,
- * in an encoded word, or cut in pieces that a careless reader joins? */
+ * in an encoded word, in letters that IDNA makes ours, between bytes that are no letters, or cut in pieces that a careless reader joins? */
 bool authres_is_from(struct arena *a, str value, str id);
 /*
  * The fields of a header, as it came from a stranger, that only we may write (RFC 8601 5; THREATS H12): Authentication-Results and

@@ -1,6 +1,7 @@
 /* What must not come in from outside: fields in our name (RFC 8601 5). When in doubt a field is ours, so it goes. */
 #include "base/arena.h"
 #include "base/scan.h"
+#include "text/address.h"
 #include "text/encoding.h"
 #include "text/token.h"
 #include "verdict/authres.h"
@@ -31,14 +32,6 @@ static bool take_piece(struct arena *a, struct scan *s, str *out)
 	return text->n > 0;
 }
 
-static str without_dots(str s)
-{
-	s = str_trim(s);
-	while (s.n > 0 && s.p[s.n - 1] == '.')
-		s.n--;
-	return s;
-}
-
 static bool is_number(str s)
 {
 	u64 unused;
@@ -46,20 +39,51 @@ static bool is_number(str s)
 	return str_u64(s, &unused);
 }
 
-/* The first piece alone, all pieces joined, or all but a version behind them. */
+/* How far text has been id so far, for a reader who passes over controls and 8-bit bytes. */
+struct match {
+	str id;
+	size_t at;
+	bool other;
+};
+
+static bool match_feed(struct match *m, str text)
+{
+	for (size_t i = 0; i < text.n && !m->other; i++) {
+		if (!char_is(text.p[i], CHAR_VCHAR))
+			continue;
+		if (m->at < m->id.n && char_lower(text.p[i]) == char_lower(m->id.p[m->at]))
+			m->at++;
+		else
+			m->other = m->at < m->id.n || text.p[i] != '.';
+	}
+	return !m->other && m->at == m->id.n;
+}
+
+/* Full-width letters, other full stops and U-labels make the same name (RFC 8616 5). */
+static bool is_same_name(struct arena *a, str text, str id)
+{
+	str ascii;
+
+	return text.n <= AUTHRES_NAME && !str_is_ascii(text) &&
+	       domain_to_ascii(a, text, &ascii) == NULL && str_eq_nocase(ascii, id);
+}
+
+/* One piece alone, all pieces joined, or all but a version behind them. */
 static bool claims(struct arena *a, str value, str id)
 {
 	struct scan s = scan_of(value);
-	struct buf *joined = buf_new(a, value.n + 1);
+	struct buf *joined = buf_new(a, AUTHRES_NAME + 1);
+	struct match whole = { .id = id };
 	str piece;
 
 	for (size_t i = 0; i < AUTHRES_WORDS && take_piece(a, &s, &piece); i++) {
-		if (str_eq_nocase(without_dots(piece), id))
+		struct match alone = { .id = id };
+		if (match_feed(&alone, piece) || is_same_name(a, piece, id))
 			return true;
 		if (i > 0 && is_number(piece))
 			continue;
 		buf_add(joined, piece);
-		if (str_eq_nocase(without_dots(buf_str(joined)), id))
+		if (match_feed(&whole, piece) || is_same_name(a, buf_str(joined), id))
 			return true;
 	}
 	return false;
@@ -67,7 +91,8 @@ static bool claims(struct arena *a, str value, str id)
 
 bool authres_is_from(struct arena *a, str value, str id)
 {
-	id = without_dots(id);
+	while (id.n > 0 && id.p[id.n - 1] == '.')
+		id.n--;
 	return claims(a, value, id) || claims(a, header_unfold(a, value), id) ||
 	       claims(a, header_text(a, value), id);
 }
@@ -75,6 +100,24 @@ bool authres_is_from(struct arena *a, str value, str id)
 static bool has_nocase(struct arena *a, str text, str word)
 {
 	return str_find_str(str_lower(a, text), str_lower(a, word)) != SIZE_MAX;
+}
+
+/* A line that our splitter gives no name to may be a field for whoever unfolds first, or forgives a blank before it. */
+static struct header_field as_others_read(struct arena *a, const struct header_field *f)
+{
+	struct header_field out = *f;
+	str line;
+	size_t colon;
+
+	if (f->name.n > 0)
+		return out;
+	line = header_unfold(a, f->value);
+	colon = str_find(line, ':');
+	if (colon == SIZE_MAX)
+		return out;
+	out.name = str_trim(str_slice(line, 0, colon));
+	out.value = str_skip(line, colon + 1);
+	return out;
 }
 
 static bool is_forbidden(struct arena *a, const struct header_field *f, const str *ids,
@@ -105,6 +148,7 @@ static void find_ranges(struct arena *scratch, str header, const str *ids, size_
 	while (header_next(&rest, &f)) {
 		size_t from = (size_t)(f.raw.p - header.p), to = from + f.raw.n;
 		arena_reset(scratch);
+		f = as_others_read(scratch, &f);
 		if (!is_forbidden(scratch, &f, ids, ids_n))
 			continue;
 		if (*n > 0 && out[*n - 1].to == from)

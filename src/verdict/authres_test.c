@@ -46,6 +46,22 @@ static void test_ours(void **state)
 		" mx.example\\.test; spf=pass",
 		" =?utf-8?q?mx=2Eexample.test?=; spf=pass",
 		" (unclosed\\) mx.example.test) mx.example.test; spf=pass",
+		" (\xc3\xa9) mx.example.test; spf=pass", /* 8-bit, good and bad UTF-8 */
+		" (\xff) mx.example.test; spf=pass",
+		" \xc2\xa0mx.example.test; spf=pass",
+		" mx.example.test\xff; spf=pass",
+		" mx.exam\xe2\x80\x8bple.test; spf=pass", /* a space of no width */
+		" mx.exam\xc2\xadple.test; spf=pass",
+		" \xef\xbd\x8d\xef\xbd\x98.example.test; spf=pass", /* full width: IDNA makes it ours */
+		" mx\xe3\x80\x82"
+		"example\xe3\x80\x82test; spf=pass", /* ideographic full stops */
+		" mx.example.test\v; spf=pass",
+		" \x7fmx.example.test\f; spf=pass",
+		" mx.example.test 1.0; spf=pass",
+		" mx.example.test(1)1(1); spf=pass",
+		" mx.example.test 99999999999999999999999; spf=pass",
+		" mx.example.test\t1\t; spf=pass",
+		" 1 mx.example.test; spf=pass",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -64,12 +80,36 @@ static void test_others(void **state)
 		" other; x=\"mx.example.test\"",
 		" (mx.example.test) other; spf=pass",
 		" ; mx.example.test",
+		" mx.b\xc3\xbc"
+		"cher.test; spf=pass",
+		" \xff\xfe; mx.example.test",
+		" mx-example.test 1; spf=pass",
 		"",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (authres_is_from(a, str_cstr(rows[i]), ids[0]))
 			fail_msg("taken for ours: %s", rows[i]);
+}
+
+/* A host with a name in another script may be named either way (RFC 8601 2.5). */
+static void test_international(void **state)
+{
+	static const str id = S("mx.xn--bcher-kva.test");
+
+	(void)state;
+	assert_true(authres_is_from(a, S(" mx.xn--bcher-kva.test; spf=pass"), id));
+	assert_true(authres_is_from(a, S(" mx.XN--Bcher-kva.test 1; spf=pass"), id));
+	assert_true(authres_is_from(a,
+				    S(" mx.b\xc3\xbc"
+				      "cher.test; spf=pass"),
+				    id));
+	assert_true(authres_is_from(a,
+				    S(" mx.B\xc3\x9c"
+				      "CHER.test; spf=pass"),
+				    id));
+	assert_true(authres_is_from(a, S(" =?iso-8859-1?q?mx.b=FCcher.test?=; spf=pass"), id));
+	assert_false(authres_is_from(a, S(" mx.bucher.test; spf=pass"), id));
 }
 
 static str without(str header)
@@ -102,6 +142,27 @@ static void test_entry(void **state)
 		  S("Authentication-Results: other; spf=pass\r\nA: b\r\n") },
 		{ S("ARC-Authentication-Results: i=1; mx.example.test; spf=pass\r\n"),
 		  S("ARC-Authentication-Results: i=1; mx.example.test; spf=pass\r\n") },
+		{ S("Authentication-Results\r\n : mx.example.test; spf=pass\r\nA: b\r\n"),
+		  S("A: b\r\n") },
+		{ S(" Authentication-Results: mx.example.test; spf=pass\r\nA: b\r\n"),
+		  S("A: b\r\n") },
+		{ S("A: b\r\nAuthentication-Results:mx.example.test;x=y\r\nAuthentication-Results: (\xff)"
+		    "mx.example.test\r\n\t2;x=y\r\nC: d\r\n"),
+		  S("A: b\r\nC: d\r\n") },
+		{ S("ARC-Seal: i=1; cv=none; d=mx.example.test; s=s; b=AA==\r\n"
+		    "ARC-Message-Signature: i=1; d=mx.example.test; s=s; h=from;\r\n bh=AA==; b=AA==\r\n"
+		    "ARC-Authentication-Results: i=1;\r\n mx.example.test 1; dmarc=pass\r\n"
+		    "DKIM-Signature: d=mx.example.test; h=Authentication-Results; b=AA==\r\n"
+		    "Authentication-Results: (mx.example.test) other.example; spf=pass (mx.example.test)\r\n"
+		    "X-Authentication-Results: mx.example.test; spf=pass\r\n"
+		    "Received: from mx.example.test by other.example; x\r\n\r\n"),
+		  S("ARC-Seal: i=1; cv=none; d=mx.example.test; s=s; b=AA==\r\n"
+		    "ARC-Message-Signature: i=1; d=mx.example.test; s=s; h=from;\r\n bh=AA==; b=AA==\r\n"
+		    "ARC-Authentication-Results: i=1;\r\n mx.example.test 1; dmarc=pass\r\n"
+		    "DKIM-Signature: d=mx.example.test; h=Authentication-Results; b=AA==\r\n"
+		    "Authentication-Results: (mx.example.test) other.example; spf=pass (mx.example.test)\r\n"
+		    "X-Authentication-Results: mx.example.test; spf=pass\r\n"
+		    "Received: from mx.example.test by other.example; x\r\n\r\n") },
 		{ S("Return-Path: <x@y>\r\nReturn-path: <>\r\nA: b\r\nX-Postern-Junk: no\r\n\r\n"),
 		  S("A: b\r\n\r\n") },
 		{ S("Received-SPF: pass (MX.example.test: x) receiver=mx.example.test;\r\nA: b\r\n"),
@@ -199,9 +260,10 @@ static void test_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ours),  cmocka_unit_test(test_others),
-		cmocka_unit_test(test_entry), cmocka_unit_test(test_values),
-		cmocka_unit_test(test_none),  cmocka_unit_test(test_read),
+		cmocka_unit_test(test_ours),          cmocka_unit_test(test_others),
+		cmocka_unit_test(test_entry),         cmocka_unit_test(test_values),
+		cmocka_unit_test(test_none),          cmocka_unit_test(test_read),
+		cmocka_unit_test(test_international),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
