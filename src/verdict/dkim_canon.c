@@ -108,8 +108,11 @@ struct relaxed {
 
 static void relax_value(struct relaxed *r, str value)
 {
-	const u8 *p = value.p, *end = p + value.n, *run;
+	const u8 *p = value.p, *end, *run;
 
+	if (value.n == 0) /* then p may be NULL, which takes no sum */
+		return;
+	end = p + value.n;
 	while (p < end) {
 		if (char_is(*p, CHAR_WSP)) {
 			r->blank = r->begun;

@@ -503,6 +503,7 @@ static void test_lists_may_add(void **state)
 	assert_int_equal(verify_one(&p, good, NOW).result, DKIM_PASS);
 	added = str_format(arena, "List-Id: <b>\r\n%.*s", STR_ARG(good));
 	assert_int_equal(verify_one(&p, added, NOW).result, DKIM_FAIL);
+	EVP_PKEY_free(p.key);
 }
 
 /* The keys that stay ready: more senders than there is room for, each twice, never one's key for another's record. */
