@@ -130,7 +130,7 @@ class SmtpTest(BadInputTest):
                     self.assertTrue(500 <= code < 600, lines)
                     self.assertNotEqual(w.smtp("RSET")[0], 354)
         self.assertEqual(self.open().smtp(b"NOOP\nNOOP\r\n")[0], 521)
-        self.event("carol@elsewhere.test", "refused_command")
+        self.event("carol@elsewhere.test", "refused_connection")
         self.nothing_came()
 
     def test_nul_and_eight_bit(self):
