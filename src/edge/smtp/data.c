@@ -1,6 +1,6 @@
 /*
  * DATA: the message, up to CRLF.CRLF and nothing else (RFC 5321 4.1.1.4; THREATS S01). It goes to the gate as it comes. What was refused is
- * read on to its end, as the protocol wants, but not for ever: after mail.size more the session ends (THREATS S22).
+ * read on to its end, as the protocol wants, but not for ever: after twice mail.size the session ends (THREATS S22).
  */
 #include "edge/smtp/smtp_int.h"
 
@@ -9,12 +9,10 @@ static const struct fail *data_write(struct sink *k, struct arena *turn, str byt
 	struct smtp *s = (struct smtp *)(void *)((u8 *)k - offsetof(struct smtp, data));
 	struct sink *gate = gate_sink(s->transaction->gate);
 
+	s->data_size += bytes.n;
 	if (!s->data_fail)
 		s->data_fail = gate->write(gate, turn, bytes);
-	if (!s->data_fail)
-		return NULL;
-	s->excess += bytes.n;
-	if (s->excess > smtp_config(s)->mail_size)
+	if (s->data_fail && s->data_size > 2 * smtp_config(s)->mail_size)
 		session_timer(s->session, 1);
 	return NULL;
 }
@@ -30,7 +28,7 @@ struct reply smtp_verb_data(struct smtp *s, struct scan *argument)
 	s->input = INPUT_DATA;
 	s->data.write = data_write;
 	s->data_fail = NULL;
-	s->excess = 0;
+	s->data_size = 0;
 	session_read_dotted(s->session, &s->data);
 	return (struct reply){ .code = 354, .text = S("send it, end with CRLF.CRLF") };
 }

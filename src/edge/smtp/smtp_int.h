@@ -90,7 +90,7 @@ struct smtp {
 	struct sink discard;
 	struct sink data;             /* INPUT_DATA */
 	const struct fail *data_fail; /* of the gate; lives as long as the transaction */
-	u64 excess;                   /* bytes of DATA that came after data_fail */
+	u64 data_size;                /* bytes that came, also after data_fail */
 	u64 errors;
 	u32 junk, messages;
 	struct event_batch events;

@@ -259,16 +259,19 @@ static void data_of_size(struct fake *x, size_t n, const char *expected)
 				      { "MAIL FROM:<a@b.example> SIZE=1", "250 " },
 				      { "RCPT TO:<alice@example.test>", "250 " },
 				      { "DATA", "354 " } };
-	char line[100];
+	u8 *body = arena_alloc(x->arena, n);
 
-	memset(line, 'x', sizeof line);
-	memcpy(line + 98, "\r\n", 2);
+	memset(body, 'x', n);
+	memcpy(body, "\r\n", 2);
+	for (size_t at = n % 100 > 1 ? n % 100 : 100; at < n; at += 100)
+		memcpy(body + at - 2, "\r\n", 2);
+	memcpy(body + n - 2, "\r\n", 2);
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		check_line(t, &first[i]);
-	talk_send(t, S("\r\n"));
-	for (size_t left = n - 2; left > 0; left -= left < 100 ? left : 100)
-		talk_send(t, left < 100 ? str_from(line + 100 - left, left) : str_from(line, 100));
+	talk_send(t, str_from(body, n));
+	usleep(20000); /* time for it to be too much, if it is */
 	assert_true(str_starts(talk_say(t, S(".\r\n")), str_cstr(expected)));
+	assert_true(str_starts(talk_say(t, S("NOOP\r\n")), S("250 "))); /* it goes on */
 	assert_str(talk_end(t), STR_NONE);
 }
 
@@ -298,6 +301,8 @@ static void test_size(void **state)
 	data_of_size(x, 65537, "552 5.3.4");
 	data_of_size(x, 130000, "552 5.3.4");
 	assert_int_equal(x->committed, 1);
+	x->config->mail_size = 50000;
+	data_of_size(x, 99900, "552 5.3.4"); /* whatever pieces it came in */
 	data_without_end(x);
 	x->config->mail_size = 4 << 20;
 	data_of_size(x, OFFICE_LARGE + 12345, "250 ");
