@@ -1,7 +1,7 @@
 """The simulator of queue, scheduler and store core (src/office/queue/queue_sim_test.c says what it checks), with many seeds on all
 processors; then each rule broken on purpose, which must be noticed.
 
-    tests/run.py sim                                          POSTERN_SEEDS=300
+    tests/run.py sim                                          POSTERN_SEEDS=100
     POSTERN_SEEDS=100000 tests/sim/sim_test.py                POSTERN_SEED=1 is the first; SIM_PROCESSES how many beside each other
     build-test/office.queue.queue_sim_test 1 4711             one seed again; `1 4711 uid`: with that rule broken
 
@@ -19,11 +19,11 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 import results
 
 PROGRAM = os.environ.get("POSTERN_SIM", str(ROOT / "build-test" / "office.queue.queue_sim_test"))
-SEEDS = int(os.environ.get("POSTERN_SEEDS", "300"))
+SEEDS = int(os.environ.get("POSTERN_SEEDS", "100"))
 FIRST = int(os.environ.get("POSTERN_SEED", "1"))
 PROCESSES = int(os.environ.get("SIM_PROCESSES", str(os.cpu_count() or 1)))
 RULES = ("promise", "schedule", "once", "uid", "wait", "disk")
-CONTROL_SEEDS = 100
+CONTROL_SEEDS = 30
 SUMMARY = re.compile(r"(\w+) (\d+)(?:,|$)")
 
 
