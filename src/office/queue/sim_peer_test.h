@@ -249,8 +249,9 @@ static inline void relay_answer(struct life *l, size_t peer, const struct job *j
 		op->far_n++;
 	}
 	if (dies) {
+		struct arena *a = op->arena; /* op lies in it */
 		peer_die(l, peer);
-		arena_free(&op->arena);
+		arena_free(&a);
 		return;
 	}
 	attempt_results(op, job);

@@ -82,6 +82,7 @@ static const struct fail *op_run(struct tx *t, struct write_job *job)
 static void op_done(struct write_job *job, const struct fail *f)
 {
 	struct sim_op *op = (struct sim_op *)(void *)job;
+	struct arena *a = op->arena;
 	struct life *l = op->life;
 	bool forgets = l->s->w.broken == BREAK_SCHEDULE && op->mail.arrival.id;
 
@@ -92,7 +93,7 @@ static void op_done(struct write_job *job, const struct fail *f)
 		queue_apply(l->d.queue, &op->changes);
 	op->ended(op, f == NULL ? KEPT : f->what == FAIL_UNAVAILABLE ? MAYBE : NEVER);
 	l->s->operations++;
-	arena_free(&op->arena);
+	arena_free(&a); /* op lies in it */
 }
 
 static inline void op_submit(struct sim_op *op)

@@ -139,7 +139,7 @@ static void test_pieces(void **state)
 	};
 	o.expunge =
 	    (struct office_message_expunge_request){ .mailbox = INBOX, .uids = most, .uids_n = 3 };
-	for (before = 0; from; pieces++) {
+	for (before = 0; *o.from; pieces++) {
 		assert_true(from > before);
 		before = from;
 		must(world_write(&w, false, flags_call, &o));
@@ -148,7 +148,7 @@ static void test_pieces(void **state)
 	}
 	check_view(&w, MANY);
 	assert_int_equal(pieces, (101 + 144501 + 501 + STORE_PIECE_ROWS - 1) / STORE_PIECE_ROWS);
-	for (from = 1, pieces = 0; from; pieces++) {
+	for (from = 1, pieces = 0; *o.from; pieces++) {
 		must(world_write(&w, true, expunge_call, &o));
 		for (size_t i = 0; i < o.expunged.expunged_n; i++)
 			rows -= o.expunged.expunged[i].high - o.expunged.expunged[i].low + 1;
