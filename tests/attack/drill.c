@@ -486,7 +486,7 @@ static void try_jobs(struct arena *a)
 		const struct delivery d = { .job = 1, .special = SPECIAL_INBOX };
 		const struct office_deliver_request q = { .deliveries = &d, .deliveries_n = 1 };
 		struct office_deliver_answer r = { 0 };
-		const struct office_dsn_commit_request e = { .job = 1, .body = -1 };
+		const struct office_dsn_commit_request e = { .job = 1, .body.file = -1 };
 		struct office_dsn_commit_answer s = { 0 };
 		tell_fail("foreign_deliver", office_deliver(a, self->office, &q, &r));
 		tell_fail("foreign_dsn", office_dsn_commit(a, self->office, &e, &s));
@@ -507,26 +507,25 @@ static void try_commit(struct arena *a)
 								 .recipients = &to,
 								 .recipients_n = 1 },
 						   .client = { .service = SERVICE_SUBMISSION },
-						   .body = -1,
-						   .size = 1 << 20 };
+						   .body = { .file = -1, .size = 1 << 20 } };
 	struct office_message_commit_answer r = { 0 };
 
 	tell_fail("commit_nothing", office_message_commit(a, self->office, &q, &r));
-	q.body = 2; /* no memory file: could change under the office */
+	q.body.file = 2; /* no spool file of the office's */
 	tell_fail("commit_descriptor", office_message_commit(a, self->office, &q, &r));
-	q.body = memfd_create("drill", MFD_CLOEXEC); /* not sealed */
-	if (q.body >= 0 && ftruncate(q.body, 1 << 20) == 0) {
+	q.body.file = memfd_create("drill", MFD_CLOEXEC); /* could change under the office */
+	if (q.body.file >= 0 && ftruncate(q.body.file, 1 << 20) == 0) {
 		tell_fail("commit_unsealed", office_message_commit(a, self->office, &q, &r));
-		q.size = UINT64_MAX;
+		q.body.size = UINT64_MAX;
 		tell_fail("commit_overlong", office_message_commit(a, self->office, &q, &r));
 		q.ticket = (struct ticket){ .account = 1,
 					    .generation = 1,
 					    .expires = UINT64_MAX / 2,
 					    .mac = { zeroes, 32 } };
-		q.size = 1 << 20;
+		q.body.size = 1 << 20;
 		tell_fail("commit_forged", office_message_commit(a, self->office, &q, &r));
 	}
-	fd_close(&q.body);
+	fd_close(&q.body.file);
 }
 
 static void try_keys(struct arena *a)
