@@ -467,7 +467,7 @@ FAKE_CALL(message_fetch)
 		if (q->want & FETCH_SKELETON)
 			item.skeleton = s->skeleton;
 		if (q->want & FETCH_ENVELOPE)
-			assert_null(skeleton_envelope_find(a, s->skeleton, &item.skeleton));
+			CHECK(skeleton_envelope_find(a, s->skeleton, &item.skeleton) == NULL);
 		if (q->want & FETCH_BYTES) {
 			item.bytes = s->bytes;
 			if (q->want & FETCH_HEADER_ONLY)
