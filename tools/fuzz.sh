@@ -1,13 +1,24 @@
 #!/bin/sh
 # Runs every fuzzer (clang's libFuzzer with ASan and UBSan) on its corpus: `fuzz.sh SECONDS [name...]`, at most SECONDS each. Crashing inputs
-# land in build-fuzz/crashes. With POSTERN_FUZZ=docs/fuzz.json the executions are added to the ledger (tools/fuzz_ledger.py); then a fuzzer
+# land in build-fuzz/crashes; undefined behaviour is one. With POSTERN_FUZZ=docs/fuzz.json the executions are added to the ledger (tools/fuzz_ledger.py); then a fuzzer
 # that has reached FUZZ_UNTIL executions there (default: no end) is passed over. FUZZ_MAX_LEN: longest input (default: libFuzzer's own choice).
 set -eu
 cd "$(dirname "$0")/.."
 seconds=$1
 shift
-CC=clang tools/build.sh build-fuzz "-Dfuzz=true -Dtests=false -Db_sanitize=address,undefined -Db_lundef=false" >/dev/null
 mkdir -p build-fuzz/crashes
+CC=clang tools/build.sh build-fuzz "-Dfuzz=true -Dtests=false -Db_sanitize=address,undefined -Db_lundef=false" >build-fuzz/build.log 2>&1 || {
+	grep -E 'error|FAILED|undefined' build-fuzz/build.log || tail -20 build-fuzz/build.log
+	exit 1
+}
+export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}"
+# A control: undefined behaviour must end a fuzzer, with an input kept.
+clang -fsanitize=fuzzer,address,undefined tools/fuzz_control.c -o build-fuzz/control
+if build-fuzz/control -runs=100000 -artifact_prefix=build-fuzz/control- >build-fuzz/control.log 2>&1 || ! ls build-fuzz/control-crash-* >/dev/null; then
+	echo "the control's overflow went unnoticed"
+	exit 1
+fi
+rm -f build-fuzz/control-crash-*
 failed=0
 for binary in build-fuzz/*_fuzz; do
 	name=$(basename "$binary")
