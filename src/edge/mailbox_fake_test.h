@@ -1,29 +1,17 @@
 /*
- * For tests and fuzzers of IMAP and POP3: an office and a login in this process, over real buses. A mailbox is an array;
+ * For tests and fuzzers of IMAP and POP3: an office (and a login, see fake_test.h) in this process. A mailbox is an array;
  * what the office promises (office.tbl) is kept in the simplest way.
  *
- * alice@example.test (password "alice") is the only account. The office runs on one thread, so the model needs no lock.
+ * alice@example.test is the only account. The office runs on one thread, so the model needs no lock.
  */
 #ifndef EDGE_MAILBOX_FAKE_TEST_H
 #define EDGE_MAILBOX_FAKE_TEST_H
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/time.h>
-#include <unistd.h>
 
-#include "base/check.h"
-#include "base/fd.h"
-#include "edge/gate/body_test.h"
-#include "bus/login.h"
-#include "bus/office.h"
-#include "bus/server.h"
 #include "bus/view.h"
-#include "config/config.h"
-#include "edge/edge.h"
+#include "edge/fake_test.h"
 #include "text/skeleton.h"
 
 enum { FAKE_MAILBOXES = 64, FAKE_MESSAGES = 32768, FAKE_PREFIX = 34 };
@@ -48,12 +36,7 @@ struct fake_mailbox {
 };
 
 struct fake {
-	struct arena *arena;
-	struct process process;
-	struct edge edge;
-	struct config *config;
-	struct bus_server *office, *login;
-	pthread_t office_thread, login_thread;
+	struct fake_peers peers;
 	struct fake_mailbox mailboxes[FAKE_MAILBOXES];
 	u32 mailboxes_n;
 	str subscribed_only;
@@ -88,7 +71,7 @@ static struct fake_mailbox *fake_create(struct fake *x, str name, u32 special)
 
 	CHECK(x->mailboxes_n < FAKE_MAILBOXES);
 	*m = (struct fake_mailbox){ .id = ++x->next_id,
-				    .name = str_copy(x->arena, name),
+				    .name = str_copy(x->peers.arena, name),
 				    .special = special,
 				    .uidnext = 1,
 				    .seen_recent = 1 };
@@ -107,7 +90,7 @@ static u64 fake_keywords(struct fake *x, struct fake_mailbox *m, const str *name
 		if (k == OFFICE_KEYWORDS)
 			continue;
 		if (k == m->keywords_n)
-			m->keywords[m->keywords_n++] = str_copy(x->arena, names[i]);
+			m->keywords[m->keywords_n++] = str_copy(x->peers.arena, names[i]);
 		bits |= 1ull << (FLAG_KEYWORD_FIRST + k);
 	}
 	return bits;
@@ -241,7 +224,7 @@ FAKE_CALL(mailbox_rename)
 	if (str_eq(q->from, S("INBOX")))
 		fake_move_all(x, m, fake_create(x, q->to, 0));
 	else
-		m->name = str_copy(x->arena, q->to);
+		m->name = str_copy(x->peers.arena, q->to);
 	return NULL;
 }
 
@@ -253,7 +236,7 @@ FAKE_CALL(mailbox_subscribe)
 	if (m)
 		m->subscribed = q->subscribed;
 	else
-		x->subscribed_only = q->subscribed ? str_copy(x->arena, q->name) : STR_NONE;
+		x->subscribed_only = q->subscribed ? str_copy(x->peers.arena, q->name) : STR_NONE;
 	return NULL;
 }
 
@@ -435,8 +418,8 @@ FAKE_CALL(message_append)
 	if (x->full)
 		return fail_new(a, FAIL_QUOTA, "mailbox full");
 	TRY(body_bytes(a, &q->body, &bytes, &skeleton));
-	bytes = str_copy(x->arena, bytes);
-	skeleton = str_copy(x->arena, skeleton);
+	bytes = str_copy(x->peers.arena, bytes);
+	skeleton = str_copy(x->peers.arena, skeleton);
 	r->uidvalidity = 7;
 	r->uid =
 	    fake_add(x, m, bytes, skeleton,
@@ -506,12 +489,6 @@ FAKE_CALL(maildrop_lock)
 	return NULL;
 }
 
-static const struct fail *fake_nothing(struct bus_call *call)
-{
-	(void)call;
-	return NULL;
-}
-
 static const struct fail *fake_event_add(struct bus_call *call)
 {
 	const struct office_event_add_request *q = call->request;
@@ -540,108 +517,27 @@ static void fake_office(void *context, struct bus_call *call)
 	bus_serve(table, ARRAY_LEN(table), call);
 }
 
-/* --- Login ------------------------------------------------------------------------------------------------------- */
-
-static const struct fail *fake_sasl_start(struct bus_call *call)
-{
-	const struct login_sasl_start_request *q = call->request;
-	struct login_sasl_start_answer *r = call->answer;
-
-	if (!q->has_response) {
-		r->status = SASL_CONTINUE;
-		r->exchange = 7;
-		return NULL;
-	}
-	r->status = str_eq(q->response, str_from("\0alice@example.test\0alice", 25)) ? SASL_DONE
-										     : SASL_FAILED;
-	r->delay_ms = 20;
-	r->address = S("alice@example.test");
-	r->ticket = (struct ticket){ .account = 1, .mac = S("0123456789abcdef0123456789abcdef") };
-	return NULL;
-}
-
-static const struct fail *fake_sasl_step(struct bus_call *call)
-{
-	const struct login_sasl_step_request *q = call->request;
-	struct login_sasl_step_answer *r = call->answer;
-
-	r->status = str_eq(q->response, str_from("\0alice@example.test\0alice", 25)) ? SASL_DONE
-										     : SASL_FAILED;
-	r->delay_ms = 20;
-	r->address = S("alice@example.test");
-	r->ticket = (struct ticket){ .account = 1, .mac = S("0123456789abcdef0123456789abcdef") };
-	return NULL;
-}
-
-static void fake_login(void *context, struct bus_call *call)
-{
-	static const bus_serve_function table[] = {
-		[1] = fake_sasl_start, [2] = fake_sasl_step, [3] = fake_nothing
-	};
-
-	call->context = context;
-	bus_serve(table, ARRAY_LEN(table), call);
-}
-
-static void fake_gone(void *context, const struct bus_peer *peer)
-{
-	(void)context;
-	(void)peer;
-}
-
-static void *fake_run(void *server)
-{
-	bus_server_run(server);
-	return NULL;
-}
-
-static struct bus *fake_bus(struct bus_server *server, pthread_t *thread)
-{
-	int pair[2];
-
-	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
-	bus_server_add(server, pair[0], CALLER_CLIENT, 0);
-	CHECK(pthread_create(thread, NULL, fake_run, server) == 0);
-	return bus_new(pair[1]);
-}
+/* --- Both -------------------------------------------------------------------------------------------------------- */
 
 static struct fake *fake_new(void)
 {
 	struct arena *a = arena_new((size_t)1 << 30);
 	struct fake *x = arena_new_of(a, struct fake);
 
-	x->arena = a;
-	x->config = config_default(a);
-	x->config->server_hostname = S("imap.example.test");
-	x->config->login_plaintext = true;
+	x->peers.arena = a;
+	x->peers.delay_ms = 20;
 	fake_create(x, S("INBOX"), SPECIAL_INBOX);
 	fake_create(x, S("Sent"), SPECIAL_SENT);
 	fake_create(x, S("Trash"), SPECIAL_TRASH);
-	x->office = bus_server_new(office_methods, office_methods_n, fake_office, fake_gone, x);
-	x->login = bus_server_new(login_methods, login_methods_n, fake_login, fake_gone, x);
-	x->process = (struct process){ .role = ROLE_CLIENT,
-				       .arena = a,
-				       .config = x->config,
-				       .notices = -1,
-				       .office = fake_bus(x->office, &x->office_thread),
-				       .login = fake_bus(x->login, &x->login_thread),
-				       .state = &x->edge };
-	x->edge = (struct edge){ .process = &x->process };
+	fake_peers_start(&x->peers, a, S("imap.example.test"), fake_office);
 	return x;
 }
 
 static void fake_free(struct fake **x)
 {
-	struct arena *a = (*x)->arena;
+	struct arena *a = (*x)->peers.arena;
 
-	bus_free(&(*x)->process.office);
-	bus_free(&(*x)->process.login);
-	bus_server_stop((*x)->office);
-	bus_server_stop((*x)->login);
-	pthread_join((*x)->office_thread, NULL);
-	pthread_join((*x)->login_thread, NULL);
-	bus_server_free(&(*x)->office);
-	bus_server_free(&(*x)->login);
+	fake_peers_stop(&(*x)->peers);
 	for (u32 i = 0; i < (*x)->mailboxes_n; i++)
 		free((*x)->mailboxes[i].messages);
 	*x = NULL;
@@ -651,13 +547,13 @@ static void fake_free(struct fake **x)
 /* Puts a message in a mailbox before any session runs. */
 static inline void fake_fill(struct fake *x, const char *mailbox, str bytes, u32 times)
 {
-	struct skeleton_parser *p = skeleton_parser_new(x->arena);
+	struct skeleton_parser *p = skeleton_parser_new(x->peers.arena);
 	struct fake_mailbox *m = fake_find(x, str_cstr(mailbox));
 	const struct skeleton *k;
 	str encoded;
 
 	CHECK(skeleton_feed(p, bytes) == NULL && skeleton_finish(p, &k) == NULL);
-	encoded = skeleton_encode(x->arena, k);
+	encoded = skeleton_encode(x->peers.arena, k);
 	for (u32 i = 0; i < times; i++)
 		fake_add(x, m, bytes, encoded, 0, 0);
 }

@@ -36,7 +36,7 @@ static void *talk_serve(void *context)
 	struct protocol watched = *t->protocol;
 
 	watched.turn = talk_turn;
-	serve_one(&t->fake->process, &watched, t->service, t->other);
+	serve_one(&t->fake->peers.process, &watched, t->service, t->other);
 	return NULL;
 }
 

@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	rules.names_n = data[0] & 4 && !rules.complete;
 	rules.trace = data[0] & 2 ? &trace : NULL;
 	a = arena_new(1 << 26);
-	if (!gate_new(a, x->process.office, &rules, &g)) {
+	if (!gate_new(a, x->peers.process.office, &rules, &g)) {
 		str input = str_from(data + 2, size - 2);
 		size_t step = data[1] ? data[1] : 100000;
 		const struct fail *f = NULL;

@@ -24,7 +24,7 @@ static struct outcome pass(struct arena *a, struct fake *x, const struct gate_ru
 	struct outcome o = { 0 };
 	struct gate *g;
 
-	o.fail = gate_new(a, x->process.office, rules, &g);
+	o.fail = gate_new(a, x->peers.process.office, rules, &g);
 	while (!o.fail && input.n > 0) {
 		o.fail = gate_sink(g)->write(gate_sink(g), a, str_slice(input, 0, step));
 		input = str_skip(input, step);
@@ -218,7 +218,7 @@ static void test_above(void **state)
 	struct outcome o = { 0 };
 	struct gate *g;
 
-	assert_ok(gate_new(a, ((struct fake *)*state)->process.office, &rules, &g));
+	assert_ok(gate_new(a, ((struct fake *)*state)->peers.process.office, &rules, &g));
 	assert_ok(gate_sink(g)->write(gate_sink(g), a, S("A: b\r\n\r\nc\r\n")));
 	assert_ok(gate_end(g, &skeleton));
 	assert_int_equal(skeleton->size, 11);

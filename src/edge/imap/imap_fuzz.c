@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!x) {
 		log_name("fuzz", LOG_ERROR);
 		x = fake_new();
-		x->config->limit_errors = 1000;
+		x->peers.config->limit_errors = 1000;
 		fake_fill(x, "INBOX", str_cstr(mail), 3);
 	}
 	if (x->mailboxes_n + size / 8 >= FAKE_MAILBOXES || (fake_find(x, S("INBOX")) == NULL) ||

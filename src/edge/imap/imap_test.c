@@ -106,7 +106,7 @@ static void limits_before_login(void **state)
 		 "> a login {99999999999999999999999}\n< a BAD *\n"
 		 "> a login {2147483648+}\n< a BAD *\n< * BYE *\n");
 	talk_end(&t);
-	x->config->login_plaintext = false;
+	x->peers.config->login_plaintext = false;
 	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(
 	    &t,
@@ -114,7 +114,7 @@ static void limits_before_login(void **state)
 	    "< a NO [PRIVACYREQUIRED] *\n> a authenticate PLAIN AGE=\n< a NO [PRIVACYREQUIRED]*\n");
 	talk_end(&t);
 	assert_int_equal(x->refusals, 1); /* one event, however often it tries */
-	x->config->limit_errors = 3;
+	x->peers.config->limit_errors = 3;
 	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, "< * OK *\n> x\n< * BAD *\n> x\n< * BAD *\n> x\n< * BAD *\n< * BYE *\n");
 	talk_end(&t);
@@ -489,7 +489,8 @@ static void many(void **state)
 static void search_is_bounded(void **state)
 {
 	struct fake *x = fake_new();
-	struct buf *mail_long = buf_new(x->arena, 1 << 20), *line = buf_new(x->arena, 1 << 20);
+	struct buf *mail_long = buf_new(x->peers.arena, 1 << 20),
+		   *line = buf_new(x->peers.arena, 1 << 20);
 	struct talk t;
 
 	(void)state;
@@ -525,7 +526,8 @@ static void search_is_bounded(void **state)
 static void fetch_is_bounded(void **state)
 {
 	struct fake *x = fake_new();
-	struct buf *body = buf_new(x->arena, 1 << 20), *line = buf_new(x->arena, 1 << 20);
+	struct buf *body = buf_new(x->peers.arena, 1 << 20),
+		   *line = buf_new(x->peers.arena, 1 << 20);
 	struct arena *a = arena_new(64 << 20);
 	size_t literals = 0;
 	struct talk t;
@@ -587,7 +589,7 @@ static void half_closed(void **state)
 static void damaged(void **state)
 {
 	struct fake *x = fake_new();
-	struct buf *header = buf_new(x->arena, 1 << 20);
+	struct buf *header = buf_new(x->peers.arena, 1 << 20);
 	struct talk t;
 
 	(void)state;
@@ -597,7 +599,7 @@ static void damaged(void **state)
 	buf_add(header, S("\r\nx\r\n"));
 	fake_fill(x, "INBOX", buf_str(header), 2);
 	fake_find(x, S("INBOX"))->messages[0].skeleton =
-	    str_from(arena_alloc(x->arena, 700 * 1024), 700 * 1024);
+	    str_from(arena_alloc(x->peers.arena, 700 * 1024), 700 * 1024);
 	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
 		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n"

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!x) {
 		log_name("fuzz", LOG_ERROR + 1);
 		x = fake_new();
-		x->config->limit_errors = 1000;
+		x->peers.config->limit_errors = 1000;
 		fake_fill(x, "INBOX", S("Subject: x\r\n\r\n.dot\r\nline\r\n"), 20);
 	}
 	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);

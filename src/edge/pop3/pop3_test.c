@@ -146,7 +146,7 @@ static void test_bad_clients(void **state)
 	str line, last = STR_NONE;
 
 	(void)state;
-	x->config->limit_errors = 5;
+	x->peers.config->limit_errors = 5;
 	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
 	for (int i = 0; i < 1000; i++)
 		talk_send(&t,
@@ -203,7 +203,7 @@ static void test_slow_login(void **state)
 	str line = STR_NONE;
 
 	(void)state;
-	x->config->limit_login_time = 400;
+	x->peers.config->limit_login_time = 400;
 	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
 	while (commands < 50 && talk_line(&t, a, &line) && str_starts(line, S("+OK"))) {
 		usleep(100 * 1000);

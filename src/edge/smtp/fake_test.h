@@ -1,29 +1,16 @@
 /*
- * For tests and fuzzers of this folder: an office and a login in this process, over real buses, and a client that talks to
- * one session (serve_one on a thread of its own).
+ * For tests and fuzzers of this folder: an office (and a login, see edge/fake_test.h) in this process, and a client that
+ * talks to one session (serve_one on a thread of its own).
  *
- * example.test is ours: alice (password "alice") and bob have mailboxes, full@ is full, off@ suspended, everybody else unknown.
+ * example.test is ours: alice and bob have mailboxes, full@ is full, off@ suspended, everybody else unknown.
  */
 #ifndef EDGE_SMTP_FAKE_TEST_H
 #define EDGE_SMTP_FAKE_TEST_H
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/arena.h"
-#include "base/check.h"
-#include "base/fd.h"
 #include "base/id.h"
-#include "edge/edge.h"
-#include "edge/gate/body_test.h"
-#include "bus/login.h"
-#include "bus/office.h"
-#include "bus/server.h"
-#include "config/config.h"
+#include "edge/fake_test.h"
 #include "edge/smtp/smtp.h"
 #include "text/skeleton.h"
 
@@ -36,18 +23,11 @@ struct fake_message {
 };
 
 struct fake {
-	struct arena *
-	    arena; /* of what was committed; one commit at a time, since one session talks at a time */
-	struct process process;
-	struct config *config;
-	struct bus_server *office, *login;
-	pthread_t office_thread, login_thread;
+	struct fake_peers peers;
 	struct fake_message kept[FAKE_KEPT]; /* the newest FAKE_KEPT */
-	atomic_uint committed, events, checked;
+	atomic_uint committed, events;
 	u64 last_attempt; /* that was recorded */
 	atomic_bool refuse_commit;
-	atomic_uint delay_ms;
-	struct edge edge;
 };
 
 /* --- Office ------------------------------------------------------------------------------------------------------ */
@@ -119,12 +99,12 @@ static const struct fail *fake_message_commit(struct bus_call *call)
 	TRY(body_bytes(call->arena, &q->body, &bytes, &tail));
 	TRY(skeleton_decode(call->arena, tail, &skeleton));
 	CHECK(skeleton.size == q->body.size);
-	*m = (struct fake_message){ .sender = str_copy(x->arena, q->envelope.sender),
-				    .recipients = fake_addresses(x->arena, &q->envelope),
+	*m = (struct fake_message){ .sender = str_copy(x->peers.arena, q->envelope.sender),
+				    .recipients = fake_addresses(x->peers.arena, &q->envelope),
 				    .body_type = q->envelope.body_type,
 				    .smtputf8 = q->envelope.smtputf8,
 				    .has_ticket = q->ticket.account != 0 };
-	m->bytes = str_copy(x->arena, bytes);
+	m->bytes = str_copy(x->peers.arena, bytes);
 	x->committed++;
 	return NULL;
 }
@@ -154,130 +134,20 @@ static void fake_office(void *context, struct bus_call *call)
 	bus_serve(table, ARRAY_LEN(table), call);
 }
 
-/* --- Login ------------------------------------------------------------------------------------------------------- */
-
-static void fake_verdict(struct fake *x, str response, u8 *status, struct ticket *ticket,
-			 str *address, u32 *delay_ms)
+static inline struct fake *fake_new(void)
 {
-	x->checked++;
-	*status = SASL_FAILED;
-	*delay_ms = x->delay_ms;
-	if (!str_eq(response, str_from("\0alice@example.test\0alice", 25)) &&
-	    !str_eq(response, S("alice")))
-		return;
-	*status = SASL_DONE;
-	*address = S("alice@example.test");
-	*ticket = (struct ticket){ .account = 1, .mac = S("0123456789abcdef0123456789abcdef") };
-}
-
-static const struct fail *fake_sasl_start(struct bus_call *call)
-{
-	const struct login_sasl_start_request *q = call->request;
-	struct login_sasl_start_answer *r = call->answer;
-
-	if (q->has_response && str_eq(q->mechanism, S("PLAIN"))) {
-		fake_verdict(call->context, q->response, &r->status, &r->ticket, &r->address,
-			     &r->delay_ms);
-		return NULL;
-	}
-	r->status = SASL_CONTINUE;
-	r->exchange = 7;
-	r->has_challenge = true;
-	r->challenge = str_eq(q->mechanism, S("LOGIN")) ? S("Password:") : STR_NONE;
-	return NULL;
-}
-
-/* A response of "proof" is a SCRAM that ends with the server's own proof. */
-static const struct fail *fake_sasl_step(struct bus_call *call)
-{
-	const struct login_sasl_step_request *q = call->request;
-	struct login_sasl_step_answer *r = call->answer;
-
-	r->has_challenge = str_eq(q->response, S("proof"));
-	r->challenge = r->has_challenge ? S("v=mine") : STR_NONE;
-	fake_verdict(call->context, r->has_challenge ? S("alice") : q->response, &r->status,
-		     &r->ticket, &r->address, &r->delay_ms);
-	return NULL;
-}
-
-static const struct fail *fake_sasl_abort(struct bus_call *call)
-{
-	(void)call;
-	return NULL;
-}
-
-static void fake_login(void *context, struct bus_call *call)
-{
-	static const bus_serve_function table[] = {
-		[1] = fake_sasl_start, [2] = fake_sasl_step, [3] = fake_sasl_abort
-	};
-
-	call->context = context;
-	bus_serve(table, ARRAY_LEN(table), call);
-}
-
-/* --- Both -------------------------------------------------------------------------------------------------------- */
-
-static void fake_gone(void *context, const struct bus_peer *peer)
-{
-	(void)context;
-	(void)peer;
-}
-
-static void *fake_run(void *server)
-{
-	bus_server_run(server);
-	return NULL;
-}
-
-/* A bus lives as long as the process, so the two are used again by the next fake. */
-static struct bus *fake_bus(struct bus **bus, struct bus_server *server, pthread_t *thread)
-{
-	int pair[2];
-
-	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
-	bus_server_add(server, pair[0], CALLER_CLIENT, 0);
-	CHECK(pthread_create(thread, NULL, fake_run, server) == 0);
-	if (!*bus)
-		*bus = bus_new(-1);
-	bus_replace(*bus, pair[1]);
-	return *bus;
-}
-
-static struct fake *fake_new(void)
-{
-	static struct bus *office, *login;
 	struct arena *a = arena_new((size_t)1 << 30);
 	struct fake *x = arena_new_of(a, struct fake);
 
-	x->arena = a;
-	x->config = config_default(a);
-	x->config->server_hostname = S("mx.example.test");
-	x->config->login_plaintext = true;
-	x->office = bus_server_new(office_methods, office_methods_n, fake_office, fake_gone, x);
-	x->login = bus_server_new(login_methods, login_methods_n, fake_login, fake_gone, x);
-	x->process = (struct process){ .role = ROLE_CLIENT,
-				       .arena = a,
-				       .config = x->config,
-				       .office = fake_bus(&office, x->office, &x->office_thread),
-				       .login = fake_bus(&login, x->login, &x->login_thread),
-				       .notices = -1,
-				       .state = &x->edge };
+	fake_peers_start(&x->peers, a, S("mx.example.test"), fake_office);
 	return x;
 }
 
 static inline void fake_free(struct fake **x)
 {
-	struct arena *a = (*x)->arena;
+	struct arena *a = (*x)->peers.arena;
 
-	bus_replace((*x)->process.office, -1);
-	bus_replace((*x)->process.login, -1);
-	bus_server_stop((*x)->office);
-	bus_server_stop((*x)->login);
-	pthread_join((*x)->office_thread, NULL);
-	pthread_join((*x)->login_thread, NULL);
-	bus_server_free(&(*x)->office);
-	bus_server_free(&(*x)->login);
+	fake_peers_stop(&(*x)->peers);
 	*x = NULL;
 	arena_free(&a);
 }
@@ -297,7 +167,7 @@ static void *talk_serve(void *context)
 {
 	struct talk *t = context;
 
-	serve_one(&t->fake->process, &smtp_protocol, t->service, t->other);
+	serve_one(&t->fake->peers.process, &smtp_protocol, t->service, t->other);
 	return NULL;
 }
 

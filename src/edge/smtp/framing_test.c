@@ -99,7 +99,7 @@ static void check_dotted(struct fake *x, str middle, bool byte_by_byte)
 	if (e.taken)
 		check_body(x, str_from(e.bytes, e.n));
 	else
-		assert_str(unnamed(x->arena, said),
+		assert_str(unnamed(x->peers.arena, said),
 			   S("521 5.5.2 a CR or LF alone: lines end in CRLF\r\n"));
 	buf_free(&text);
 }

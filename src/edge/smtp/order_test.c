@@ -250,7 +250,7 @@ static int setup(void **state)
 {
 	struct fake *x = fake_new();
 
-	x->config->limit_errors = 1000;
+	x->peers.config->limit_errors = 1000;
 	*state = x;
 	return 0;
 }

@@ -179,8 +179,8 @@ static void test_refusals_are_named(void **state)
 			continue;
 		assert_int_equal(x->events, ++refused);
 		assert_true(id_is_attempt(x->last_attempt));
-		named = str_format(x->arena, " (id %.*s)\r\n",
-				   STR_ARG(id_text(x->arena, x->last_attempt)));
+		named = str_format(x->peers.arena, " (id %.*s)\r\n",
+				   STR_ARG(id_text(x->peers.arena, x->last_attempt)));
 		if (!str_ends_nocase(said, named))
 			fail_msg("%.*s has no%.*s", STR_ARG(said), STR_ARG(named));
 	}
@@ -191,7 +191,7 @@ static void test_syntax(void **state)
 {
 	struct fake *x = *state;
 
-	x->config->limit_errors = 100;
+	x->peers.config->limit_errors = 100;
 	RUN(x, SERVICE_SMTP, { NULL, "220 " }, { "MAIL FROM:<a@b.example>", "503 5.5.1" },
 	    { "FROB", "500 5.5.1" }, { "EHLO", "501 " }, { "EHLO bad(name", "501 " },
 	    { "HELO c.example", "250 mx.example.test\r\n" },
@@ -214,7 +214,7 @@ static void test_chunk_refused(void **state)
 {
 	struct fake *x = *state;
 
-	x->config->limit_errors = 100;
+	x->peers.config->limit_errors = 100;
 	assert_str(RUN(x, SERVICE_SMTP, GREETED, { "BDAT 6\r\nQUIT", "503 5.5.1" },
 		       { "NOOP", "250 " }, { "MAIL FROM:<a@b.example>", "250 " },
 		       { "BDAT 6 LAST\r\nQUIT", "503 5.5.1" },
@@ -241,8 +241,8 @@ static void test_message_refused(void **state)
 	    { "A: b\r\n.", "452 4.3.1" }, { "RCPT TO:<alice@example.test>", "503 " },
 	    { "DATA", "503 " });
 	x->refuse_commit = false;
-	x->config->mail_size = 65536;
-	x->config->mail_hops = 1;
+	x->peers.config->mail_size = 65536;
+	x->peers.config->mail_hops = 1;
 	RUN(x, SERVICE_SMTP, GREETED, { "MAIL FROM:<a@b.example>", "250 " },
 	    { "RCPT TO:<alice@example.test>", "250 " }, { "DATA", "354 " },
 	    { "Received: a\r\nReceived: b\r\n\r\n.", "554 5.4.6" }, { "DATA", "503 " },
@@ -259,7 +259,7 @@ static void data_of_size(struct fake *x, size_t n, const char *expected)
 				      { "MAIL FROM:<a@b.example> SIZE=1", "250 " },
 				      { "RCPT TO:<alice@example.test>", "250 " },
 				      { "DATA", "354 " } };
-	u8 *body = arena_alloc(x->arena, n);
+	u8 *body = arena_alloc(x->peers.arena, n);
 
 	memset(body, 'x', n);
 	memcpy(body, "\r\n", 2);
@@ -288,7 +288,7 @@ static void data_without_end(struct fake *x)
 		check_line(t, &first[i]);
 	for (int i = 0; i < 100000; i++)
 		talk_send(t, S("0123456789012345678901234567890123456789\r\n"));
-	assert_str(unnamed(x->arena, talk_end(t)), S("552 5.3.4 message too large\r\n"));
+	assert_str(unnamed(x->peers.arena, talk_end(t)), S("552 5.3.4 message too large\r\n"));
 }
 
 /* THREATS S20, S22: what counts is what comes; our own fields do not. */
@@ -296,15 +296,15 @@ static void test_size(void **state)
 {
 	struct fake *x = *state;
 
-	x->config->mail_size = 65536;
+	x->peers.config->mail_size = 65536;
 	data_of_size(x, 65536, "250 ");
 	data_of_size(x, 65537, "552 5.3.4");
 	data_of_size(x, 130000, "552 5.3.4");
 	assert_int_equal(x->committed, 1);
-	x->config->mail_size = 50000;
+	x->peers.config->mail_size = 50000;
 	data_of_size(x, 99900, "552 5.3.4"); /* whatever pieces it came in */
 	data_without_end(x);
-	x->config->mail_size = 4 << 20;
+	x->peers.config->mail_size = 4 << 20;
 	data_of_size(x, OFFICE_LARGE + 12345, "250 ");
 	assert_true(last_bytes(x).n > OFFICE_LARGE + 12345);
 }
@@ -317,7 +317,7 @@ static void test_recipients_limit(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		check_line(t, &first[i]);
-	for (u64 i = 0; i < x->config->mail_recipients; i++)
+	for (u64 i = 0; i < x->peers.config->mail_recipients; i++)
 		assert_true(
 		    str_starts(talk_say(t, S("RCPT TO:<bob@example.test>\r\n")), S("250 ")));
 	assert_true(str_starts(talk_say(t, S("RCPT TO:<alice@example.test>\r\n")), S("452 4.5.3")));
@@ -335,7 +335,7 @@ static void test_input_too_early(void **state)
 	talk_open(&t, x, SERVICE_SMTP);
 	talk_send(&t, S("EHLO c.example\r\n"));
 	talk_start(&t);
-	assert_str(unnamed(x->arena, talk_end(&t)),
+	assert_str(unnamed(x->peers.arena, talk_end(&t)),
 		   S("554 5.5.0 you spoke before the greeting\r\n"));
 	RUN(x, SERVICE_SMTP, { NULL, "220 " }, { "EHLO c.example\r\nNOOP", "503 5.5.0" });
 	RUN(x, SERVICE_SMTP, { NULL, "220 " }, { "NOOP\r\nNOOP", "503 5.5.0" });
@@ -380,7 +380,7 @@ static void test_too_much(void **state)
 	for (n = 0; str_starts(talk_say(t, S("FROB\r\n")), S("500 ")); n++)
 		;
 	assert_true(str_starts(str_from(t->text, t->n), S("421 4.7.0")));
-	assert_int_equal(n, x->config->limit_errors);
+	assert_int_equal(n, x->peers.config->limit_errors);
 	talk_end(t);
 }
 
@@ -408,7 +408,7 @@ static void test_time(void **state)
 	struct fake *x = *state;
 	struct talk *t;
 
-	x->config->limit_smtp_idle = 30;
+	x->peers.config->limit_smtp_idle = 30;
 	t = open_talk(x, SERVICE_SMTP);
 	assert_true(str_starts(talk_reply(t), S("220 ")));
 	assert_true(str_starts(talk_reply(t), S("421 4.4.2 idle")));
@@ -418,8 +418,8 @@ static void test_time(void **state)
 	    { "RCPT TO:<alice@example.test>", "250 " }, { "DATA", "354 " },
 	    { "A: b", "421 4.4.2 idle" });
 	assert_int_equal(x->events, 1);
-	x->config->limit_smtp_idle = 60000;
-	x->config->limit_login_time = 30;
+	x->peers.config->limit_smtp_idle = 60000;
+	x->peers.config->limit_login_time = 30;
 	t = open_talk(x, SERVICE_SUBMISSION);
 	assert_true(str_starts(talk_reply(t), S("220 ")));
 	assert_true(str_starts(talk_reply(t), S("421 4.4.2 nobody")));
@@ -472,7 +472,7 @@ static void test_submission(void **state)
 	struct fake *x = *state;
 	str bytes;
 
-	x->config->limit_errors = 100;
+	x->peers.config->limit_errors = 100;
 	RUN(x, SERVICE_SUBMISSION, GREETED, { "MAIL FROM:<alice@example.test>", "530 5.7.0" },
 	    { LOGIN, "235 2.7.0" }, { LOGIN, "503 " },
 	    { "MAIL FROM:<bob@example.test>", "550 5.7.1" },
@@ -523,8 +523,8 @@ static void test_auth(void **state)
 {
 	struct fake *x = *state;
 
-	x->delay_ms = 30;
-	x->config->limit_errors = 100;
+	x->peers.delay_ms = 30;
+	x->peers.config->limit_errors = 100;
 	RUN(x, SERVICE_SUBMISSION, GREETED, { "AUTH FROB", "504 5.5.4" },
 	    { "AUTH PLAIN !!!!", "501 5.5.2" }, { "AUTH PLAIN AGJvYgBib2I=", "535 5.7.8" },
 	    { "AUTH LOGIN", "334 UGFzc3dvcmQ6" }, { "*", "501 5.7.0" },
@@ -532,13 +532,13 @@ static void test_auth(void **state)
 	    { "MAIL FROM:<>", "530 " }, { "AUTH SCRAM-SHA-256 biws", "334 " },
 	    { "cHJvb2Y=", "334 dj1taW5l" }, { "", "235 2.7.0" }, { "MAIL FROM:<>", "250 " },
 	    { "AUTH PLAIN", "503 " });
-	assert_int_equal(x->checked, 3);
+	assert_int_equal(x->peers.checked, 3);
 	RUN(x, SERVICE_SUBMISSION, { NULL, "220 " }, { "AUTH PLAIN", "503 5.5.1" },
 	    { "HELO x", "250 " }, { "AUTH PLAIN", "503 5.5.1" });
-	x->config->login_plaintext = false; /* THREATS T05 */
+	x->peers.config->login_plaintext = false; /* THREATS T05 */
 	RUN(x, SERVICE_SUBMISSION, GREETED, { LOGIN, "538 5.7.11" },
 	    { "MAIL FROM:<>", "530 5.7.0 STARTTLS" });
-	assert_int_equal(x->checked, 3);
+	assert_int_equal(x->peers.checked, 3);
 	RUN(x, SERVICE_SUBMISSION, { NULL, "220 " }, { "EHLO c", "250-" });
 }
 
@@ -551,7 +551,7 @@ static void test_many_refused_recipients(void **state)
 	str reply = STR_NONE;
 	int n = 0;
 
-	x->config->mail_recipients = 1;
+	x->peers.config->mail_recipients = 1;
 	t = open_talk(x, SERVICE_SMTP);
 	check_line(t, &(struct line){ NULL, "220 " });
 	check_line(t, &(struct line){ "EHLO c.example", "250-" });
@@ -576,7 +576,7 @@ static void test_lmtp_last_chunk_refused(void **state)
 	char first[1000], last[1000];
 	struct talk *t;
 
-	x->config->mail_size = 1000;
+	x->peers.config->mail_size = 1000;
 	snprintf(first, sizeof first, "BDAT 802\r\nX: %0797d", 1);
 	snprintf(last, sizeof last, "BDAT 802 LAST\r\nX: %0797d", 1);
 	t = open_talk(x, SERVICE_LMTP);
@@ -588,7 +588,7 @@ static void test_lmtp_last_chunk_refused(void **state)
 	check_line(t, &(struct line){ first, "250 " });
 	talk_send(t, str_cstr(last));
 	talk_send(t, S("\r\n"));
-	assert_true(str_starts(unnamed(x->arena, talk_reply(t)),
+	assert_true(str_starts(unnamed(x->peers.arena, talk_reply(t)),
 			       S("552 5.3.4 message too large\r\n552 5.3.4 ")));
 	talk_end(t);
 	assert_int_equal(x->committed, 0);

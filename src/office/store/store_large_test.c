@@ -69,25 +69,13 @@ static u32 warm(struct world *w)
 
 static void flag(struct world *w, u32 low, u32 high)
 {
-	struct uid_range range = { .low = low, .high = high };
-	struct change_call o = { .account = w->account };
-
-	o.flags = (struct office_message_flags_request){
-		.mailbox = INBOX, .uids = &range, .uids_n = 1, .mode = FLAGS_ADD, .flags = FLAG_SEEN
-	};
-	must(world_write(w, false, flags_call, &o));
+	world_flags(w, INBOX, (struct uid_range){ low, high, 0 }, FLAGS_ADD, FLAG_SEEN);
 }
 
 static size_t expunge(struct world *w, u32 low, u32 high)
 {
-	struct uid_range range = { .low = low, .high = high };
-	struct change_call o = { .account = w->account };
-
-	o.expunge = (struct office_message_expunge_request){ .mailbox = INBOX,
-							     .uids = &range,
-							     .uids_n = 1 };
-	must(world_write(w, true, expunge_call, &o));
-	return o.expunged.expunged_n;
+	return world_expunge(w, INBOX, (struct uid_range){ low, high, 0 }, false)
+	    .expunged.expunged_n;
 }
 
 static void test_chunks(void **state)
@@ -119,7 +107,6 @@ static void test_chunks(void **state)
 	world_free(&w);
 }
 
-/* More changes than one answer may have come in several, none twice, none left out. */
 /* A change in pieces is the same change: each piece looks at a bounded number of rows, and readers see it between two. */
 static void test_pieces(void **state)
 {
@@ -160,6 +147,7 @@ static void test_pieces(void **state)
 	world_free(&w);
 }
 
+/* More changes than one answer may have come in several, none twice, none left out. */
 static void test_long_changes(void **state)
 {
 	struct office_mailbox_changes_answer r;

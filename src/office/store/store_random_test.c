@@ -192,22 +192,20 @@ static void step_flags(struct run *r)
 {
 	struct model_box *b = &r->boxes[roll(r, BOXES)];
 	struct uid_range range = { .low = 1 + roll(r, b->uidnext) };
-	struct change_call o = { .account = r->w.account };
 	u64 bits = 1u << roll(r, 5);
+	u8 mode;
 
 	range.high = range.low + roll(r, 10);
-	o.flags = (struct office_message_flags_request){
-		.mailbox = b->id, .uids = &range, .uids_n = 1, .mode = (u8)roll(r, 3), .flags = bits
-	};
-	must(world_write(&r->w, false, flags_call, &o));
+	mode = (u8)roll(r, 3);
+	world_flags(&r->w, b->id, range, mode, bits);
 	for (size_t k = 0; k < b->n; k++) {
 		struct model_row *m = &b->rows[k];
 
 		if (m->uid < range.low || m->uid > range.high)
 			continue;
-		m->flags = o.flags.mode == FLAGS_ADD      ? m->flags | bits
-			   : o.flags.mode == FLAGS_REMOVE ? m->flags & ~bits
-							  : bits;
+		m->flags = mode == FLAGS_ADD      ? m->flags | bits
+			   : mode == FLAGS_REMOVE ? m->flags & ~bits
+						  : bits;
 	}
 }
 
@@ -226,14 +224,12 @@ static void step_expunge(struct run *r)
 {
 	struct model_box *b = &r->boxes[roll(r, BOXES)];
 	struct uid_range range = { .low = 1 + roll(r, b->uidnext) };
-	struct change_call o = { .account = r->w.account };
+	bool only_deleted;
 
 	range.high = range.low + roll(r, 8);
-	o.expunge = (struct office_message_expunge_request){
-		.mailbox = b->id, .uids = &range, .uids_n = 1, .only_deleted = roll(r, 2)
-	};
-	must(world_write(&r->w, true, expunge_call, &o));
-	drop_rows(b, &range, o.expunge.only_deleted);
+	only_deleted = roll(r, 2);
+	world_expunge(&r->w, b->id, range, only_deleted);
+	drop_rows(b, &range, only_deleted);
 }
 
 static void step_copy(struct run *r)
@@ -242,18 +238,14 @@ static void step_copy(struct run *r)
 	int to = (int)roll(r, BOXES);
 	struct model_box *target = &r->boxes[to], before = *from;
 	struct uid_range range = { .low = 1 + roll(r, from->uidnext) };
-	struct change_call o = { .account = r->w.account };
+	bool move;
 
 	range.high = range.low + roll(r, 6);
 	if (target->n > ROWS_MAX / 2)
 		return;
-	o.copy = (struct office_message_copy_request){ .mailbox = from->id,
-						       .uids = &range,
-						       .uids_n = 1,
-						       .target = str_cstr(names[to]),
-						       .move = roll(r, 2) };
-	must(world_write(&r->w, false, copy_call, &o));
-	if (o.copy.move)
+	move = roll(r, 2);
+	world_copy(&r->w, from->id, range, str_cstr(names[to]), move);
+	if (move)
 		drop_rows(from, &range, false);
 	for (size_t k = 0; k < before.n; k++)
 		if (before.rows[k].uid >= range.low && before.rows[k].uid <= range.high) {

@@ -168,16 +168,10 @@ static void test_messages(void **state)
 	assert_int_equal(box.rows, 3);
 	assert_int_equal(rows[1].flags, FLAG_SEEN | FLAG_DELETED | 1 << FLAG_KEYWORD_FIRST);
 	assert_int_equal(box.keywords_n, 1);
-	c.copy = (struct office_message_copy_request){
-		.mailbox = box.info.id, .uids = &two, .uids_n = 1, .target = S("Junk")
-	};
-	must(world_write(&w, false, copy_call, &c));
+	c = world_copy(&w, box.info.id, two, S("Junk"), false);
 	assert_int_equal(c.copied.source_n, 1);
 	assert_int_equal(c.copied.target[0], 1);
-	c.expunge = (struct office_message_expunge_request){
-		.mailbox = box.info.id, .uids = &all, .uids_n = 1, .only_deleted = true
-	};
-	must(world_write(&w, true, expunge_call, &c));
+	c = world_expunge(&w, box.info.id, all, true);
 	assert_int_equal(c.expunged.expunged_n, 1);
 	assert_int_equal(c.expunged.expunged[0].low, 2);
 	box = open_box(&w, S("INBOX"), &rows);
@@ -186,10 +180,7 @@ static void test_messages(void **state)
 	box = open_box(&w, S("Junk"), &rows);
 	assert_int_equal(box.rows, 1);
 	assert_int_equal(rows[0].flags, FLAG_SEEN | FLAG_DELETED | 1 << FLAG_KEYWORD_FIRST);
-	c.copy = (struct office_message_copy_request){
-		.mailbox = box.info.id, .uids = &all, .uids_n = 1, .target = S("Sent"), .move = true
-	};
-	must(world_write(&w, false, copy_call, &c));
+	world_copy(&w, box.info.id, all, S("Sent"), true);
 	assert_int_equal(open_box(&w, S("Junk"), &rows).rows, 0);
 	assert_int_equal(open_box(&w, S("Sent"), &rows).rows, 1);
 	must(named(&w, rename_it, S("INBOX"), S("old/mail")));

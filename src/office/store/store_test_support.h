@@ -249,4 +249,46 @@ static inline const struct fail *copy_call(struct tx *t, void *context)
 	return store_message_copy(t, c->account, &c->copy, c->from, &c->copied);
 }
 
+/* The three for one range of uids, whole in one call; what the call says is in what they return. */
+static inline struct change_call world_flags(struct world *w, u64 mailbox, struct uid_range range,
+					     u8 mode, u64 flags)
+{
+	struct change_call c = { .account = w->account,
+				 .flags = { .mailbox = mailbox,
+					    .uids = &range,
+					    .uids_n = 1,
+					    .mode = mode,
+					    .flags = flags } };
+
+	must(world_write(w, false, flags_call, &c));
+	return c;
+}
+
+static inline struct change_call world_expunge(struct world *w, u64 mailbox, struct uid_range range,
+					       bool only_deleted)
+{
+	struct change_call c = { .account = w->account,
+				 .expunge = { .mailbox = mailbox,
+					      .uids = &range,
+					      .uids_n = 1,
+					      .only_deleted = only_deleted } };
+
+	must(world_write(w, true, expunge_call, &c));
+	return c;
+}
+
+static inline struct change_call world_copy(struct world *w, u64 mailbox, struct uid_range range,
+					    str target, bool move)
+{
+	struct change_call c = { .account = w->account,
+				 .copy = { .mailbox = mailbox,
+					   .uids = &range,
+					   .uids_n = 1,
+					   .target = target,
+					   .move = move } };
+
+	must(world_write(w, false, copy_call, &c));
+	return c;
+}
+
 #endif
