@@ -5,28 +5,9 @@
 #include "bus/bus.h"
 #include "report/report.h"
 
-#define MESSAGE_STRUCTS
-#include "base/message.h"
-#include "bus/call.h"
-#include "bus/office_types.tbl"
-#include "bus/office.tbl"
-#include "base/message_end.h"
-#include "bus/call_end.h"
-#define MESSAGE_PROTOTYPES
-#include "base/message.h"
-#include "bus/call.h"
-#include "bus/office_types.tbl"
-#include "bus/office.tbl"
-#include "base/message_end.h"
-#include "bus/call_end.h"
-
-/* office_NAME(arena, bus, &request, &answer): see bus.h. */
-#define CALL(server, name, number, callers, mode, ticket, request, answer)            \
-	const struct fail *server##_##name(struct arena *a, struct bus *b,            \
-					   const struct server##_##name##_request *q, \
-					   struct server##_##name##_answer *r);
-#include "bus/office.tbl"
-#undef CALL
+#define BUS_TYPES "bus/office_types.tbl"
+#define BUS_TABLE "bus/office.tbl"
+#include "bus/declare.h"
 
 /* The one call that is made ahead: see bus_call_start. */
 struct bus_pending *office_message_fetch_start(struct arena *a, struct bus *b,

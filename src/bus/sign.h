@@ -4,28 +4,9 @@
 
 #include "bus/bus.h"
 
-#define MESSAGE_STRUCTS
-#include "base/message.h"
-#include "bus/call.h"
-#include "bus/sign_types.tbl"
-#include "bus/sign.tbl"
-#include "base/message_end.h"
-#include "bus/call_end.h"
-#define MESSAGE_PROTOTYPES
-#include "base/message.h"
-#include "bus/call.h"
-#include "bus/sign_types.tbl"
-#include "bus/sign.tbl"
-#include "base/message_end.h"
-#include "bus/call_end.h"
-
-/* sign_NAME(arena, bus, &request, &answer): see bus.h. */
-#define CALL(server, name, number, callers, mode, ticket, request, answer)            \
-	const struct fail *server##_##name(struct arena *a, struct bus *b,            \
-					   const struct server##_##name##_request *q, \
-					   struct server##_##name##_answer *r);
-#include "bus/sign.tbl"
-#undef CALL
+#define BUS_TYPES "bus/sign_types.tbl"
+#define BUS_TABLE "bus/sign.tbl"
+#include "bus/declare.h"
 
 extern const struct bus_method sign_methods[];
 extern const size_t sign_methods_n;

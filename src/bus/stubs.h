@@ -1,7 +1,28 @@
 /*
- * Makes the method table and the stubs of one server from its table. No include guard; define BUS_TABLE (the file),
- * BUS_METHODS and BUS_METHODS_N (names of the two constants), then include it once, after the encoders and decoders.
+ * Makes the encoders and decoders, the method table and the stubs of one server from its table. No include guard; define BUS_TABLE
+ * (the file), BUS_TYPES when its structs have a file of their own, BUS_METHODS and BUS_METHODS_N (names of the two constants), then
+ * include it once.
  */
+#define MESSAGE_ENCODERS
+#include "base/message.h"
+#include "bus/call.h"
+#ifdef BUS_TYPES
+#include BUS_TYPES
+#endif
+#include BUS_TABLE
+#include "base/message_end.h"
+#include "bus/call_end.h"
+
+#define MESSAGE_DECODERS
+#include "base/message.h"
+#include "bus/call.h"
+#ifdef BUS_TYPES
+#include BUS_TYPES
+#endif
+#include BUS_TABLE
+#include "base/message_end.h"
+#include "bus/call_end.h"
+
 enum { BUS_HAS_NO_TICKET, BUS_HAS_TICKET };
 
 /* Typed encoders behind untyped ones: calling through a cast pointer would be undefined. */
