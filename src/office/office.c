@@ -326,12 +326,20 @@ static void load_alias(void *context, str address, const str *targets, size_t n)
 	directory_add_alias(context, address, targets, n);
 }
 
+static void load_bad(void *context, const char *kind, str name, const char *why)
+{
+	(void)context;
+	LOG(ERROR, "directory.damaged", LOG_CSTR("kind", kind), LOG_STR("name", name),
+	    LOG_CSTR("why", why));
+}
+
 static const struct fail *directory_load(struct office *o)
 {
 	struct store_directory_reader reader = { .context = o->directory,
 						 .domain = load_domain,
 						 .account = load_account,
-						 .alias = load_alias };
+						 .alias = load_alias,
+						 .bad = load_bad };
 	struct arena *a = arena_new((size_t)1 << 30);
 	const struct fail *f;
 	struct tx t;

@@ -17,6 +17,7 @@
 
 #include "base/fail.h"
 #include "bus/office.h"
+#include "office/directory/canonical.h"
 #include "office/table.h"
 
 enum directory_limit {
@@ -81,12 +82,5 @@ const struct fail *directory_expand(struct directory *d, struct arena *a,
 
 /* May this account send as this address: its own, with or without a tag, or an alias that leads to it alone or among others. */
 bool directory_may_send(struct directory *d, u64 account, str address);
-
-/* Checks and puts in canonical form what the administrator wrote: lower-case domain, no controls, no spaces outside quotes. */
-const struct fail *directory_canonical(struct arena *a, str address, bool catch_all, str *out);
-const struct fail *directory_canonical_domain(struct arena *a, str name, str *out);
-
-/* local@domain at its last '@'; false without one. Borrows. */
-bool directory_split(str address, str *local, str *domain);
 
 #endif

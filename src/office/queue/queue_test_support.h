@@ -53,12 +53,18 @@ static void desk_alias(void *context, str address, const str *targets, size_t n)
 	directory_add_alias(context, address, targets, n);
 }
 
+static void desk_bad(void *context, const char *kind, str name, const char *why)
+{
+	(void)context;
+	fail_msg("%s %.*s: %s", kind, STR_ARG(name), why);
+}
+
 /* Store is open: directory and queue from its rows, as the office does it. */
 static inline void desk_begin(struct desk *d)
 {
-	struct store_directory_reader reader = { .domain = desk_domain,
-						 .account = desk_account,
-						 .alias = desk_alias };
+	struct store_directory_reader reader = {
+		.domain = desk_domain, .account = desk_account, .alias = desk_alias, .bad = desk_bad
+	};
 	struct queue_options o = { .store = d->w.store,
 				   .policy = d->policy,
 				   .per_site = d->per_site,

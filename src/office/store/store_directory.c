@@ -1,15 +1,25 @@
 #include "office/store/store_directory.h"
 
 #include "base/arena.h"
+#include "office/directory/canonical.h"
 
 /* --- Reading all ------------------------------------------------------------------------------------------- */
+
+static const char not_a_name[] = "its name cannot be read";
 
 static const struct fail *read_domains(struct tx *t, const struct store_directory_reader *r)
 {
 	struct query *q = SQL_QUERY0(t->db, "SELECT name FROM domain");
 
-	while (sql_row(q))
-		r->domain(r->context, sql_str(q, t->arena));
+	while (sql_row(q)) {
+		str name = sql_str(q, t->arena), good;
+
+		if (sql_forgive(q) || directory_canonical_domain(t->arena, name, &good) ||
+		    !str_eq(name, good))
+			r->bad(r->context, "domain", name, not_a_name);
+		else if (r->domain)
+			r->domain(r->context, name);
+	}
 	return sql_end(t->arena, q);
 }
 
@@ -26,14 +36,55 @@ static struct store_account account_row(struct query *q, struct arena *a)
 	return account;
 }
 
+/* An address of accounts is in lower case as a whole. */
+static bool account_has_name(struct arena *a, const struct store_account *account)
+{
+	str good, local, domain;
+
+	return account->id && !directory_canonical(a, account->address, false, &good) &&
+	       str_eq(account->address, str_lower(a, good)) &&
+	       directory_split(good, &local, &domain);
+}
+
+static bool account_fits(const struct store_account *account)
+{
+	str local, domain;
+
+	return account->generation && directory_split(account->address, &local, &domain) &&
+	       str_eq(domain, account->domain);
+}
+
+static void account_tell(const struct store_directory_reader *r, struct store_account *account,
+			 bool whole)
+{
+	if (!whole) {
+		r->bad(r->context, "account", account->address,
+		       "a part of its row cannot be read: suspended");
+		account->suspended = true;
+	}
+	if (r->account)
+		r->account(r->context, account);
+}
+
+/* Name by name: with a broken index one can be there twice. */
 static const struct fail *read_accounts(struct tx *t, const struct store_directory_reader *r)
 {
 	struct query *q = SQL_QUERY0(t->db, "SELECT id, address, domain, generation, suspended,"
-					    " quota_bytes FROM account ORDER BY id");
+					    " quota_bytes FROM account ORDER BY +address, id");
+	str last = STR_NONE;
 
 	while (sql_row(q)) {
 		struct store_account account = account_row(q, t->arena);
-		r->account(r->context, &account);
+		bool whole = !sql_forgive(q) && account_fits(&account);
+
+		if (!account_has_name(t->arena, &account)) {
+			r->bad(r->context, "account", account.address, not_a_name);
+		} else if (str_eq(account.address, last)) {
+			r->bad(r->context, "account", account.address, "there is another");
+		} else {
+			last = account.address;
+			account_tell(r, &account, whole);
+		}
 	}
 	return sql_end(t->arena, q);
 }
@@ -64,6 +115,9 @@ static const struct fail *each_alias(struct tx *t, struct query *q, void *contex
 
 	while (sql_row(q)) {
 		str address = sql_str(q, t->arena), target = sql_str(q, t->arena);
+
+		if (sql_forgive(q)) /* what was no text reads as empty, and that is no address */
+			target = STR_NONE;
 		if (g.n && !str_eq(g.address, address)) {
 			alias(context, g.address, g.targets, g.n);
 			g = (struct alias_group){ 0 };
@@ -76,13 +130,42 @@ static const struct fail *each_alias(struct tx *t, struct query *q, void *contex
 	return sql_end(t->arena, q);
 }
 
+/* The targets of an alias that are addresses; without any it is no alias. */
+struct alias_check {
+	const struct store_directory_reader *reader;
+	struct arena *arena;
+};
+
+static void alias_tell(void *context, str address, const str *targets, size_t n)
+{
+	struct alias_check *c = context;
+	const struct store_directory_reader *r = c->reader;
+	str *good = arena_array_of(c->arena, n, str), ignored;
+	size_t good_n = 0;
+
+	if (directory_canonical(c->arena, address, true, &ignored)) {
+		r->bad(r->context, "alias", address, not_a_name);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (directory_canonical(c->arena, targets[i], false, &ignored))
+			r->bad(r->context, "alias", address, "a target is no address");
+		else
+			good[good_n++] = targets[i];
+	}
+	if (good_n && r->alias)
+		r->alias(r->context, address, good, good_n);
+}
+
 const struct fail *store_directory_read(struct tx *t, const struct store_directory_reader *r)
 {
+	struct alias_check c = { .reader = r, .arena = t->arena };
+
 	TRY(read_domains(t, r));
 	TRY(read_accounts(t, r));
 	return each_alias(
-	    t, SQL_QUERY0(t->db, "SELECT address, target FROM alias ORDER BY address, target"),
-	    r->context, r->alias);
+	    t, SQL_QUERY0(t->db, "SELECT address, target FROM alias ORDER BY address, target"), &c,
+	    alias_tell);
 }
 
 static const struct fail *count(struct tx *t, struct query *q, u64 *out)

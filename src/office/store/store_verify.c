@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/id.h"
+#include "office/store/store_directory.h"
 #include "office/store/store_int.h"
 
 struct verify {
@@ -215,6 +216,25 @@ static const struct fail *check_references(struct verify *v)
 			  "this message is used more often than it knows");
 }
 
+static void bad_name(void *context, const char *kind, str name, const char *why)
+{
+	problem(context, "%s %.*s: %s", kind, STR_ARG(str_slice(name, 0, 320)), why);
+}
+
+static const struct fail *check_directory(struct verify *v)
+{
+	struct store_directory_reader r = { .context = v, .bad = bad_name };
+	struct tx inner = *v->t;
+	const struct fail *f;
+
+	inner.arena = v->scratch;
+	f = store_directory_read(&inner, &r);
+	if (f)
+		problem(v, "directory: %.*s", STR_ARG(f->text));
+	arena_reset(v->scratch);
+	return NULL;
+}
+
 static const struct fail *check_database(struct verify *v)
 {
 	str texts[64];
@@ -223,6 +243,7 @@ static const struct fail *check_database(struct verify *v)
 	TRY(sql_integrity(v->t->arena, v->t->db, ARRAY_LEN(texts), texts, &n));
 	for (size_t i = 0; i < n; i++)
 		problem(v, "database: %.*s", STR_ARG(texts[i]));
+	TRY(check_directory(v));
 	TRY(check_mailbox_rows(v));
 	TRY(check_references(v));
 	return check_bodies(v);
