@@ -26,10 +26,14 @@ static void wait_for(const struct session *s)
 
 void serve_one(struct process *p, const struct protocol *protocol, enum service service, int fd)
 {
+	struct sockaddr_storage from = { 0 };
+	socklen_t n = sizeof from;
 	struct session *s;
 
 	CHECK(fd_nonblock(fd));
 	s = session_new(p, protocol, service, fd, 1);
+	if (getpeername(fd, (struct sockaddr *)&from, &n) == 0)
+		s->caller = caller_of((struct sockaddr *)&from);
 	while (session_run(s, NULL) != SESSION_END) {
 		session_compact(s);
 		wait_for(s);

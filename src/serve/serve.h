@@ -94,9 +94,11 @@ struct process *session_process(struct session *s);
 u64 session_id(
     const struct session *s); /* unique in this process; the `watch` and ticket session */
 enum service session_service(const struct session *s);
-/* address (4 or 16 bytes, IPv4-mapped as 4), port, tls filled in; helo is the protocol's to add. */
+/* address (4 or 16 bytes, IPv4-mapped as 4; lives as long as the session), port, tls (as long as the turn) filled in; helo is the protocol's
+ * to add. */
 struct client_info session_client(struct session *s);
-str session_address_text(struct session *s); /* "192.0.2.1" or "2001:db8::1" */
+/* "192.0.2.1", "2001:db8::1" or "local"; lives as long as the session. */
+str session_address_text(const struct session *s);
 bool session_is_tls(const struct session *s);
 /* RFC 9266 tls-exporter, 32 bytes; false without TLS 1.3. RFC 5929 is not offered. */
 bool session_channel_binding(struct session *s, u8 out[32]);
@@ -163,7 +165,7 @@ void server_reload(struct server *v, const struct config *config);
 void session_wake(struct server *v, u64 session);
 void session_wake_all(struct server *v); /* the notice pair overflowed */
 
-/* A session over one end of a socketpair without listening: for unit tests, talk scripts and fuzzers. Runs turns in the caller's
+/* A session over one end of a socketpair (or a connection) without listening: for unit tests, talk scripts and fuzzers. Runs turns in the caller's
  * thread until the peer's end is closed or the session ends. */
 void serve_one(struct process *p, const struct protocol *protocol, enum service service, int fd);
 

@@ -39,8 +39,8 @@ static void retire(struct server *v, struct session *s)
 		s->table_next->table_from = s->table_from;
 	pthread_mutex_unlock(&v->table.lock);
 	waiter_forget(v->waiter, s);
-	if (v->addresses && s->address_n)
-		address_table_give(v->addresses, str_from(s->address, s->address_n));
+	if (v->addresses && s->caller.n)
+		address_table_give(v->addresses, caller_address(&s->caller));
 	session_free(s);
 	v->sessions--;
 	if (v->stopping)

@@ -2,11 +2,9 @@
  * Accepting: the caps, who is refused and how, and what happens when there are no descriptors left (THREATS F11: back off, do not spin).
  * Runs on workers; several may accept at once.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,11 +12,6 @@
 #include "base/log.h"
 #include "serve/address_table.h"
 #include "serve/server.h"
-
-struct caller {
-	u8 address[16], n;
-	u16 port;
-};
 
 static bool service_is_tls(enum service service)
 {
@@ -29,26 +22,6 @@ static bool service_is_tls(enum service service)
 	};
 
 	return tls[service];
-}
-
-/* IPv4 in IPv6 (RFC 4291 2.5.5.2) is IPv4 for all that follows: caps, SPF, logs. */
-static struct caller caller_of(const struct sockaddr_storage *from)
-{
-	struct caller c = { .n = 0 };
-
-	if (from->ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const void *)from;
-		memcpy(c.address, &in->sin_addr, 4);
-		c.n = 4;
-		c.port = ntohs(in->sin_port);
-	} else if (from->ss_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const void *)from;
-		bool mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
-		memcpy(c.address, in6->sin6_addr.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
-		c.n = mapped ? 4 : 16;
-		c.port = ntohs(in6->sin6_port);
-	}
-	return c;
 }
 
 static void refuse(struct server *v, const struct listener *l, int fd, bool per_address)
@@ -84,9 +57,7 @@ static struct session *session_begin(struct server *v, const struct listener *l,
 	int on = 1;
 
 	s->server = v;
-	memcpy(s->address, c->address, c->n);
-	s->address_n = c->n;
-	s->port = c->port;
+	s->caller = *c;
 	s->begin_tls = v->tls ? server_begin_tls : NULL;
 	if (service_is_tls(l->service))
 		session_begin_tls(s);
@@ -103,7 +74,7 @@ static struct session *session_begin(struct server *v, const struct listener *l,
 static struct session *admit(struct server *v, const struct listener *l, int fd,
 			     const struct sockaddr_storage *from)
 {
-	struct caller c = caller_of(from);
+	struct caller c = caller_of((const struct sockaddr *)from);
 
 	if (v->sessions++ >= v->most) {
 		v->sessions--;
@@ -111,7 +82,7 @@ static struct session *admit(struct server *v, const struct listener *l, int fd,
 		return NULL;
 	}
 	if (v->addresses && c.n &&
-	    !address_table_take(v->addresses, str_from(c.address, c.n), v->most_per_address)) {
+	    !address_table_take(v->addresses, caller_address(&c), v->most_per_address)) {
 		v->sessions--;
 		refuse(v, l, fd, true);
 		return NULL;

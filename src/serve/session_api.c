@@ -1,9 +1,6 @@
 /* What protocols call on their own session, within a turn. */
 #include "serve/session_int.h"
 
-#include <arpa/inet.h>
-#include <string.h>
-
 #include "base/check.h"
 #include "serve/tls_stream.h"
 
@@ -44,23 +41,16 @@ struct client_info session_client(struct session *s)
 {
 	return (struct client_info){
 		.service = s->service,
-		.address = str_from(s->address, s->address_n),
-		.port = s->port,
+		.address = caller_address(&s->caller),
+		.port = s->caller.port,
 		.tls =
 		    s->stream.tls ? tls_stream_text(&s->stream, session_turn_arena(s)) : STR_NONE,
 	};
 }
 
-str session_address_text(struct session *s)
+str session_address_text(const struct session *s)
 {
-	char text[INET6_ADDRSTRLEN];
-
-	if (s->address_n == 0)
-		return S("local");
-	if (inet_ntop(s->address_n == 4 ? AF_INET : AF_INET6, s->address, text, sizeof text) ==
-	    NULL)
-		return STR_NONE;
-	return str_copy(session_turn_arena(s), str_cstr(text));
+	return caller_text(&s->caller);
 }
 
 bool session_is_tls(const struct session *s)

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "serve/caller.h"
 #include "serve/output.h"
 #include "serve/reader.h"
 #include "serve/serve.h"
@@ -84,8 +85,7 @@ struct session {
 	u8 service;
 	u8 phase;
 	u8 want; /* EPOLLIN, EPOLLOUT */
-	u8 address[16], address_n;
-	u16 port;
+	struct caller caller;
 	bool armed;       /* epoll knows the socket */
 	bool counted;     /* in the table of addresses */
 	bool opened;      /* WAKE_OPEN was given, so close() is due */

@@ -7,6 +7,7 @@
 #ifndef EDGE_SMTP_FAKE_TEST_H
 #define EDGE_SMTP_FAKE_TEST_H
 
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "base/id.h"
@@ -178,6 +179,24 @@ static inline void talk_open(struct talk *t, struct fake *x, enum service servic
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	*t = (struct talk){ .fake = x, .service = service, .fd = pair[0], .other = pair[1] };
+}
+
+/* As talk_open, but over a connection: the session sees its client at 127.0.0.1. */
+static inline void talk_connect(struct talk *t, struct fake *x, enum service service)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof here;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*t = (struct talk){ .fake = x, .service = service };
+	t->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(bind(listener, (struct sockaddr *)&here, n) == 0 && listen(listener, 1) == 0);
+	CHECK(getsockname(listener, (struct sockaddr *)&here, &n) == 0);
+	CHECK(connect(t->fd, (struct sockaddr *)&here, n) == 0);
+	t->other = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	CHECK(t->other >= 0);
+	close(listener);
 }
 
 static inline void talk_start(struct talk *t)

@@ -1,5 +1,8 @@
 /* Whole sessions: every verb, the order of verbs, limits, LMTP, submission. Each table row is a line and the start of its reply. */
 #include "base/unit.h"
+#include <malloc.h>
+#include <poll.h>
+
 #include "base/env.h"
 #include "edge/smtp/fake_test.h"
 #include "edge/smtp/smtp_int.h"
@@ -594,11 +597,35 @@ static void test_lmtp_last_chunk_refused(void **state)
 	assert_int_equal(x->committed, 0);
 }
 
+/* The trace is written turns after DATA was said: it must hold nothing of the turn in which it was made. */
+static void test_trace_outlives_its_turn(void **state)
+{
+	struct fake *x = *state;
+	static struct talk t;
+
+	mallopt(M_PERTURB, 0xA5); /* memory given back is not left as it was */
+	talk_connect(&t, x, SERVICE_SMTP);
+	talk_start(&t);
+	(void)talk_reply(&t);
+	(void)talk_say(&t, S("EHLO c.example\r\n"));
+	(void)talk_say(&t, S("MAIL FROM:<a@b.example>\r\n"));
+	(void)talk_say(&t, S("RCPT TO:<alice@example.test>\r\n"));
+	assert_true(str_starts(talk_say(&t, S("DATA\r\n")), S("354")));
+	for (int i = 0; i < 3; i++) {
+		talk_send(&t, S("A: b\r\n"));
+		poll(NULL, 0, 20); /* the session parks, and its turn's memory goes */
+	}
+	assert_true(str_starts(talk_say(&t, S("\r\n.\r\n")), S("250")));
+	(void)talk_end(&t);
+	assert_true(str_starts(x->kept[0].bytes, S("Received: from c.example ([127.0.0.1]) by ")));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_one_mail),
+		T(test_trace_outlives_its_turn),
 		T(test_chunks),
 		T(test_chunks_in_a_row),
 		T(test_refusals),

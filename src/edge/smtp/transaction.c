@@ -96,7 +96,7 @@ const struct fail *transaction_open(struct smtp *s)
 				      .address_is_ipv6 = client.address.n == 16,
 				      .by = c->server_hostname,
 				      .with = with_word(s, t),
-				      .tls = client.tls };
+				      .tls = str_copy(t->arena, client.tls) };
 	if (t->recipients_n == 1)
 		trace->recipient = t->recipients[0].address;
 	if (s->policy->open)
