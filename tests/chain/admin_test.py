@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -282,6 +283,40 @@ class CrashTest(unittest.TestCase):
                             return False
                     wait_for(arrived)
             self.assertEqual(p.ctl("verify").returncode, 0)
+
+    def test_spoiled_directory(self):
+        """A row that makes no sense is named, and everybody else is served; one whose name can be read has its mail wait."""
+        carol, dave = "carol@example.test", "dave@example.test"
+        with Instance(users={ALICE: "alice", BOB: "bob", carol: "carol", dave: "dave"}) as p:
+            p.ctl("alias", "add", "info@example.test", ALICE)
+            p.stop()
+            db = sqlite3.connect(pathlib.Path(p.folder) / "store/postern.db")
+            db.execute("INSERT INTO domain VALUES (x'00ff')")
+            db.execute("UPDATE account SET address = 'BOB' WHERE address = ?", (BOB,))
+            db.execute("UPDATE account SET quota_bytes = 'much' WHERE address = ?", (carol,))
+            db.execute("INSERT INTO alias VALUES ('info@example.test', 'nobody')")
+            db.commit()
+            db.close()
+            offline = p.ctl("verify", "--json", check=False)
+            self.assertNotEqual(offline.returncode, 0)
+            del p.users[BOB], p.users[carol]  # `dev` would make them again
+            p.start()
+            deliver(p.port("smtp"), message("still served"), recipients=["info@example.test"])
+            wait_message(p, "still served")
+            s = Wire(p.port("smtp"))
+            s.smtp()
+            s.smtp("EHLO c.example")
+            s.smtp("MAIL FROM:<a@elsewhere.test>")
+            self.assertEqual([s.smtp(f"RCPT TO:<{who}>")[0] for who in (carol, BOB, dave)], [450, 550, 250])
+            damaged = [line for line in p.log_text().splitlines() if "directory.damaged" in line]
+            for name in ("kind=domain", "name=BOB", f"name={carol}", "name=info@example.test"):
+                self.assertEqual(sum(name in line for line in damaged), 1, (name, damaged))
+            online = p.ctl("verify", "--json", check=False)
+            for found in (offline, online):
+                problems = "\n".join(json.loads(found.stdout)["problems"])
+                self.assertEqual(len(problems.splitlines()), 4, problems)
+                for name in ("domain", "account BOB", f"account {carol}", "alias info@example.test"):
+                    self.assertIn(name, problems)
 
     def test_salvage(self):
         with Instance() as p:
