@@ -19,12 +19,9 @@ TARGET = 1.3
 
 
 def build():
-    subprocess.run([ROOT / "tools/build.sh", "build-bench", "-Dbuildtype=release -Dtests=false", "libpostern.a"], check=True,
+    subprocess.run([ROOT / "tools/build.sh", "build-bench", "-Dbuildtype=release -Dtests=false", "dkim_bench"], check=True,
                    stdout=subprocess.DEVNULL)
-    flags = ["-std=c17", "-O2", "-D_GNU_SOURCE", f"-I{ROOT / 'src'}"]
-    subprocess.run(["cc", *flags, ROOT / "bench/dkim_bench.c", BUILD / "libpostern.a", "-lcrypto", "-lidn2", "-lutf8proc", "-lpthread",
-                    "-o", BUILD / "dkim_bench"], check=True)
-    subprocess.run(["cc", *flags, ROOT / "bench/opendkim_bench.c", "-lopendkim", "-o", BUILD / "opendkim_bench"], check=True)
+    subprocess.run(["cc", "-std=c17", "-O2", "-D_GNU_SOURCE", ROOT / "bench/opendkim_bench.c", "-lopendkim", "-o", BUILD / "opendkim_bench"], check=True)
 
 
 def ours():

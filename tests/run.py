@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """All tests, or the groups that are named: style unit sanitize talk chain crash sim attack (and soak, which is long). Each group
 builds what it needs. Ends with one line "N passed, N failed"; exits 1 when anything failed."""
+import concurrent.futures
 import importlib.util
 import json
 import os
@@ -57,32 +58,34 @@ def build(name, *targets):
     return result.returncode == 0, result.stdout + result.stderr
 
 
+def run_unit_test(test):
+    env = {**os.environ, **SANITIZER_ENV, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
+    try:
+        run = subprocess.run(test["cmd"], cwd=ROOT, env=env, capture_output=True, text=True, errors="replace", timeout=300, check=False)
+        return run.stdout + run.stderr, run.returncode
+    except subprocess.TimeoutExpired as e:
+        return f"timed out: {e}", -1
+
+
 def meson_tests(tally, folder, names=(), without=()):
-    """Runs the unit tests of a build; every test function of cmocka counts."""
+    """Runs the unit tests of a build, as many at a time as there are processors; every test function of cmocka counts."""
     good, output = build(folder)
     tally.add(f"{folder}: builds", good, output)
     if not good:
         return
     listed = json.loads(subprocess.run(["meson", "introspect", "--tests", str(ROOT / folder)], capture_output=True, text=True,
                                        check=True).stdout)
-    for test in sorted(listed, key=lambda t: t["name"]):
-        if names and not test["name"].startswith(tuple(names)) or test["name"] in without:
-            continue
-        env = {**os.environ, **SANITIZER_ENV, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
-        try:
-            run = subprocess.run(test["cmd"], cwd=ROOT, env=env, capture_output=True, text=True, errors="replace", timeout=300,
-                                 check=False)
-            output, status = run.stdout + run.stderr, run.returncode
-        except subprocess.TimeoutExpired as e:
-            output, status = f"timed out: {e}", -1
-        passed = [line for line in output.split("\n") if line.startswith("ok ")]
-        failed = [line for line in output.split("\n") if line.startswith("not ok ")]
-        for line in passed:
-            tally.add(f"{folder} {test['name']} {line}", True)
-        for line in failed:
-            tally.add(f"{folder} {test['name']} {line}", False, output)
-        if status != 0 and not failed or not passed and not failed:
-            tally.add(f"{folder} {test['name']}: status {status}", False, output)
+    tests = [t for t in sorted(listed, key=lambda t: t["name"]) if (not names or t["name"].startswith(tuple(names))) and t["name"] not in without]
+    with concurrent.futures.ThreadPoolExecutor(int(CORES)) as pool:
+        for test, (output, status) in zip(tests, pool.map(run_unit_test, tests)):
+            passed = [line for line in output.split("\n") if line.startswith("ok ")]
+            failed = [line for line in output.split("\n") if line.startswith("not ok ")]
+            for line in passed:
+                tally.add(f"{folder} {test['name']} {line}", True)
+            for line in failed:
+                tally.add(f"{folder} {test['name']} {line}", False, output)
+            if status != 0 and not failed or not passed and not failed:
+                tally.add(f"{folder} {test['name']}: status {status}", False, output)
 
 
 def script(tally, *command):
@@ -100,8 +103,6 @@ def group_unit(tally):
 
 
 def group_sanitize(tally):
-    good, output = build("build-clang")
-    tally.add("build-clang: builds", good, output)
     meson_tests(tally, "build-asan")
     meson_tests(tally, "build-tsan", TSAN_TESTS, NOT_UNDER_TSAN)
 

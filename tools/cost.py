@@ -18,19 +18,10 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 import results
 
 BUILD = ROOT / "build-fuzz"
-LIBRARIES = "-lssl -lcrypto -lsqlite3 -lunbound -lseccomp -lidn2 -lutf8proc -lcrypt -lm -lpthread".split()
 # Bounded by their own caps far below these sizes, or threads with timers: what they are made of is measured by the others.
 SESSIONS = ("edge.smtp.session_fuzz", "edge.imap.imap_fuzz", "edge.pop3.pop3_fuzz", "bus.server_fuzz", "bus.client_fuzz")
 AT_ONCE = 40
 GENERAL = [b"a", b" ", b"\r\n", b"\r\n ", b"(", b"<", b"\"", b",", b";", b"=", b"@", b".", b"\\", b"\0", b"\xff", b"\xc3\xa9", b"a.", b"a,", b"a@b,", b"[", b"(a)", b"a=b;"]
-
-
-def link(name, folder):
-    program = folder
-    objects = list((BUILD / f"{name}.p").glob("*.o"))
-    subprocess.run(["clang", "-O1", "-g", "-fsanitize=address,undefined", ROOT / "tools" / "cost_main.c", *objects, BUILD / "libpostern.a", *LIBRARIES,
-                    "-o", program / "cost"], check=True)
-    return program / "cost"
 
 
 def words(name):
@@ -66,7 +57,7 @@ def run(program, cases, folder):
 def measure(name, folder):
     folder = folder / name
     folder.mkdir()
-    program = link(name, folder)
+    program = BUILD / name.replace("_fuzz", "_cost")
     if subprocess.run([program], capture_output=True, check=False).returncode != 1:
         return [f"{name}: the control, a loop in a loop, was not noticed"], 0
     seeds, units = words(name)

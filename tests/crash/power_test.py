@@ -72,14 +72,10 @@ class Checker:
         self.process.stdout.close()
 
 
-def build_checker(folder):
-    program = f"{folder}/power_check"
-    libraries = subprocess.run(["pkg-config", "--libs", "openssl", "sqlite3", "libseccomp", "libidn2", "libutf8proc", "libcrypt"],
-                               capture_output=True, text=True, check=True).stdout.split()
-    subprocess.run([os.environ.get("CC", "gcc"), "-std=c17", "-D_GNU_SOURCE", "-O1", "-g", f"-I{ROOT}/src",
-                    str(ROOT / "tests/crash/power_check.c"), str(pathlib.Path(BINARY).parent / "libpostern.a"), *libraries, "-lunbound",
-                    "-lm", "-lpthread", "-o", program], check=True)
-    return program
+def build_checker():
+    build = pathlib.Path(BINARY).parent
+    subprocess.run([ROOT / "tools/build.sh", build, "", "power_check"], stdout=subprocess.DEVNULL, check=True)
+    return f"{build}/power_check"
 
 
 def record(folder, book):
@@ -212,7 +208,7 @@ class PowerTest(unittest.TestCase):
         random.seed(SEED)
         cls.work = tempfile.mkdtemp(prefix="postern-power-")
         os.chmod(cls.work, 0o711)
-        cls.program = build_checker(cls.work)
+        cls.program = build_checker()
         cls.book = TimedLedger(SEED)
         folder = f"{cls.work}/data"
         os.mkdir(folder, 0o711)

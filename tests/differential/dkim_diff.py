@@ -57,7 +57,7 @@ class Bench:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-dkim-"))
         self.make_keys()
         self.compile()
-        self.ours = Peer(str(self.folder / "ours"))
+        self.ours = Peer(str(BUILD / "dkim_tool"))
         self.opendkim = Peer(str(self.folder / "opendkim"), str(self.folder / "zone.opendkim"), str(self.folder / "rsa.pem"))
 
     def make_keys(self):
@@ -75,10 +75,8 @@ class Bench:
 
     def compile(self):
         here = ROOT / "tests" / "differential"
-        common = ("cc", "-O2", "-std=c17", "-D_GNU_SOURCE", "-I", str(ROOT / "src"))
-        run(*common, str(here / "dkim_tool.c"), "-o", str(self.folder / "ours"), str(BUILD / "libpostern.a"), "-lcrypto", "-lidn2", "-lm",
-            "-lpthread")
-        run(*common, str(here / "opendkim_peer.c"), "-o", str(self.folder / "opendkim"), "-lopendkim")
+        run(str(ROOT / "tools/build.sh"), str(BUILD), "", "dkim_tool")
+        run("cc", "-O2", "-std=c17", "-D_GNU_SOURCE", str(here / "opendkim_peer.c"), "-o", str(self.folder / "opendkim"), "-lopendkim")
 
     def close(self):
         self.ours.close()

@@ -86,13 +86,11 @@ def ask(cases, *command):
 
 def peers(folder):
     here = ROOT / "tests" / "differential"
-    ours, theirs, suffixes = folder / "ours", folder / "theirs", folder / "suffixes"
-    common = ("cc", "-O2", "-std=c17", "-D_GNU_SOURCE", "-I", str(ROOT / "src"))
-    subprocess.run([*common, str(here / "dmarc_tool.c"), "-o", str(ours), str(BUILD / "libpostern.a"), "-lcrypto", "-lidn2", "-lm",
-                    "-lpthread"], check=True)
-    subprocess.run([*common, str(here / "opendmarc_peer.c"), "-o", str(theirs), "-lopendmarc"], check=True)
+    theirs, suffixes = folder / "theirs", folder / "suffixes"
+    subprocess.run([ROOT / "tools/build.sh", BUILD, "", "dmarc_tool"], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(["cc", "-O2", "-std=c17", "-D_GNU_SOURCE", str(here / "opendmarc_peer.c"), "-o", str(theirs), "-lopendmarc"], check=True)
     suffixes.write_text("example\ntest\n")
-    return (str(ours),), (str(theirs), str(suffixes))
+    return (str(BUILD / "dmarc_tool"),), (str(theirs), str(suffixes))
 
 
 def main():

@@ -142,17 +142,10 @@ static inline void nsd_zones(struct nsd *n, struct buf *conf, const struct nsd_z
 	}
 }
 
-static inline bool nsd_start(struct nsd *n, const struct nsd_zone *zones, size_t zones_n)
+static inline void nsd_configure(struct nsd *n, const struct nsd_zone *zones, size_t zones_n)
 {
-	const char *argv[] = { "/usr/sbin/nsd", "-d", "-c", NULL, NULL };
-	struct buf *conf;
+	struct buf *conf = buf_new(n->arena, 65536);
 
-	*n = (struct nsd){ .arena = arena_new(1 << 20), .folder = "/tmp/postern-nsd-XXXXXX" };
-	if (access(argv[0], X_OK) != 0 || access("/usr/bin/ldns-signzone", X_OK) != 0)
-		return false;
-	assert_non_null(mkdtemp(n->folder));
-	n->port = nsd_free_port();
-	conf = buf_new(n->arena, 65536);
 	buf_printf(
 	    conf,
 	    "server:\n ip-address: 127.0.0.1@%u\n username: \"\"\n zonesdir: \"%s\"\n database: \"\"\n"
@@ -161,12 +154,36 @@ static inline bool nsd_start(struct nsd *n, const struct nsd_zone *zones, size_t
 	    n->port, n->folder, n->folder, n->folder, n->folder, n->folder);
 	nsd_zones(n, conf, zones, zones_n);
 	nsd_write(n, "nsd.conf", buf_str(conf));
-	argv[3] = cstr(n->arena, nsd_path(n, "nsd.conf"));
-	n->pid = nsd_spawn(n, argv);
+}
+
+/* False: it ended; somebody else has the port by now. */
+static inline bool nsd_came_up(struct nsd *n)
+{
 	for (int i = 0; i < 1200 && n->pid > 0; i++) {
-		if (nsd_answers(n->port))
+		if (waitpid(n->pid, NULL, WNOHANG) == n->pid)
+			n->pid = -1;
+		else if (nsd_answers(n->port))
 			return true;
 		poll(NULL, 0, 25); /* not there yet: refused at once */
+	}
+	return false;
+}
+
+static inline bool nsd_start(struct nsd *n, const struct nsd_zone *zones, size_t zones_n)
+{
+	const char *argv[] = { "/usr/sbin/nsd", "-d", "-c", NULL, NULL };
+
+	*n = (struct nsd){ .arena = arena_new(1 << 20), .folder = "/tmp/postern-nsd-XXXXXX" };
+	if (access(argv[0], X_OK) != 0 || access("/usr/bin/ldns-signzone", X_OK) != 0)
+		return false;
+	assert_non_null(mkdtemp(n->folder));
+	argv[3] = cstr(n->arena, nsd_path(n, "nsd.conf"));
+	for (int tries = 0; tries < 5; tries++) {
+		n->port = nsd_free_port();
+		nsd_configure(n, zones, zones_n);
+		n->pid = nsd_spawn(n, argv);
+		if (nsd_came_up(n))
+			return true;
 	}
 	fail_msg("nsd does not answer; see %s/err", n->folder);
 	return false;

@@ -19,7 +19,7 @@
 		.quit = 50, .dns = (ms), .idle = 2000, .family = 1000                   \
 	}
 /* Servers that are to be waited for in vain get the first, so that a busy machine fails no test. */
-static const struct mta_times fast = TIMES(150), patient = TIMES(4000);
+static const struct mta_times fast = TIMES(500), patient = TIMES(4000);
 
 static struct tls_client contexts; /* slow to make */
 
