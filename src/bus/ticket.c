@@ -34,18 +34,22 @@ void ticket_make(struct arena *a, const u8 secret[TICKET_SECRET], struct ticket 
 	t->mac = str_from(mac, TICKET_MAC);
 }
 
+const struct fail ticket_void = { .what = FAIL_LOGIN,
+				  .kind = FAIL_PERM,
+				  .code = { (const u8 *)"5.7.8", 5 },
+				  .text = { (const u8 *)"log in again", 12 } };
+
 const struct fail *ticket_check(const u8 secret[TICKET_SECRET], const struct ticket *t,
 				const struct bus_peer *peer, const struct env *e)
 {
 	static const struct fail forged = FAIL_STATIC(DENIED, "not logged in");
-	static const struct fail expired = FAIL_STATIC(DENIED, "logged in too long ago");
 	struct ticket_bytes bytes;
 
 	if (!mac_check(secret, ticket_bytes(t, &bytes), t->mac))
 		return &forged;
 	if (t->instance != peer->instance)
 		return &forged;
-	return env_now(e) < t->expires ? NULL : &expired;
+	return env_now(e) < t->expires ? NULL : &ticket_void;
 }
 
 bool ticket_is_none(const struct ticket *t)

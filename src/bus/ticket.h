@@ -13,8 +13,10 @@ enum { TICKET_SECRET = MAC_SECRET, TICKET_MAC = MAC_BYTES };
 
 /* Fills in mac; it lives as long as the arena. */
 void ticket_make(struct arena *a, const u8 secret[TICKET_SECRET], struct ticket *t);
-/* DENIED when the mac is not ours, the time is over, or it was given to another edge than the one that shows it. Whether
- * the account still has this generation is for the caller to see. */
+/* A ticket that was good once: the session that has it is to end, and whoever it belongs to logs in again. */
+extern const struct fail ticket_void;
+/* DENIED when the mac is not ours, or it was given to another edge than the one that shows it; ticket_void when its time is
+ * over. Whether the account still has this generation is for the caller to see, who answers with ticket_void too. */
 const struct fail *ticket_check(const u8 secret[TICKET_SECRET], const struct ticket *t,
 				const struct bus_peer *peer, const struct env *e);
 /* All zero: the ticket of nobody, as message_commit has it on port 25. */

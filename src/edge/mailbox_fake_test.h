@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
+#include "bus/ticket.h"
 #include "bus/view.h"
 #include "edge/fake_test.h"
 #include "text/skeleton.h"
@@ -44,7 +45,8 @@ struct fake {
 	atomic_uint fetches, changes, refusals; /* refusals: events */
 	atomic_bool forgetful;                  /* the change log reaches back to nothing */
 	atomic_bool full;
-	bool locked; /* the maildrop */
+	atomic_bool expired; /* the ticket: it was good once */
+	bool locked;         /* the maildrop */
 };
 
 /* --- Model ------------------------------------------------------------------------------------------------------- */
@@ -514,7 +516,10 @@ static void fake_office(void *context, struct bus_call *call)
 	};
 
 	call->context = context;
-	bus_serve(table, ARRAY_LEN(table), call);
+	if (call->method->needs_ticket && ((struct fake *)context)->expired)
+		bus_answer(&call, &ticket_void);
+	else
+		bus_serve(table, ARRAY_LEN(table), call);
 }
 
 /* --- Both -------------------------------------------------------------------------------------------------------- */

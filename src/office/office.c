@@ -37,17 +37,13 @@ static const bus_serve_function functions[] = {
 /* THREATS P04: whose account it is comes from a ticket that login made for this very edge, never from what the edge says. */
 const struct fail *office_ticket_check(struct bus_call *call, const struct ticket *ticket)
 {
-	static const struct fail void_ticket = { .what = FAIL_LOGIN,
-						 .kind = FAIL_PERM,
-						 .code = { (const u8 *)"5.7.8", 5 },
-						 .text = { (const u8 *)"log in again", 12 } };
 	struct office *o = office_of(call);
 	struct directory_account account;
 
 	TRY(ticket_check(o->process->ticket_secret, ticket, &call->peer, o->env));
 	if (!directory_account_by_id(o->directory, call->arena, ticket->account, &account) ||
 	    account.suspended || account.generation != ticket->generation)
-		return &void_ticket;
+		return &ticket_void;
 	return NULL;
 }
 

@@ -79,10 +79,12 @@ static const struct fail *id_check(struct bus_call *call, u64 id)
 	/* When the clock was set back, edges and we go on from where we were. */
 	u64 latest = id_time(store_id_now(office_of(call)->store));
 
-	if (id_node(id) == node && id_time(id) < latest + OFFICE_ID_AHEAD_MS &&
-	    now < id_time(id) + OFFICE_ID_BEHIND_MS)
+	if (id_node(id) != node)
+		return fail_new(call->arena, FAIL_INVALID, "not an id of this edge");
+	if (id_time(id) < latest + OFFICE_ID_AHEAD_MS && now < id_time(id) + OFFICE_ID_BEHIND_MS)
 		return NULL;
-	return fail_new(call->arena, FAIL_INVALID, "not an id of this edge");
+	return fail_new(call->arena, FAIL_INTERNAL,
+			"the clock has jumped, try again"); /* with a new id it will do */
 }
 
 static const struct fail *commit_run(struct tx *t, struct office_write *w)

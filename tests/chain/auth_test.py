@@ -1,5 +1,4 @@
 """Who really sent this: SPF, DKIM and DMARC at port 25, from nsd's zones to the reply, the mailbox and the record."""
-import base64
 import email
 import json
 import subprocess
@@ -7,7 +6,7 @@ import sys
 import time
 import unittest
 
-from client import deliver, fetch_all, mailbox, message
+from client import deliver, fetch_all, mailbox, message, new_key, txt_strings
 from nameserver import NameServer
 from postern import Instance, wait_for
 
@@ -19,19 +18,12 @@ NO = "v=spf1 -all"
 YES = "v=spf1 ip4:127.0.0.1 -all"
 
 
-def new_key():
-    """A private key in PEM, and p= of its record."""
-    private = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True).stdout
-    public = subprocess.run(["openssl", "rsa", "-pubout", "-outform", "DER"], input=private, check=True, capture_output=True).stdout
-    return private, base64.b64encode(public).decode()
-
-
 def zone(spf, dmarc, key=None):
     records = f'@ TXT "{spf}"\nbounce TXT "{spf}"\n'
     if dmarc:
         records += f'_dmarc TXT "v=DMARC1; {dmarc}"\n'
     if key:
-        records += f's._domainkey TXT "v=DKIM1; k=rsa; p={key[:200]}" "{key[200:]}"\n'
+        records += f's._domainkey TXT {txt_strings("v=DKIM1; k=rsa; p=" + key)}\n'
     return records
 
 

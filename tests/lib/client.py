@@ -1,4 +1,5 @@
 """Clients for whole-system tests: a connection spoken by hand, mailboxes as a client sees them, and programs run with a deadline."""
+import base64
 import contextlib
 import imaplib
 import re
@@ -114,6 +115,18 @@ class Wire:
         self.close()
 
 
+def new_key():
+    """A private key in PEM, and p= of its DKIM record."""
+    private = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True).stdout
+    public = subprocess.run(["openssl", "rsa", "-pubout", "-outform", "DER"], input=private, check=True, capture_output=True).stdout
+    return private, base64.b64encode(public).decode()
+
+
+def txt_strings(text):
+    """A TXT value as a zone file has it: strings of at most 255 octets."""
+    return " ".join(f'"{text[at:at + 250]}"' for at in range(0, len(text), 250))
+
+
 def message(subject, sender="carol@elsewhere.test", to="alice@example.test", body="Hello.\r\n", headers=""):
     return (f"From: {sender}\r\nTo: {to}\r\nSubject: {subject}\r\nDate: Sat, 21 Nov 2026 12:00:00 +0000\r\n"
             f"Message-ID: <{subject.replace(' ', '-')}@test.invalid>\r\n{headers}\r\n{body}").encode()
@@ -135,7 +148,6 @@ def deliver(port, data, sender="carol@elsewhere.test", recipients=("alice@exampl
 
 def submit(p, data, recipients, sender="alice@example.test", options="", rcpt_options=""):
     """Hands a message in as a person does, on 465; the reply to the last dot."""
-    import base64
     token = base64.b64encode(f"\0{sender}\0{p.users[sender]}".encode()).decode()
     with Wire(p.port("submissions"), tls=True) as w:
         w.expect(220)

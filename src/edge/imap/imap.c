@@ -67,7 +67,7 @@ static enum turn tell(struct imap *i)
 		return bye(i, S(""), S("too many errors"));
 	}
 	if (i->lost)
-		return bye(i, S(""), S("the mailbox was deleted"));
+		return bye(i, S(""), str_cstr(i->lost));
 	if (i->command && i->command->run == imap_logout)
 		return TURN_CLOSE;
 	return TURN_MORE;
@@ -79,6 +79,9 @@ static enum turn finish(struct imap *i, struct imap_reply r)
 		return TURN_MORE;
 	if (r.status == IMAP_BAD)
 		count_error(i);
+	if (i->login &&
+	    str_eq(r.code, S("AUTHENTICATIONFAILED"))) /* whatever it asks for will be refused */
+		i->lost = LOGIN_LOST;
 	buf_reset(&i->tagged);
 	imap_put_reply(i, &i->tagged, r);
 	return tell(i);
@@ -321,7 +324,7 @@ static enum turn idle_news(struct imap *i)
 		session_continue(i->session);
 		return TURN_MORE;
 	}
-	return i->lost ? bye(i, S(""), S("the mailbox was deleted")) : TURN_MORE;
+	return i->lost ? bye(i, S(""), str_cstr(i->lost)) : TURN_MORE;
 }
 
 static enum turn notice(struct imap *i)

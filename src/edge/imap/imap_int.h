@@ -110,7 +110,8 @@ struct imap {
 	bool watched;   /* the office tells us of changes */
 	bool dirty;     /* and has done so */
 	bool condstore; /* RFC 7162 3.1 */
-	bool lost;      /* the mailbox is no more: BYE */
+	const char *
+	    lost; /* why there is nothing left to do here, the mailbox or the login being gone: BYE; NULL: not */
 
 	struct imap_job *job;
 	struct imap_append *append;
@@ -144,6 +145,9 @@ static inline const struct ticket *imap_ticket(const struct imap *i)
 {
 	return &i->login->ticket;
 }
+
+#define LOGIN_LOST \
+	"log in again" /* its time is over, the password is another, or the account is suspended */
 
 /* --- reply.c ----------------------------------------------------------------------------------------------- */
 

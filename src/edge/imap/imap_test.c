@@ -341,6 +341,30 @@ static void deleted(void **state)
 	    "> a delete Sent\n< a OK *\n< * BYE *\n");
 }
 
+/* A login does not hold for ever (24 hours; a new password, a suspension). Who waits in IDLE would hear nothing more, and who asks only NO. */
+static void login_over(void **state)
+{
+	static const char *const after[] = {
+		"> !notice\n< * BYE log in again\n",
+		"> DONE\n< a OK *\n> a status inbox (messages)\n< a NO [AUTHENTICATIONFAILED] log in again\n"
+		"< * BYE log in again\n"
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(after); i++) {
+		struct fake *x = fake_new();
+		struct talk t;
+
+		fake_fill(x, "INBOX", str_cstr(mail), 3);
+		talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+		talk(&t, LOGIN SELECTED_INBOX "> a idle\n< + idling\n");
+		x->expired = true;
+		talk(&t, after[i]);
+		talk_end(&t);
+		fake_free(&x);
+	}
+}
+
 /* A literal that comes though it was refused is dropped, and what stands behind it is no command (RFC 7888 4). */
 static void refused_literals(void **state)
 {
@@ -625,6 +649,7 @@ int main(void)
 		cmocka_unit_test(two_sessions),
 		cmocka_unit_test(idling),
 		cmocka_unit_test(deleted),
+		cmocka_unit_test(login_over),
 		cmocka_unit_test(refused_literals),
 		cmocka_unit_test(slow_reader),
 		cmocka_unit_test(large),

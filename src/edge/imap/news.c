@@ -9,6 +9,8 @@
 #include "edge/imap/imap_int.h"
 #include "text/imap_print.h"
 
+#define MAILBOX_LOST "the mailbox was deleted"
+
 static const struct fail endless =
     FAIL_STATIC(LIMIT, "the mailbox changes faster than it can be read");
 
@@ -22,7 +24,7 @@ static const struct fail *reopen(struct imap *i, str name)
 
 	TRY(office_mailbox_open(imap_arena(i), imap_office(i), &q, &r));
 	if (r.info.id != i->mailbox) {
-		i->lost = true;
+		i->lost = MAILBOX_LOST;
 		return NULL;
 	}
 	TRY(view_open(r.chunks, r.chunks_n, r.rows, &fresh));
@@ -90,7 +92,9 @@ const struct fail *imap_synchronize(struct imap *i)
 	if (keywords)
 		imap_put_flags_response(i);
 	if (f && f->what == FAIL_NOT_FOUND)
-		i->lost = true;
+		i->lost = MAILBOX_LOST;
+	if (f && f->what == FAIL_LOGIN)
+		i->lost = LOGIN_LOST;
 	if (f)
 		i->dirty = true;
 	return f;
@@ -213,7 +217,8 @@ void imap_unselect(struct imap *i)
 			LOG(DEBUG, "imap.unwatch", LOG_FAIL("fail", f));
 	}
 	view_close(&i->view);
-	i->watched = i->dirty = i->lost = false;
+	i->watched = i->dirty = false;
+	i->lost = NULL;
 	i->state = LOGGED_IN;
 }
 
