@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Static analysis: gcc -fanalyzer, clang-tidy (.clang-tidy), cppcheck over the whole program; `make analyze`. A finding is fixed, or it is wrong
-and stands with its reason in tools/analyze.known (TOOL RULE FILE REASON); anything else fails. Some minutes.
+and stands with its reason in tools/analyze.known (TOOL RULE FILE REASON); anything else fails. Some minutes. A control first: each tool must
+find the fault in tools/analyze_control.c, for one that is not there or does not understand us finds nothing either.
 
     tools/analyze.py [gcc] [cppcheck] [tidy]"""
 import os
@@ -12,6 +13,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KNOWN = ROOT / "tools" / "analyze.known"
+CONTROL = "tools/analyze_control.c"
+CPPCHECK = ("cppcheck", "--enable=warning,performance,portability", "--quiet", "--template={file}:{line}: {id}: {message}")
 CORES = str(os.cpu_count() or 2)
 FINDING = {
     "gcc": re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?:warning|error): (?P<text>.*) \[-W(?:error=)?(?P<rule>analyzer-[\w-]+)\]$"),
@@ -40,8 +43,7 @@ def gcc():
 def cppcheck():
     if not (ROOT / "build-analyze" / "compile_commands.json").exists():
         configure("build-analyze", "gcc", "-Dc_args=-fanalyzer")
-    return run("cppcheck", "-j", CORES, "--project=build-analyze/compile_commands.json", "--enable=warning,performance,portability", "--quiet",
-               "--template={file}:{line}: {id}: {message}")
+    return run(*CPPCHECK, "-j", CORES, "--project=build-analyze/compile_commands.json")
 
 
 def tidy():
@@ -65,16 +67,23 @@ def findings(tool, output):
     for line in output.splitlines():
         match = FINDING[tool].match(line)
         if match:
-            file = match["file"][match["file"].rfind("src/"):]
+            file = re.sub(r"^.*?(?=(?:src|tools)/)", "", match["file"])
             found.add((file, int(match["line"]), match["rule"], match["text"]))
     return sorted(found)
+
+
+CONTROLS = {"gcc": ("gcc", "-fanalyzer", "-O2", "-c", "-o", "/dev/null", CONTROL), "cppcheck": (*CPPCHECK, CONTROL),
+            "tidy": ("clang-tidy", "--quiet", CONTROL, "--")}
+TOOLS = {"gcc": gcc, "cppcheck": cppcheck, "tidy": tidy}
 
 
 def main():
     open_ = 0
     rows, seen = known(), set()
-    for tool in sys.argv[1:] or ("gcc", "cppcheck", "tidy"):
-        found = findings(tool, {"gcc": gcc, "cppcheck": cppcheck, "tidy": tidy}[tool]())
+    for tool in sys.argv[1:] or TOOLS:
+        if not findings(tool, run(*CONTROLS[tool])):
+            sys.exit(f"{tool} does not find the fault in {CONTROL}")
+        found = findings(tool, TOOLS[tool]())
         for file, line, rule, text in found:
             row = next((r for r in ((tool, rule, file), (tool, rule, "*")) if r in rows), None)
             seen.add(row)
