@@ -95,7 +95,7 @@ const struct fail *ctl_add_user(struct ctl *c, str address, str password, u64 qu
 /* Rows of cells, printed as an aligned table or as a JSON array of objects. */
 struct listing;
 struct listing *listing_new(struct ctl *c, const char *const *columns, size_t columns_n);
-void listing_str(struct listing *l, str s);
+void listing_str(struct listing *l, str s); /* for people one line */
 void listing_u64(struct listing *l, u64 n);
 void listing_size(struct listing *l, u64 bytes); /* "4.9M"; JSON: a number */
 void listing_rate(struct listing *l, u64 part,
@@ -110,7 +110,7 @@ void listing_print_one(struct listing *l);
 
 /* "2026-11-21 19:08:00", UTC; for JSON as RFC 3339. */
 str ctl_time(const struct ctl *c, u64 ms);
-/* Writes to stdout, all of it; control characters of others' text are shown as '?', LF and HTAB stay. */
+/* Writes to stdout, all of it; what text/shown.h hides comes out as '?', but LF and HTAB. Errors go the same way. */
 void ctl_print(str text);
 
 #define COMMAND(name, function, arguments, fewest, most, options, summary, example) \

@@ -3,12 +3,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/chars.h"
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/id.h"
 #include "ctl/ctl_int.h"
 #include "text/json.h"
+#include "text/shown.h"
 
 enum { LISTING_COLUMNS = 16, LISTING_FIRST = 64 };
 
@@ -28,18 +28,23 @@ struct listing {
 	size_t n, room;
 };
 
+static bool print_to(int fd, str text)
+{
+	struct arena *a = arena_new(text.n + 4096);
+	struct buf *shown = buf_new(a, text.n);
+	bool done;
+
+	shown_add(shown, text, '?', S("\n\t"));
+	done = fd_write_all(fd, buf_str(shown));
+	arena_free(&a);
+	return done;
+}
+
 void ctl_print(str text)
 {
-	struct arena *a = arena_new(64 * 1024 * 1024);
-	str shown = str_copy(a, text);
-
-	for (size_t i = 0; i < shown.n; i++)
-		if (char_is(shown.p[i], CHAR_CTL) && shown.p[i] != '\n' && shown.p[i] != '\t')
-			((u8 *)(uintptr_t)shown.p)[i] = '?';
 	/* A reader that went away (head) is no failure of ours. */
-	if (!fd_write_all(STDOUT_FILENO, shown))
+	if (!print_to(STDOUT_FILENO, text))
 		_exit(EXIT_FAILED);
-	arena_free(&a);
 }
 
 enum exit_status ctl_error(const struct ctl *c, enum exit_status status, const char *id, str what,
@@ -63,9 +68,7 @@ enum exit_status ctl_error(const struct ctl *c, enum exit_status status, const c
 		if (advice.n)
 			buf_printf(out, "  do:   %.*s\n", STR_ARG(advice));
 	}
-	if (!fd_write_all(STDERR_FILENO, buf_str(out)))
-		return EXIT_FAILED;
-	return status;
+	return print_to(STDERR_FILENO, buf_str(out)) ? status : EXIT_FAILED;
 }
 
 /* Class of a fail -> exit status, error id, advice. */
@@ -124,9 +127,15 @@ static struct cell *cell_new(struct listing *l)
 	return &l->cells[l->n++];
 }
 
+/* For people a cell is one line, whoever wrote it. */
+static str cell_text(const struct listing *l, str s)
+{
+	return l->ctl->json ? str_copy(l->ctl->arena, s) : shown_line(l->ctl->arena, s, '?');
+}
+
 void listing_str(struct listing *l, str s)
 {
-	*cell_new(l) = (struct cell){ .type = CELL_STR, .text = str_copy(l->ctl->arena, s) };
+	*cell_new(l) = (struct cell){ .type = CELL_STR, .text = cell_text(l, s) };
 }
 
 static void listing_number(struct listing *l, u64 n, str text)
@@ -195,8 +204,9 @@ void listing_list(struct listing *l, const str *items, size_t n)
 			buf_add(out, S(", "));
 		buf_add(out, items[i]);
 	}
-	*cell_new(l) =
-	    (struct cell){ .type = CELL_LIST, .text = buf_str(out), .items = items, .items_n = n };
+	*cell_new(l) = (struct cell){
+		.type = CELL_LIST, .text = cell_text(l, buf_str(out)), .items = items, .items_n = n
+	};
 }
 
 static void add_json_cell(struct json *j, const struct cell *c)
@@ -227,9 +237,19 @@ static void add_json_row(struct listing *l, struct json *j, const struct cell *r
 	json_object_end(j);
 }
 
+/* In characters. */
+static size_t width_of(str text)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < text.n; i++)
+		width += (text.p[i] & 0xC0) != 0x80;
+	return width;
+}
+
 static void add_padded(struct buf *out, str text, size_t width, bool right)
 {
-	size_t pad = width > text.n ? width - text.n : 0;
+	size_t pad = width > width_of(text) ? width - width_of(text) : 0;
 
 	if (!right)
 		buf_add(out, text);
@@ -251,8 +271,8 @@ static void add_table(struct listing *l, struct buf *out)
 	for (size_t i = 0; i < l->columns_n; i++) {
 		widths[i] = str_cstr(l->columns[i]).n;
 		for (size_t k = i; k < l->n; k += l->columns_n)
-			if (l->cells[k].text.n > widths[i])
-				widths[i] = l->cells[k].text.n;
+			if (width_of(l->cells[k].text) > widths[i])
+				widths[i] = width_of(l->cells[k].text);
 	}
 	widths[l->columns_n - 1] = 0;
 	for (size_t i = 0; i < l->columns_n; i++) {

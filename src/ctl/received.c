@@ -18,22 +18,62 @@ enum { DAYS = 30, DAYS_MOST = 1000, PAGE = 200, LIST_MOST = 20000, OWN_MOST = 20
 
 /* --- What all have in common --------------------------------------------------------------------------------- */
 
-struct asked {
-	str domain;
-	u64 since;
-};
+static void say(const struct ctl *c, str text)
+{
+	if (!c->json)
+		ctl_print(text);
+}
 
-static const struct fail *asked_read(struct ctl *c, struct asked *out)
+static const struct fail *page_read(struct ctl *c, struct received_page *out)
 {
 	u64 days = DAYS;
 
 	if (ctl_has(c, "days") && (!str_u64(ctl_option(c, "days"), &days) || days > DAYS_MOST))
 		return fail_new(c->arena, FAIL_INVALID, "--days: expected a number up to %d",
 				DAYS_MOST);
-	*out = (struct asked){ .since = env_now(env_system()) - days * 24 * 60 * 60 * 1000 };
+	*out = (struct received_page){ .since = env_now(env_system()) - days * 24 * 60 * 60 * 1000,
+				       .max = PAGE };
 	if (c->arguments_n)
 		TRY(domain_to_ascii(c->arena, c->arguments[0], &out->domain));
 	return ctl_connect(c);
+}
+
+/* One kind of list. next: lists one page behind page->before, moves that, and tells how many rows there were. */
+struct kind {
+	const char *const *columns;
+	size_t columns_n;
+	const struct fail *(*next)(struct ctl *c, struct listing *l, struct received_page *page,
+				   size_t *n);
+	const char *doing, *none;
+};
+
+static const struct fail *list_pages(struct ctl *c, const struct kind *k, struct listing *l,
+				     bool *more)
+{
+	struct received_page page;
+	size_t n = 1, all = 0;
+
+	TRY(page_read(c, &page));
+	while (n > 0 && all < LIST_MOST) {
+		TRY(k->next(c, l, &page, &n));
+		all += n;
+	}
+	*more = n > 0;
+	return NULL;
+}
+
+static enum exit_status list(struct ctl *c, const struct kind *k)
+{
+	struct listing *l = listing_new(c, k->columns, k->columns_n);
+	bool more;
+	const struct fail *f = list_pages(c, k, l, &more);
+
+	if (f)
+		return ctl_fail(c, f, k->doing);
+	listing_print(l, k->none);
+	if (more)
+		say(c, S("There are older ones: name a domain, or fewer --days.\n"));
+	return EXIT_OK;
 }
 
 static str source_text(struct arena *a, str source)
@@ -60,12 +100,6 @@ static void listing_lines(struct ctl *c, struct listing *l, str text)
 		text = end == SIZE_MAX ? STR_NONE : str_skip(text, end + 1);
 	}
 	listing_list(l, lines, n);
-}
-
-static void say(const struct ctl *c, str text)
-{
-	if (!c->json)
-		ctl_print(text);
 }
 
 /* --- Our own addresses --------------------------------------------------------------------------------------- */
@@ -166,36 +200,28 @@ static void report_row(struct ctl *c, struct listing *l, const struct received_r
 	listing_u64(l, r->rejected);
 }
 
-static const struct fail *reports(struct ctl *c, struct listing *l)
+static const struct fail *reports_next(struct ctl *c, struct listing *l, struct received_page *page,
+				       size_t *n)
 {
-	struct office_received_list_request q = { .max = PAGE };
+	struct office_received_list_request q = { .page = *page };
 	struct office_received_list_answer r;
-	struct asked asked;
-	size_t n = 0;
 
-	TRY(asked_read(c, &asked));
-	q.domain = asked.domain;
-	q.since = asked.since;
-	do {
-		TRY(office_received_list(c->arena, c->office, &q, &r));
-		for (size_t i = 0; i < r.reports_n; i++) {
-			report_row(c, l, &r.reports[i]);
-			q.before = r.reports[i].id;
-		}
-		n += r.reports_n;
-	} while (r.reports_n == PAGE && n < LIST_MOST);
+	TRY(office_received_list(c->arena, c->office, &q, &r));
+	for (size_t i = 0; i < r.reports_n; i++) {
+		report_row(c, l, &r.reports[i]);
+		page->before = r.reports[i].id;
+	}
+	*n = r.reports_n;
 	return NULL;
 }
 
 enum exit_status ctl_dmarc_reports(struct ctl *c)
 {
-	struct listing *l = listing_new(c, report_columns, ARRAY_LEN(report_columns));
-	const struct fail *f = reports(c, l);
+	static const struct kind kind = { report_columns, ARRAY_LEN(report_columns), reports_next,
+					  "list the DMARC reports",
+					  "No DMARC reports came in that time." };
 
-	if (f)
-		return ctl_fail(c, f, "list the DMARC reports");
-	listing_print(l, "No DMARC reports came in that time.");
-	return EXIT_OK;
+	return list(c, &kind);
 }
 
 /* --- dmarc report -------------------------------------------------------------------------------------------- */
@@ -297,12 +323,12 @@ static const struct fail *sources(struct ctl *c, struct listing *l, u64 *left_ou
 						     .forged = ctl_has(c, "forged") };
 	struct own *own = arena_new_of(c->arena, struct own);
 	struct office_received_sources_answer r;
-	struct asked asked;
+	struct received_page page;
 
-	TRY(asked_read(c, &asked));
+	TRY(page_read(c, &page));
 	own_find(c, own);
-	q.domain = asked.domain;
-	q.since = asked.since;
+	q.domain = page.domain;
+	q.since = page.since;
 	q.own = own->addresses;
 	q.own_n = own->n;
 	TRY(office_received_sources(c->arena, c->office, &q, &r));
@@ -378,36 +404,28 @@ static void tls_row(struct ctl *c, struct listing *l, const struct tlsrpt_info *
 	listing_list(l, failures, t->policy.failures_n);
 }
 
-static const struct fail *tls_reports(struct ctl *c, struct listing *l)
+static const struct fail *tls_next(struct ctl *c, struct listing *l, struct received_page *page,
+				   size_t *n)
 {
-	struct office_tlsrpt_list_request q = { .max = PAGE };
+	struct office_tlsrpt_list_request q = { .page = *page };
 	struct office_tlsrpt_list_answer r;
-	struct asked asked;
-	size_t n = 0;
 
-	TRY(asked_read(c, &asked));
-	q.domain = asked.domain;
-	q.since = asked.since;
-	do {
-		TRY(office_tlsrpt_list(c->arena, c->office, &q, &r));
-		for (size_t i = 0; i < r.reports_n; i++) {
-			tls_row(c, l, &r.reports[i]);
-			q.before = r.reports[i].id;
-		}
-		n += r.reports_n;
-	} while (r.reports_n >= PAGE && n < LIST_MOST);
+	TRY(office_tlsrpt_list(c->arena, c->office, &q, &r));
+	for (size_t i = 0; i < r.reports_n; i++) {
+		tls_row(c, l, &r.reports[i]);
+		page->before = r.reports[i].id;
+	}
+	*n = r.reports_n;
 	return NULL;
 }
 
 enum exit_status ctl_tlsrpt(struct ctl *c)
 {
-	struct listing *l = listing_new(c, tls_columns, ARRAY_LEN(tls_columns));
-	const struct fail *f = tls_reports(c, l);
+	static const struct kind kind = { tls_columns, ARRAY_LEN(tls_columns), tls_next,
+					  "list the TLS reports",
+					  "No TLS reports came in that time." };
 
-	if (f)
-		return ctl_fail(c, f, "list the TLS reports");
-	listing_print(l, "No TLS reports came in that time.");
-	return EXIT_OK;
+	return list(c, &kind);
 }
 
 /* --- dmarc failures, complaints ------------------------------------------------------------------------------ */
@@ -440,45 +458,47 @@ static void feedback_row(struct ctl *c, struct listing *l, const struct feedback
 	listing_str(l, r->reporting_mta.n ? r->reporting_mta : r->user_agent);
 }
 
-static const struct fail *feedback(struct ctl *c, bool failures, struct listing *l)
+static const struct fail *feedback_next(struct ctl *c, struct listing *l,
+					struct received_page *page, bool failures, size_t *n)
 {
-	struct office_feedback_list_request q = { .max = PAGE, .failures = failures };
+	struct office_feedback_list_request q = { .page = *page, .failures = failures };
 	struct office_feedback_list_answer r;
-	struct asked asked;
-	size_t n = 0;
 
-	TRY(asked_read(c, &asked));
-	q.domain = asked.domain;
-	q.since = asked.since;
-	do {
-		TRY(office_feedback_list(c->arena, c->office, &q, &r));
-		for (size_t i = 0; i < r.reports_n; i++) {
-			feedback_row(c, l, &r.reports[i]);
-			q.before = r.reports[i].id;
-		}
-		n += r.reports_n;
-	} while (r.reports_n == PAGE && n < LIST_MOST);
+	TRY(office_feedback_list(c->arena, c->office, &q, &r));
+	for (size_t i = 0; i < r.reports_n; i++) {
+		feedback_row(c, l, &r.reports[i]);
+		page->before = r.reports[i].id;
+	}
+	*n = r.reports_n;
 	return NULL;
+}
+
+static const struct fail *failures_next(struct ctl *c, struct listing *l,
+					struct received_page *page, size_t *n)
+{
+	return feedback_next(c, l, page, true, n);
 }
 
 enum exit_status ctl_dmarc_failures(struct ctl *c)
 {
-	struct listing *l = listing_new(c, feedback_columns, ARRAY_LEN(feedback_columns));
-	const struct fail *f = feedback(c, true, l);
+	static const struct kind kind = { feedback_columns, ARRAY_LEN(feedback_columns),
+					  failures_next, "list the failure reports",
+					  "No DMARC failure reports came in that time." };
 
-	if (f)
-		return ctl_fail(c, f, "list the failure reports");
-	listing_print(l, "No DMARC failure reports came in that time.");
-	return EXIT_OK;
+	return list(c, &kind);
+}
+
+static const struct fail *complaints_next(struct ctl *c, struct listing *l,
+					  struct received_page *page, size_t *n)
+{
+	return feedback_next(c, l, page, false, n);
 }
 
 enum exit_status ctl_complaints(struct ctl *c)
 {
-	struct listing *l = listing_new(c, feedback_columns, ARRAY_LEN(feedback_columns));
-	const struct fail *f = feedback(c, false, l);
+	static const struct kind kind = { feedback_columns, ARRAY_LEN(feedback_columns),
+					  complaints_next, "list the complaints",
+					  "No complaints came in that time." };
 
-	if (f)
-		return ctl_fail(c, f, "list the complaints");
-	listing_print(l, "No complaints came in that time.");
-	return EXIT_OK;
+	return list(c, &kind);
 }

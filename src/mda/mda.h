@@ -7,15 +7,17 @@
 
 #include "bus/office.h"
 #include "config/config.h"
+#include "report/incoming.h"
 
 enum mda_limit {
-	MDA_THREADS = 2,                      /* that pull */
-	MDA_BATCH = OFFICE_JOBS_MAX,          /* jobs of one pull */
-	MDA_ARENA = 64 * 1024 * 1024,         /* of one batch */
-	MDA_PAUSE_MS = 200,                   /* after the office could not be asked */
-	MDA_REPORT_ARENA = 512 * 1024 * 1024, /* of one report of others, unpacked and read */
-	MDA_REPORT_ROWS = 2000,               /* of a DMARC report; the rest goes as sums */
-	MDA_TRIES = 25,                       /* of a report, while the office says "later" */
+	MDA_THREADS = 2,              /* that pull */
+	MDA_BATCH = OFFICE_JOBS_MAX,  /* jobs of one pull */
+	MDA_ARENA = 64 * 1024 * 1024, /* of one batch */
+	MDA_PAUSE_MS = 200,           /* after the office could not be asked */
+	MDA_REPORT_ARENA = INCOMING_ARENA +
+			   64 * 1024 * 1024, /* of one report of others, with its mail's skeleton */
+	MDA_REPORT_ROWS = 2000,              /* of a DMARC report; the rest goes as sums */
+	MDA_TRIES = 25,                      /* of a report, while the office says "later" */
 	MDA_RETURN_BYTES =
 	    1024 * 1024, /* a longer message goes back as its header only, whatever RET says */
 };

@@ -2,6 +2,7 @@
 #include "office/event.h"
 
 #include "text/json_flat.h"
+#include "text/shown.h"
 
 static const struct row {
 	str code, sentence[LANGUAGES];
@@ -134,6 +135,7 @@ str event_sentence(struct arena *a, str code, str arguments, enum language l)
 	const str *sentence = event_sentence_of(code);
 
 	if (!sentence)
-		return str_format(a, "%.*s %.*s", STR_ARG(code), STR_ARG(arguments));
+		return shown_line(a, str_format(a, "%.*s %.*s", STR_ARG(code), STR_ARG(arguments)),
+				  '?');
 	return sentence_fill(a, sentence[l], &values);
 }

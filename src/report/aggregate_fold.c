@@ -54,10 +54,11 @@ void aggregate_fold(struct arena *a, struct aggregate_report *r, size_t max)
 	for (size_t i = 0; i < r->records_n; i++)
 		kept[i] = r->records[i];
 	r->records = kept;
-	details_bound(kept, r->records_n);
+	if (r->records_n > max)
+		qsort(kept, r->records_n, sizeof *kept, most_first);
+	details_bound(kept, r->records_n < max ? r->records_n : max);
 	if (r->records_n <= max)
 		return;
-	qsort(kept, r->records_n, sizeof *kept, most_first);
 	for (size_t i = max; i < r->records_n; i++) {
 		struct aggregate_record *sum = &sums[verdict_of(&kept[i])];
 		sum->disposition = kept[i].disposition;

@@ -43,6 +43,7 @@ struct reader {
 	size_t records_room;
 	struct aggregate_record record; /* the one that is open, and its lists */
 	bool has_count;
+	u64 messages; /* of all records */
 	struct aggregate_reason reasons[AGGREGATE_REASONS], reason;
 	struct aggregate_dkim dkim[AGGREGATE_SIGNATURES], dkim_one;
 	struct aggregate_spf spf[AGGREGATE_SPF_RESULTS], spf_one;
@@ -309,8 +310,9 @@ static void record_end(struct reader *r)
 		stop_saying(r, FAIL_SYNTAX, "a row without a number of messages");
 		return;
 	}
-	if (r->report->records_n == AGGREGATE_RECORDS) {
-		stop_saying(r, FAIL_TOO_LARGE, "too many rows");
+	r->messages += one->count;
+	if (r->report->records_n == AGGREGATE_RECORDS || r->messages > aggregate_messages_most) {
+		stop_saying(r, FAIL_TOO_LARGE, "too many rows, or too many messages in them");
 		return;
 	}
 	one->reasons = copy_list(r->a, r->reasons, one->reasons_n, sizeof(struct aggregate_reason));

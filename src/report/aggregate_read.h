@@ -20,6 +20,8 @@ enum aggregate_read_limit {
 	AGGREGATE_COUNT = 1000000000, /* messages of one row */
 	AGGREGATE_PERIOD_DAYS = 370,  /* longest period of one report */
 };
+/* Messages of one report: sums over all reports that are kept still fit an i64. */
+static const u64 aggregate_messages_most = 1000000000000;
 
 /* SYNTAX or TOO_LARGE with the reason. Everything is copied. */
 const struct fail *aggregate_read(struct arena *a, str xml, struct aggregate_report *out);
@@ -29,7 +31,7 @@ bool aggregate_looks_like(str bytes);
 
 /* At most max records: those with most messages stay, the others become sums without a source, at most AGGREGATE_SUMS of them. And at
  * most AGGREGATE_DETAIL bytes of reasons and results. */
-enum { AGGREGATE_SUMS = 16, AGGREGATE_DETAIL = 4 * 1024 * 1024 };
+enum { AGGREGATE_SUMS = 16, AGGREGATE_DETAIL = 1024 * 1024 };
 void aggregate_fold(struct arena *a, struct aggregate_report *r, size_t max);
 
 #endif

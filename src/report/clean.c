@@ -2,31 +2,12 @@
 
 #include <arpa/inet.h>
 
-#include "base/chars.h"
-
-static str cut(str s, size_t max)
-{
-	size_t n = s.n < max ? s.n : max;
-
-	while (n < s.n && n && (s.p[n] & 0xC0) == 0x80)
-		n--;
-	return str_slice(s, 0, n);
-}
+#include "text/charset.h"
+#include "text/shown.h"
 
 str clean_text(struct arena *a, str s)
 {
-	str whole = cut(str_trim(s), CLEAN_TEXT);
-	bool utf8 = str_is_utf8(whole);
-	u8 *out = arena_alloc(a, whole.n);
-
-	for (size_t i = 0; i < whole.n; i++) {
-		out[i] = whole.p[i];
-		if (char_is(out[i], CHAR_CTL))
-			out[i] = ' ';
-		else if (out[i] >= 0x80 && !utf8)
-			out[i] = '?';
-	}
-	return str_from(out, whole.n);
+	return shown_line(a, utf8_cut(str_trim(s), CLEAN_TEXT), ' ');
 }
 
 str clean_domain(struct arena *a, str s)
@@ -34,12 +15,8 @@ str clean_domain(struct arena *a, str s)
 	s = str_trim(s);
 	if (s.n && s.p[s.n - 1] == '.')
 		s.n--;
-	if (s.n > CLEAN_DOMAIN || !str_is_utf8(s))
+	if (s.n > CLEAN_DOMAIN || str_has(s, ' ') || !str_eq(s, shown_line(a, s, ' ')))
 		return STR_NONE;
-	for (size_t i = 0; i < s.n; i++) {
-		if (char_is(s.p[i], CHAR_CTL) || s.p[i] == ' ')
-			return STR_NONE;
-	}
 	return str_lower(a, s);
 }
 

@@ -81,7 +81,8 @@ static u64 incidents_of(struct arena *a, str fields)
 {
 	u64 n;
 
-	return str_u64(field(a, fields, S("Incidents")), &n) && n ? n : 1;
+	return str_u64(field(a, fields, S("Incidents")), &n) && n && n <= FEEDBACK_INCIDENTS ? n
+											     : 1;
 }
 
 /* --- The message it is about --------------------------------------------------------------------------------- */

@@ -10,8 +10,9 @@
 #include "report/report.h"
 
 enum feedback_limit {
-	FEEDBACK_BYTES = 256 * 1024, /* of the fields */
-	FEEDBACK_LIST = 20,          /* recipients, domains, results that are kept */
+	FEEDBACK_BYTES = 256 * 1024,     /* of the fields */
+	FEEDBACK_LIST = 20,              /* recipients, domains, results that are kept */
+	FEEDBACK_INCIDENTS = 1000000000, /* of one report; who says more is not believed */
 };
 
 /* RFC 5965 7.3, RFC 6591 5.1, RFC 6430. */

@@ -23,7 +23,7 @@ struct looking {
 	const struct skeleton *skeleton;
 	struct incoming_report *out;
 	const struct fail *first; /* that went wrong */
-	size_t opened;
+	bool found;               /* a report, good or bad: nothing else is looked at */
 };
 
 /* --- Parts --------------------------------------------------------------------------------------------------- */
@@ -75,21 +75,21 @@ static bool has_report_type(const struct skeleton_part *p)
 	return false;
 }
 
-static str content(const struct looking *l, const struct skeleton_part *p)
+static str content(struct arena *a, str message, const struct skeleton_part *p)
 {
-	str body = str_slice(l->message, p->body_at, p->end);
+	str body = str_slice(message, p->body_at, p->end);
 	struct buf *out;
 
 	if (str_eq_nocase(p->encoding, S("base64"))) {
 		struct base64_reader reader = { 0 };
-		out = buf_new(l->a, body.n);
+		out = buf_new(a, body.n);
 		base64_read(&reader, body, out);
 		base64_finish(&reader, out);
 		return buf_str(out);
 	}
 	if (str_eq_nocase(p->encoding, S("quoted-printable"))) {
 		struct qp_reader reader = { 0 };
-		out = buf_new(l->a, body.n);
+		out = buf_new(a, body.n);
 		qp_read(&reader, body, out);
 		qp_finish(&reader, out);
 		return buf_str(out);
@@ -110,60 +110,68 @@ static str original_of(const struct looking *l, size_t report)
 		if (is_type(&parts[i], "MESSAGE", "RFC822") ||
 		    is_type(&parts[i], "TEXT", "RFC822-HEADERS") ||
 		    is_type(&parts[i], "MESSAGE", "RFC822-HEADERS"))
-			return content(l, &parts[i]);
+			return content(l->a, l->message, &parts[i]);
 	}
 	return STR_NONE;
 }
 
-static bool try_feedback(struct looking *l)
+static void try_feedback(struct looking *l)
 {
-	for (size_t i = 0; i < l->skeleton->parts_n; i++) {
+	for (size_t i = 0; i < l->skeleton->parts_n && !l->found; i++) {
 		const struct skeleton_part *p = &l->skeleton->parts[i];
-		const struct fail *f;
 		if (!is_type(p, "MESSAGE", "FEEDBACK-REPORT"))
 			continue;
-		f = feedback_read(l->a, content(l, p), original_of(l, i), &l->out->feedback);
-		if (f == NULL)
-			l->out->kind = INCOMING_FEEDBACK;
-		l->first = f;
-		return true;
+		l->found = true;
+		l->first = feedback_read(l->a, content(l->a, l->message, p), original_of(l, i),
+					 &l->out->feedback);
+		l->out->kind = l->first ? INCOMING_NOTHING : INCOMING_FEEDBACK;
 	}
-	return false;
 }
 
-/* An ordinary attachment is no report and nothing is wrong with it. */
-static const struct fail *read_packed(struct looking *l, str packed)
+static const struct fail *read_bytes(struct looking *l, str bytes)
 {
+	struct incoming_report *out = l->out;
+	const struct fail *f = NULL;
+
+	l->found = true;
+	if (aggregate_looks_like(bytes)) {
+		f = aggregate_read(l->a, bytes, &out->aggregate);
+		out->kind = f ? INCOMING_NOTHING : INCOMING_AGGREGATE;
+	} else if (tlsrpt_looks_like(bytes)) {
+		f = tlsrpt_read(l->a, bytes, &out->tls);
+		out->kind = f ? INCOMING_NOTHING : INCOMING_TLS;
+	} else {
+		l->found = false; /* an ordinary attachment, and nothing is wrong with it */
+	}
+	return f;
+}
+
+/* What is unpacked lives for this part only: several large ones take no more than one. */
+static void try_part(struct looking *l, const struct skeleton_part *p)
+{
+	struct arena *own = arena_new(INCOMING_PART_ARENA);
 	const struct fail *f;
 	str bytes;
 
-	TRY(unpack(l->a, packed, &bytes));
-	if (aggregate_looks_like(bytes)) {
-		f = aggregate_read(l->a, bytes, &l->out->aggregate);
-		if (f == NULL)
-			l->out->kind = INCOMING_AGGREGATE;
-		return f;
-	}
-	if (tlsrpt_looks_like(bytes)) {
-		f = tlsrpt_read(l->a, bytes, &l->out->tls);
-		if (f == NULL)
-			l->out->kind = INCOMING_TLS;
-		return f;
-	}
-	return NULL;
+	f = unpack(own, content(own, l->message, p), &bytes);
+	if (f == NULL)
+		f = read_bytes(l, bytes);
+	if (f && l->first == NULL)
+		l->first = fail_new(l->a, f->what, "%.*s", STR_ARG(f->text));
+	arena_free(&own);
 }
 
-static void try_part(struct looking *l, const struct skeleton_part *p)
+static void try_packed(struct looking *l)
 {
-	const struct fail *f;
+	size_t opened = 0;
 
-	if (!has_report_type(p) && !has_report_name(p))
-		return;
-	if (l->opened++ == INCOMING_PARTS)
-		return;
-	f = read_packed(l, content(l, p));
-	if (f && l->first == NULL)
-		l->first = f;
+	for (size_t i = 0; i < l->skeleton->parts_n && !l->found && opened < INCOMING_PARTS; i++) {
+		const struct skeleton_part *p = &l->skeleton->parts[i];
+		if (!has_report_type(p) && !has_report_name(p))
+			continue;
+		opened++;
+		try_part(l, p);
+	}
 }
 
 const struct fail *incoming_read(struct arena *a, str message, const struct skeleton *s,
@@ -174,10 +182,8 @@ const struct fail *incoming_read(struct arena *a, str message, const struct skel
 	*out = (struct incoming_report){ .kind = INCOMING_NOTHING };
 	if (message.n > INCOMING_BYTES)
 		return NULL;
-	if (try_feedback(&l))
-		return l.first;
-	for (size_t i = 0;
-	     i < s->parts_n && out->kind == INCOMING_NOTHING && l.opened < INCOMING_PARTS; i++)
-		try_part(&l, &s->parts[i]);
+	try_feedback(&l);
+	if (!l.found)
+		try_packed(&l);
 	return out->kind == INCOMING_NOTHING ? l.first : NULL;
 }

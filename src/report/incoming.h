@@ -14,6 +14,8 @@ enum incoming_limit {
 	INCOMING_PARTS = 8,                 /* that are unpacked */
 	INCOMING_BYTES = 32 * 1024 * 1024,  /* of a mail; a longer one is no report */
 	INCOMING_ARENA = 256 * 1024 * 1024, /* what the arena must bear */
+	INCOMING_PART_ARENA =
+	    128 * 1024 * 1024, /* of one part, decoded and unpacked, while it is read */
 };
 
 enum incoming_kind { INCOMING_NOTHING, INCOMING_AGGREGATE, INCOMING_FEEDBACK, INCOMING_TLS };

@@ -1,6 +1,8 @@
 #include "text/json.h"
 
 #include "base/chars.h"
+#include "text/shown.h"
+#include "text/utf8.h"
 
 static void value(struct json *j)
 {
@@ -49,42 +51,32 @@ void json_key(struct json *j, const char *name)
 	j->comma = false;
 }
 
-static void add_ascii(struct buf *out, u8 byte)
+/* What a terminal would obey is escaped too, so that JSON can be looked at. All such characters have four digits. */
+static void add_character(struct buf *out, u32 code, str bytes)
 {
-	if (byte == '"' || byte == '\\')
-		buf_printf(out, "\\%c", byte);
-	else if (byte == '\n')
+	if (code == '"' || code == '\\')
+		buf_printf(out, "\\%c", (char)code);
+	else if (code == '\n')
 		buf_add(out, S("\\n"));
-	else if (char_is(byte, CHAR_CTL))
-		buf_printf(out, "\\u%04x", byte);
+	else if (shown_is_hidden(code))
+		buf_printf(out, "\\u%04x", code);
 	else
-		buf_add_byte(out, byte);
-}
-
-/* Length of the UTF-8 character at the start of s; 0 when there is none. */
-static size_t character(str s)
-{
-	for (size_t n = 2; n <= 4 && n <= s.n; n++)
-		if (str_is_utf8(str_slice(s, 0, n)))
-			return n;
-	return 0;
+		buf_add(out, bytes);
 }
 
 void json_str(struct json *j, str s)
 {
 	value(j);
 	buf_add(j->out, S("\""));
-	while (s.n) {
-		size_t n = 1;
-		if (s.p[0] < 0x80) {
-			add_ascii(j->out, s.p[0]);
-		} else if ((n = character(s)) != 0) {
-			buf_add(j->out, str_slice(s, 0, n));
-		} else {
+	for (size_t i = 0, n; i < s.n; i += n) {
+		u32 code;
+		n = 1;
+		if (char_is(s.p[i], CHAR_PLAIN))
+			buf_add_byte(j->out, s.p[i]);
+		else if (utf8_next(s, i, &code, &n))
+			add_character(j->out, code, str_slice(s, i, i + n));
+		else
 			buf_add(j->out, S("\xEF\xBF\xBD"));
-			n = 1;
-		}
-		s = str_skip(s, n);
 	}
 	buf_add(j->out, S("\""));
 }

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/scan.h"
+#include "text/shown.h"
 
 enum { SENTENCE_BYTES = 64 * 1024 };
 
@@ -33,8 +34,9 @@ str sentence_fill(struct arena *a, str sentence, const struct sentence_values *v
 	while (sentence_place(&rest, &name)) {
 		size_t text = (size_t)(name.p - 1 - sentence.p);
 		buf_add(out, str_slice(sentence, 0, text));
-		buf_add(out,
-			values->get(values->context, name, &value) && value.n ? value : S("-"));
+		if (!values->get(values->context, name, &value) || value.n == 0)
+			value = S("-");
+		shown_add(out, value, '?', STR_NONE);
 		sentence = rest;
 	}
 	buf_add(out, sentence);

@@ -13,7 +13,7 @@ enum language { LANGUAGE_EN, LANGUAGE_NL, LANGUAGES };
 bool language_parse(str text, enum language *out);
 const char *language_code(enum language l); /* "nl" */
 
-/* What fills a place; false: nothing does, and it reads as "-". */
+/* What fills a place, as text/shown.h shows it; false: nothing does, and it reads as "-". */
 struct sentence_values {
 	bool (*get)(void *context, str name, str *value);
 	void *context;

@@ -1,9 +1,8 @@
-/* Complaints and DMARC failure reports: taking and showing them. And what is old of them and of the TLS reports. */
+/* Complaints and DMARC failure reports: taking and showing them. */
 #include "base/id.h"
 #include "office/store/store_received.h"
 #include "report/feedback.h"
-
-static const u64 day_ms = 24 * 60 * 60 * 1000;
+#include "report/incoming.h"
 
 /* --- Taking -------------------------------------------------------------------------------------------------- */
 
@@ -36,33 +35,8 @@ static const struct fail *domain_find(struct tx *t, const struct feedback_report
 	return NULL;
 }
 
-static const struct fail *look_for_room(struct tx *t, const struct incoming_report *in,
-					struct received_outcome *out)
-{
-	u64 from = id_first(t->now - day_ms), all, sender;
-	bool found;
-
-	TRY(sql_one_u64(
-	    t->arena,
-	    SQL_QUERY(t->db, "SELECT count(*) FROM feedback WHERE id >= ?", SQL_U64(from)), &all,
-	    &found));
-	TRY(sql_one_u64(t->arena,
-			SQL_QUERY(t->db,
-				  "SELECT count(*) FROM feedback WHERE id >= ? AND sender = ?"
-				  " AND (proof = 2) = ?",
-				  SQL_U64(from), SQL_STR(in->sender), SQL_U64(in->proof == 2)),
-			&sender, &found));
-	if (all >= STORE_RECEIVED_DAY)
-		out->why = S("too many complaints came today");
-	else if (sender >= STORE_RECEIVED_DAY_DOMAIN)
-		out->why = S("too many complaints of this sender came today");
-	if (out->why.n)
-		out->what = RECEIVED_NOT_KEPT;
-	return NULL;
-}
-
 static const struct fail *insert(struct tx *t, u64 message, const struct incoming_report *in,
-				 str domain)
+				 str domain, u64 bytes)
 {
 	const struct feedback_report *r = &in->feedback;
 
@@ -71,8 +45,8 @@ static const struct fail *insert(struct tx *t, u64 message, const struct incomin
 	    "INSERT OR IGNORE INTO feedback (id, received, message_id, sender, proof, domain, kind,"
 	    " type, user_agent, original_from, recipients, envelope_id, arrival, source,"
 	    " reporting_mta, incidents, auth_failure, alignment, dkim_domain, dkim_selector, delivery,"
-	    " header_from, subject, header_id)"
-	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    " header_from, subject, header_id, bytes)"
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	    SQL_U64(store_id_now(t->store)), SQL_U64(t->now), SQL_U64(message),
 	    SQL_STR(received_text(in->sender)), SQL_U64(in->proof), SQL_STR(received_text(domain)),
 	    SQL_U64(r->kind), SQL_STR(received_text(r->type)),
@@ -83,7 +57,8 @@ static const struct fail *insert(struct tx *t, u64 message, const struct incomin
 	    SQL_STR(received_text(r->auth_failure)), SQL_STR(received_text(r->alignment)),
 	    SQL_STR(received_text(r->dkim_domain)), SQL_STR(received_text(r->dkim_selector)),
 	    SQL_STR(received_text(r->delivery)), SQL_STR(received_text(r->header_from)),
-	    SQL_STR(received_text(r->subject)), SQL_STR(received_text(r->message_id)));
+	    SQL_STR(received_text(r->subject)), SQL_STR(received_text(r->message_id)),
+	    SQL_U64(bytes));
 }
 
 const struct fail *store_feedback_add(struct tx *t, u64 message, const struct incoming_report *in,
@@ -95,11 +70,13 @@ const struct fail *store_feedback_add(struct tx *t, u64 message, const struct in
 	if (r->kind > FEEDBACK_AUTH_FAILURE || !received_source_is_good(r->source) ||
 	    r->arrival > INT64_MAX || r->incidents > INT64_MAX)
 		return fail_new(t->arena, FAIL_INVALID, "no report that a reader makes");
-	TRY(look_for_room(t, in, out));
+	TRY(received_look_for_room(
+	    t, in, SQL_QUERY(t->db, RECEIVED_DAY("feedback"), RECEIVED_DAY_VALUES(t, in)),
+	    STORE_RECEIVED_DAY_DOMAIN, "complaints", out));
 	if (out->what != RECEIVED_TAKEN_NOW)
 		return NULL;
 	TRY(domain_find(t, r, &domain));
-	TRY(insert(t, message, in, domain));
+	TRY(insert(t, message, in, domain, out->bytes));
 	if (sql_changed(t->db) == 0)
 		out->what = RECEIVED_HERE_ALREADY;
 	return NULL;
@@ -145,7 +122,7 @@ static void read_info(struct query *q, struct arena *a, struct feedback_info *ou
 const struct fail *store_feedback_list(struct tx *t, const struct office_feedback_list_request *q,
 				       struct office_feedback_list_answer *r)
 {
-	size_t max = q->max < STORE_RECEIVED_PAGE ? q->max : STORE_RECEIVED_PAGE;
+	size_t max = received_page_max(&q->page);
 	struct feedback_info *list = arena_array_of(t->arena, max, struct feedback_info);
 	struct query *rows = SQL_QUERY(
 	    t->db,
@@ -153,28 +130,13 @@ const struct fail *store_feedback_list(struct tx *t, const struct office_feedbac
 	    " original_from, recipients, envelope_id, arrival, source, reporting_mta,"
 	    " incidents, auth_failure, alignment, dkim_domain, dkim_selector, delivery,"
 	    " header_from, subject, header_id FROM feedback"
-	    " WHERE id < ?1 AND received >= ?2 AND (?3 = '' OR domain = ?3 OR"
-	    " substr(domain, -length(?3) - 1) = '.' || ?3) AND (kind = ?4) = ?5"
-	    " ORDER BY id DESC LIMIT ?6",
-	    SQL_U64(q->before ? q->before : INT64_MAX), SQL_U64(q->since), SQL_STR(q->domain),
-	    SQL_U64(FEEDBACK_AUTH_FAILURE), SQL_U64(q->failures), SQL_U64(max));
+	    " WHERE " RECEIVED_PAGE("id", "received", "domain") " AND (kind = ?5) = ?6"
+								" ORDER BY id DESC LIMIT ?4",
+	    RECEIVED_PAGE_VALUES(&q->page), SQL_U64(max), SQL_U64(FEEDBACK_AUTH_FAILURE),
+	    SQL_U64(q->failures));
 
 	while (r->reports_n < max && sql_row(rows))
 		read_info(rows, t->arena, &list[r->reports_n++]);
 	r->reports = list;
 	return sql_end(t->arena, rows);
-}
-
-/* --- Expiry -------------------------------------------------------------------------------------------------- */
-
-/* Ids rise in time, so each statement touches the front of its table only. */
-const struct fail *store_feedback_expire(struct tx *t)
-{
-	u64 feedback = id_first(t->now - STORE_FEEDBACK_DAYS * day_ms);
-	u64 tls = id_first(t->now - STORE_RECEIVED_DAYS * day_ms);
-
-	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM feedback WHERE id < ?", SQL_U64(feedback)));
-	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM tls_failure WHERE report < ?", SQL_U64(tls)));
-	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM tls_policy WHERE report < ?", SQL_U64(tls)));
-	return SQL_RUN(t->arena, t->db, "DELETE FROM tls_report WHERE id < ?", SQL_U64(tls));
 }

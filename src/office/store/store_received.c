@@ -4,18 +4,13 @@
 #include "base/id.h"
 #include "report/aggregate_read.h"
 #include "report/incoming.h"
-
-static const u64 day_ms = 24 * 60 * 60 * 1000;
+#include "text/charset.h"
 
 /* --- Shared -------------------------------------------------------------------------------------------------- */
 
 str received_text(str s)
 {
-	size_t n = s.n < STORE_RECEIVED_TEXT ? s.n : STORE_RECEIVED_TEXT;
-
-	while (n < s.n && n && (s.p[n] & 0xC0) == 0x80)
-		n--;
-	return str_slice(s, 0, n);
+	return utf8_cut(s, STORE_RECEIVED_TEXT);
 }
 
 bool received_source_is_good(str source)
@@ -49,6 +44,41 @@ size_t received_lines_split(struct arena *a, str text, const str **out)
 	return n;
 }
 
+size_t received_page_max(const struct received_page *page)
+{
+	return page->max < STORE_RECEIVED_PAGE ? page->max : STORE_RECEIVED_PAGE;
+}
+
+bool received_is_full(const struct incoming_report *in, u64 bytes,
+		      const struct received_outcome *out)
+{
+	u64 most = STORE_RECEIVED_DAY_BYTES;
+
+	return bytes + out->bytes > (in->proof == INCOMING_PROVEN ? most : most / 2);
+}
+
+const struct fail *received_look_for_room(struct tx *t, const struct incoming_report *in,
+					  struct query *day, u64 most, const char *kind,
+					  struct received_outcome *out)
+{
+	u64 all = 0, bytes = 0, sender = 0;
+	bool full;
+
+	if (sql_row(day)) {
+		all = sql_u64(day);
+		bytes = sql_u64(day);
+		sender = sql_u64(day);
+	}
+	TRY(sql_end(t->arena, day));
+	full = all >= STORE_RECEIVED_DAY || received_is_full(in, bytes, out);
+	if (!full && sender < most)
+		return NULL;
+	out->what = RECEIVED_NOT_KEPT;
+	out->why =
+	    str_format(t->arena, "too many %s%s came today", kind, full ? "" : " of this sender");
+	return NULL;
+}
+
 const struct fail *received_domain_is_ours(struct tx *t, str domain, bool *ours)
 {
 	u64 n;
@@ -65,12 +95,27 @@ const struct fail *received_domain_is_ours(struct tx *t, str domain, bool *ours)
 	return NULL;
 }
 
+/* As it crosses the bus; from STORE_RECEIVED_BYTES on just more than that. */
+static u64 bytes_of(struct arena *a, const struct incoming_report *in)
+{
+	struct encoder e = { .bytes = buf_new(a, STORE_RECEIVED_BYTES) };
+
+	encode_incoming_report(&e, in);
+	return e.bytes->full ? STORE_RECEIVED_BYTES + 1 : e.bytes->n;
+}
+
 const struct fail *store_received_add(struct tx *t, u64 message, const struct incoming_report *in,
 				      struct received_outcome *out)
 {
 	*out = (struct received_outcome){ .what = RECEIVED_TAKEN_NOW };
 	if (in->proof > INCOMING_FORGED)
 		return fail_new(t->arena, FAIL_INVALID, "no such proof");
+	out->bytes = bytes_of(t->arena, in);
+	if (out->bytes > STORE_RECEIVED_BYTES) {
+		out->what = RECEIVED_NOT_KEPT;
+		out->why = S("it is too long to be kept");
+		return NULL;
+	}
 	switch (in->kind) {
 	case INCOMING_AGGREGATE:
 		return store_aggregate_add(t, in, out);
@@ -85,24 +130,26 @@ const struct fail *store_received_add(struct tx *t, u64 message, const struct in
 /* --- Limits -------------------------------------------------------------------------------------------------- */
 
 struct day {
-	u64 all, rows, domain, sender, forged;
+	u64 all, rows, bytes, domain, sender, forged;
 };
 
 static const struct fail *day_count(struct tx *t, const struct incoming_report *in, struct day *d)
 {
 	str domain = in->aggregate.policy.domain;
-	struct query *q =
-	    SQL_QUERY(t->db,
-		      "SELECT count(*), coalesce(sum(rows), 0), coalesce(sum(domain = ?1), 0),"
-		      " coalesce(sum(domain = ?1 AND sender = ?2 AND proof <> 2), 0),"
-		      " coalesce(sum(domain = ?1 AND proof = 2), 0)"
-		      " FROM dmarc_report WHERE id >= ?3",
-		      SQL_STR(domain), SQL_STR(in->sender), SQL_U64(id_first(t->now - day_ms)));
+	struct query *q = SQL_QUERY(
+	    t->db,
+	    "SELECT count(*), coalesce(sum(rows), 0), coalesce(sum(bytes), 0),"
+	    " coalesce(sum(domain = ?1), 0),"
+	    " coalesce(sum(domain = ?1 AND sender = ?2 AND proof <> 2), 0),"
+	    " coalesce(sum(domain = ?1 AND proof = 2), 0)"
+	    " FROM dmarc_report WHERE id >= ?3",
+	    SQL_STR(domain), SQL_STR(in->sender), SQL_U64(id_first(t->now - received_day_ms)));
 
 	*d = (struct day){ 0 };
 	if (sql_row(q)) {
 		d->all = sql_u64(q);
 		d->rows = sql_u64(q);
+		d->bytes = sql_u64(q);
 		d->domain = sql_u64(q);
 		d->sender = sql_u64(q);
 		d->forged = sql_u64(q);
@@ -120,7 +167,8 @@ static const struct fail *look_for_room(struct tx *t, const struct incoming_repo
 	TRY(day_count(t, in, &d));
 	TRY(received_domain_is_ours(t, in->aggregate.policy.domain, &ours));
 	if (d.all >= STORE_RECEIVED_DAY ||
-	    d.rows + in->aggregate.records_n > STORE_RECEIVED_DAY_ROWS)
+	    d.rows + in->aggregate.records_n > STORE_RECEIVED_DAY_ROWS ||
+	    received_is_full(in, d.bytes, out))
 		out->why = S("too many reports came today");
 	else if (!ours &&
 		 (d.domain >= STORE_RECEIVED_DAY_STRANGE || d.all >= STORE_RECEIVED_DAY / 2))
@@ -149,11 +197,15 @@ static const struct fail *check(struct tx *t, const struct aggregate_report *r)
 		    r->policy.p <= AGGREGATE_POLICY_REJECT &&
 		    r->policy.sp <= AGGREGATE_POLICY_REJECT &&
 		    r->policy.np <= AGGREGATE_POLICY_REJECT && r->end <= INT64_MAX;
+	u64 messages = 0;
 
-	for (size_t i = 0; good && i < r->records_n; i++)
+	for (size_t i = 0; good && i < r->records_n; i++) {
+		u64 count = r->records[i].count;
 		good = received_source_is_good(r->records[i].source) &&
 		       r->records[i].disposition <= AGGREGATE_REJECT &&
-		       r->records[i].count <= INT64_MAX >> 20;
+		       count <= aggregate_messages_most - messages;
+		messages += count;
+	}
 	return good ? NULL : fail_new(t->arena, FAIL_INVALID, "no report that a reader makes");
 }
 
@@ -223,7 +275,7 @@ static const struct fail *row_add(struct tx *t, u64 report, size_t n,
 }
 
 static const struct fail *report_add(struct tx *t, u64 id, const struct incoming_report *in,
-				     const struct sums *s)
+				     const struct sums *s, u64 bytes)
 {
 	const struct aggregate_report *r = &in->aggregate;
 
@@ -231,8 +283,8 @@ static const struct fail *report_add(struct tx *t, u64 id, const struct incoming
 	    t->arena, t->db,
 	    "INSERT OR IGNORE INTO dmarc_report (id, received, sender, proof, org, email, report_id,"
 	    " generator, errors, domain, begin, end, p, sp, np, testing, messages, passed, dkim, spf,"
-	    " quarantined, rejected, rows)"
-	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    " quarantined, rejected, rows, bytes)"
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	    SQL_U64(id), SQL_U64(t->now), SQL_STR(received_text(in->sender)), SQL_U64(in->proof),
 	    SQL_STR(received_text(r->org)), SQL_STR(received_text(r->email)),
 	    SQL_STR(received_text(r->report_id)), SQL_STR(received_text(r->generator)),
@@ -240,7 +292,8 @@ static const struct fail *report_add(struct tx *t, u64 id, const struct incoming
 	    SQL_STR(received_text(r->policy.domain)), SQL_U64(r->begin), SQL_U64(r->end),
 	    SQL_U64(r->policy.p), SQL_U64(r->policy.sp), SQL_U64(r->policy.np),
 	    SQL_U64(r->policy.testing), SQL_U64(s->messages), SQL_U64(s->passed), SQL_U64(s->dkim),
-	    SQL_U64(s->spf), SQL_U64(s->quarantined), SQL_U64(s->rejected), SQL_U64(r->records_n));
+	    SQL_U64(s->spf), SQL_U64(s->quarantined), SQL_U64(s->rejected), SQL_U64(r->records_n),
+	    SQL_U64(bytes));
 }
 
 const struct fail *store_aggregate_add(struct tx *t, const struct incoming_report *in,
@@ -256,7 +309,7 @@ const struct fail *store_aggregate_add(struct tx *t, const struct incoming_repor
 		return NULL;
 	for (size_t i = 0; i < r->records_n; i++)
 		sums_add(&s, &r->records[i]);
-	TRY(report_add(t, id, in, &s));
+	TRY(report_add(t, id, in, &s, out->bytes));
 	if (sql_changed(t->db) == 0) {
 		out->what = RECEIVED_HERE_ALREADY;
 		return NULL;
@@ -270,36 +323,67 @@ const struct fail *store_aggregate_add(struct tx *t, const struct incoming_repor
 
 /* --- Expiry -------------------------------------------------------------------------------------------------- */
 
-static const struct fail *report_remove(struct tx *t, u64 id)
+struct old {
+	u64 ids[STORE_RECEIVED_SLICE];
+	size_t n;
+};
+
+/* The first reports of a table, when they are too old or all together too much. front: their id and bytes, and the bytes of all. */
+static const struct fail *find_old(struct tx *t, struct query *front, u64 days, struct old *out)
+{
+	u64 before = id_first(t->now - days * received_day_ms), removed = 0;
+
+	out->n = 0;
+	while (out->n < STORE_RECEIVED_SLICE && removed < STORE_RECEIVED_SLICE_BYTES &&
+	       sql_row(front)) {
+		u64 id = sql_u64(front), bytes = sql_u64(front), all = sql_u64(front);
+		if (id >= before && all - removed <= STORE_RECEIVED_ALL_BYTES)
+			break;
+		removed += bytes;
+		out->ids[out->n++] = id;
+	}
+	return sql_end(t->arena, front);
+}
+
+#define FRONT(t, table)                                                                        \
+	SQL_QUERY0((t)->db, "SELECT id, bytes, (SELECT sum(bytes) FROM " table ") FROM " table \
+			    " ORDER BY id")
+
+static const struct fail *aggregate_remove(struct tx *t, u64 id)
 {
 	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM dmarc_row WHERE report = ?", SQL_U64(id)));
 	return SQL_RUN(t->arena, t->db, "DELETE FROM dmarc_report WHERE id = ?", SQL_U64(id));
 }
 
-/* The oldest reports, when they are too old or all rows together too many. */
+static const struct fail *tlsrpt_remove(struct tx *t, u64 id)
+{
+	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM tls_failure WHERE report = ?", SQL_U64(id)));
+	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM tls_policy WHERE report = ?", SQL_U64(id)));
+	return SQL_RUN(t->arena, t->db, "DELETE FROM tls_report WHERE id = ?", SQL_U64(id));
+}
+
+static const struct fail *feedback_remove(struct tx *t, u64 id)
+{
+	return SQL_RUN(t->arena, t->db, "DELETE FROM feedback WHERE id = ?", SQL_U64(id));
+}
+
+static const struct fail *remove_all(struct tx *t, const struct old *old,
+				     const struct fail *(*remove)(struct tx *t, u64 id))
+{
+	for (size_t i = 0; i < old->n; i++)
+		TRY(remove(t, old->ids[i]));
+	return NULL;
+}
+
 const struct fail *store_received_expire(struct tx *t)
 {
-	u64 before = id_first(t->now - STORE_RECEIVED_DAYS * day_ms);
-	u64 old[STORE_RECEIVED_SLICE], rows;
-	struct query *q;
-	size_t n = 0;
-	bool found;
+	struct old old;
 
-	TRY(sql_one_u64(t->arena,
-			SQL_QUERY0(t->db, "SELECT coalesce(sum(rows), 0) FROM dmarc_report"), &rows,
-			&found));
-	q = SQL_QUERY(t->db, "SELECT id, rows FROM dmarc_report ORDER BY id LIMIT ?",
-		      SQL_U64(STORE_RECEIVED_SLICE));
-	while (sql_row(q)) {
-		old[n] = sql_u64(q);
-		if (old[n] >= before && rows <= STORE_RECEIVED_ROWS_ALL)
-			break;
-		rows -= sql_u64(q);
-		n++;
-	}
-	TRY(sql_end(t->arena, q));
-	for (size_t i = 0; i < n; i++)
-		TRY(report_remove(t, old[i]));
-	TRY(store_feedback_expire(t));
+	TRY(find_old(t, FRONT(t, "dmarc_report"), STORE_RECEIVED_DAYS, &old));
+	TRY(remove_all(t, &old, aggregate_remove));
+	TRY(find_old(t, FRONT(t, "tls_report"), STORE_RECEIVED_DAYS, &old));
+	TRY(remove_all(t, &old, tlsrpt_remove));
+	TRY(find_old(t, FRONT(t, "feedback"), STORE_FEEDBACK_DAYS, &old));
+	TRY(remove_all(t, &old, feedback_remove));
 	return store_sent_expire(t);
 }

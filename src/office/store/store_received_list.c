@@ -1,11 +1,6 @@
 /* DMARC aggregate reports: showing them, by report and by source. */
 #include "office/store/store_received.h"
 
-static size_t page(u32 max)
-{
-	return max < STORE_RECEIVED_PAGE ? max : STORE_RECEIVED_PAGE;
-}
-
 /* --- Reports ------------------------------------------------------------------------------------------------- */
 
 #define REPORT_COLUMNS                                                                          \
@@ -43,15 +38,13 @@ static void read_report(struct query *q, struct arena *a, struct received_report
 const struct fail *store_received_list(struct tx *t, const struct office_received_list_request *q,
 				       struct office_received_list_answer *r)
 {
-	size_t max = page(q->max);
+	size_t max = received_page_max(&q->page);
 	struct received_report *reports = arena_array_of(t->arena, max, struct received_report);
-	struct query *rows =
-	    SQL_QUERY(t->db,
-		      "SELECT " REPORT_COLUMNS " FROM dmarc_report"
-		      " WHERE id < ?1 AND received >= ?2 AND (?3 = '' OR domain = ?3 OR"
-		      " substr(domain, -length(?3) - 1) = '.' || ?3) ORDER BY id DESC LIMIT ?4",
-		      SQL_U64(q->before ? q->before : INT64_MAX), SQL_U64(q->since),
-		      SQL_STR(q->domain), SQL_U64(max));
+	struct query *rows = SQL_QUERY(
+	    t->db,
+	    "SELECT " REPORT_COLUMNS " FROM dmarc_report"
+	    " WHERE " RECEIVED_PAGE("id", "received", "domain") " ORDER BY id DESC LIMIT ?4",
+	    RECEIVED_PAGE_VALUES(&q->page), SQL_U64(max));
 
 	while (r->reports_n < max && sql_row(rows))
 		read_report(rows, t->arena, &reports[r->reports_n++]);
@@ -152,9 +145,8 @@ static const struct fail *read_sources(struct tx *t,
 	    " sum(w.messages * (w.disposition = 3)), count(DISTINCT w.report),"
 	    " min(r.begin), max(r.end)"
 	    " FROM dmarc_report r JOIN dmarc_row w ON w.report = r.id"
-	    " WHERE r.received >= ?1 AND (r.proof <> 2 OR ?2) AND (?3 = '' OR r.domain = ?3"
-	    " OR substr(r.domain, -length(?3) - 1) = '.' || ?3)"
-	    " GROUP BY w.source, w.header_from ORDER BY total DESC LIMIT ?4",
+	    " WHERE r.received >= ?1 AND (r.proof <> 2 OR ?2) AND " RECEIVED_BELOW(
+		"r.domain", "?3") " GROUP BY w.source, w.header_from ORDER BY total DESC LIMIT ?4",
 	    SQL_U64(q->since), SQL_U64(q->forged), SQL_STR(q->domain), SQL_U64(max));
 
 	while (r->sources_n < max && sql_row(rows))
@@ -213,8 +205,7 @@ const struct fail *store_received_sources(struct tx *t,
 	    t->arena,
 	    SQL_QUERY(t->db,
 		      "SELECT count(*) FROM dmarc_report WHERE received >= ?1 AND proof = 2"
-		      " AND NOT ?2 AND (?3 = '' OR domain = ?3"
-		      " OR substr(domain, -length(?3) - 1) = '.' || ?3)",
+		      " AND NOT ?2 AND " RECEIVED_BELOW("domain", "?3"),
 		      SQL_U64(q->since), SQL_U64(q->forged), SQL_STR(q->domain)),
 	    &r->left_out, &found);
 }

@@ -1,9 +1,8 @@
 /* TLS reports: taking and showing them. */
 #include "base/id.h"
 #include "office/store/store_received.h"
+#include "report/incoming.h"
 #include "report/tlsrpt.h"
-
-static const u64 day_ms = 24 * 60 * 60 * 1000;
 
 /* --- Taking -------------------------------------------------------------------------------------------------- */
 
@@ -20,31 +19,6 @@ static const struct fail *check(struct tx *t, const struct tlsrpt_report *r)
 			good = p->failures[k].count <= INT64_MAX;
 	}
 	return good ? NULL : fail_new(t->arena, FAIL_INVALID, "no report that a reader makes");
-}
-
-static const struct fail *look_for_room(struct tx *t, const struct incoming_report *in,
-					struct received_outcome *out)
-{
-	u64 from = id_first(t->now - day_ms), all, sender;
-	bool found;
-
-	TRY(sql_one_u64(
-	    t->arena,
-	    SQL_QUERY(t->db, "SELECT count(*) FROM tls_report WHERE id >= ?", SQL_U64(from)), &all,
-	    &found));
-	TRY(sql_one_u64(t->arena,
-			SQL_QUERY(t->db,
-				  "SELECT count(*) FROM tls_report WHERE id >= ?"
-				  " AND sender = ? AND (proof = 2) = ?",
-				  SQL_U64(from), SQL_STR(in->sender), SQL_U64(in->proof == 2)),
-			&sender, &found));
-	if (all >= STORE_RECEIVED_DAY)
-		out->why = S("too many TLS reports came today");
-	else if (sender >= STORE_RECEIVED_DAY_SENDER)
-		out->why = S("too many TLS reports of this sender came today");
-	if (out->why.n)
-		out->what = RECEIVED_NOT_KEPT;
-	return NULL;
 }
 
 static const struct fail *failures_add(struct tx *t, u64 report, size_t policy,
@@ -87,16 +61,18 @@ const struct fail *store_tlsrpt_add(struct tx *t, const struct incoming_report *
 	u64 id = store_id_now(t->store);
 
 	TRY(check(t, r));
-	TRY(look_for_room(t, in, out));
+	TRY(received_look_for_room(
+	    t, in, SQL_QUERY(t->db, RECEIVED_DAY("tls_report"), RECEIVED_DAY_VALUES(t, in)),
+	    STORE_RECEIVED_DAY_SENDER, "TLS reports", out));
 	if (out->what != RECEIVED_TAKEN_NOW)
 		return NULL;
 	TRY(SQL_RUN(t->arena, t->db,
 		    "INSERT OR IGNORE INTO tls_report (id, received, sender, proof, org, contact,"
-		    " report_id, begin, end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    " report_id, begin, end, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		    SQL_U64(id), SQL_U64(t->now), SQL_STR(received_text(in->sender)),
 		    SQL_U64(in->proof), SQL_STR(received_text(r->org)),
 		    SQL_STR(received_text(r->contact)), SQL_STR(received_text(r->report_id)),
-		    SQL_U64(r->begin), SQL_U64(r->end)));
+		    SQL_U64(r->begin), SQL_U64(r->end), SQL_U64(out->bytes)));
 	if (sql_changed(t->db) == 0) {
 		out->what = RECEIVED_HERE_ALREADY;
 		return NULL;
@@ -108,10 +84,11 @@ const struct fail *store_tlsrpt_add(struct tx *t, const struct incoming_report *
 
 /* --- Showing ------------------------------------------------------------------------------------------------- */
 
-static u64 read_policy(struct query *q, struct arena *a, struct tlsrpt_info *out)
+static u64 read_policy(struct query *q, struct arena *a, struct tlsrpt_info *out, u64 *bytes)
 {
 	u64 n;
 
+	*bytes = sql_u64(q);
 	*out = (struct tlsrpt_info){ .id = sql_u64(q) };
 	out->received = sql_u64(q);
 	out->sender = sql_str(q, a);
@@ -163,26 +140,25 @@ static const struct fail *read_failures(struct tx *t, u64 report, u64 policy,
 const struct fail *store_tlsrpt_list(struct tx *t, const struct office_tlsrpt_list_request *q,
 				     struct office_tlsrpt_list_answer *r)
 {
-	size_t max = STORE_RECEIVED_PAGE + TLSRPT_POLICIES;
-	size_t wanted = q->max < STORE_RECEIVED_PAGE ? q->max : STORE_RECEIVED_PAGE;
+	size_t wanted = received_page_max(&q->page), max = wanted + TLSRPT_POLICIES;
 	struct tlsrpt_info *list = arena_array_of(t->arena, max, struct tlsrpt_info), one;
-	u64 *numbers = arena_array_of(t->arena, max, u64);
+	u64 *numbers = arena_array_of(t->arena, max, u64), last = 0, bytes, sum = 0;
 	struct query *rows = SQL_QUERY(
 	    t->db,
-	    "SELECT r.id, r.received, r.sender, r.proof, r.org, r.report_id, r.begin, r.end,"
+	    "SELECT r.bytes, r.id, r.received, r.sender, r.proof, r.org, r.report_id, r.begin, r.end,"
 	    " p.n, p.type, p.domain, p.strings, p.mx_hosts, p.successful, p.failed"
 	    " FROM tls_report r JOIN tls_policy p ON p.report = r.id"
-	    " WHERE r.id < ?1 AND r.received >= ?2 AND (?3 = '' OR p.domain = ?3 OR"
-	    " substr(p.domain, -length(?3) - 1) = '.' || ?3) ORDER BY r.id DESC, p.n",
-	    SQL_U64(q->before ? q->before : INT64_MAX), SQL_U64(q->since), SQL_STR(q->domain));
+	    " WHERE " RECEIVED_PAGE("r.id", "r.received",
+				    "p.domain") " ORDER BY r.id DESC, p.n LIMIT ?4",
+	    RECEIVED_PAGE_VALUES(&q->page), SQL_U64(max));
 
 	while (r->reports_n < max && sql_row(rows)) {
-		numbers[r->reports_n] = read_policy(rows, t->arena, &one);
-		if (r->reports_n >= wanted && one.id != list[r->reports_n - 1].id)
+		numbers[r->reports_n] = read_policy(rows, t->arena, &one, &bytes);
+		if (one.id != last &&
+		    (r->reports_n >= wanted || (sum += bytes) > STORE_RECEIVED_PAGE_BYTES))
 			break;
+		last = one.id;
 		list[r->reports_n++] = one;
-		if (wanted == 0)
-			break;
 	}
 	TRY(sql_end(t->arena, rows));
 	for (size_t i = 0; i < r->reports_n; i++) {
