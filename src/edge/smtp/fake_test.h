@@ -18,7 +18,7 @@
 enum { FAKE_KEPT = 64 };
 
 struct fake_message {
-	str sender, bytes, recipients; /* recipients: "a@b c@d" */
+	str sender, bytes, recipients, decision; /* recipients: "a@b c@d" */
 	u8 body_type;
 	bool smtputf8, has_ticket;
 };
@@ -105,6 +105,7 @@ static const struct fail *fake_message_commit(struct bus_call *call)
 				    .body_type = q->envelope.body_type,
 				    .smtputf8 = q->envelope.smtputf8,
 				    .has_ticket = q->ticket.account != 0 };
+	m->decision = str_copy(x->peers.arena, q->decision);
 	m->bytes = str_copy(x->peers.arena, bytes);
 	x->committed++;
 	return NULL;

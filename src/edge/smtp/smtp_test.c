@@ -620,12 +620,34 @@ static void test_trace_outlives_its_turn(void **state)
 	assert_true(str_starts(x->kept[0].bytes, S("Received: from c.example ([127.0.0.1]) by ")));
 }
 
+/* What was found out about the client at DATA is written with the message. */
+static void test_facts_outlive_their_turn(void **state)
+{
+	struct fake *x = *state;
+	static struct talk t;
+
+	x->peers.config->auth_local_networks = true;
+	x->peers.config->auth_iprev = true;
+	talk_connect(&t, x, SERVICE_SMTP);
+	talk_start(&t);
+	(void)talk_reply(&t);
+	(void)talk_say(&t, S("EHLO c.example\r\n"));
+	(void)talk_say(&t, S("MAIL FROM:<a@b.example>\r\n"));
+	(void)talk_say(&t, S("RCPT TO:<alice@example.test>\r\n"));
+	assert_true(str_starts(talk_say(&t, S("DATA\r\n")), S("354")));
+	assert_true(str_starts(talk_say(&t, S("From: a@b.example\r\n\r\n.\r\n")), S("250")));
+	(void)talk_end(&t);
+	assert_true(has(x->kept[0].bytes, "policy.iprev=127.0.0.1"));
+	assert_true(has(x->kept[0].decision, "{\"check\":\"iprev\",\"input\":\"127.0.0.1\""));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_one_mail),
 		T(test_trace_outlives_its_turn),
+		T(test_facts_outlive_their_turn),
 		T(test_chunks),
 		T(test_chunks_in_a_row),
 		T(test_refusals),
