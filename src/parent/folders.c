@@ -3,6 +3,8 @@
  *	lock            held as long as we live: two instances on one store would destroy it
  *	run/NAME.ctl    0600 sockets for ctl, bound here, accepted by office, login and sign
  *	store/ login/ keys/    each 0700 and owned by the one process that uses it
+ * Folders of an instance that has lived are not made again, nor are its databases: one that is missing is a disk that is not mounted, and an
+ * empty store would refuse every mail for good, as not ours (THREATS F26).
  * Folders are opened without following a symbolic link, and changed through the descriptor (THREATS P02).
  */
 #include <errno.h>
@@ -23,6 +25,9 @@ static const struct {
 	const char *name;
 	enum role owner;
 } folders[] = { { "store", ROLE_OFFICE }, { "login", ROLE_LOGIN }, { "keys", ROLE_SIGN } };
+
+/* What every life leaves behind. */
+static const char *const left_behind[] = { "store/postern.db", "login/login.db", "keys" };
 
 static const enum role with_ctl[] = { ROLE_OFFICE, ROLE_LOGIN, ROLE_SIGN };
 
@@ -45,6 +50,20 @@ static const struct fail *folder_make(struct parent *p, int data, const char *na
 	if (owner.uid && fchown(fd, owner.uid, owner.gid) != 0)
 		return cannot(p, "chown", name);
 	*out = fd;
+	return NULL;
+}
+
+static const struct fail *lived_in_check(struct parent *p, int data)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_LEN(left_behind); i++)
+		if (fstatat(data, left_behind[i], &st, AT_SYMLINK_NOFOLLOW) != 0)
+			return fail_because(
+			    p->arena, fail_errno(p->arena, errno, "looking for it"),
+			    "%.*s/%s (is its disk mounted? \"serve --new\" begins with "
+			    "what is empty)",
+			    STR_ARG(p->config->server_data), left_behind[i]);
 	return NULL;
 }
 
@@ -104,12 +123,14 @@ const struct fail *folders_prepare(struct parent *p, bool *in_use)
 	const char *path = cstr(p->arena, p->config->server_data);
 	int data, fd;
 
-	if (path == NULL || (mkdir(path, 0711) != 0 && errno != EEXIST))
+	if (path == NULL || (!p->options->lived_in && mkdir(path, 0711) != 0 && errno != EEXIST))
 		return cannot(p, "mkdir", "");
 	data = arena_own_fd(p->arena, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	if (data < 0)
 		return cannot(p, "opening the folder", "");
 	TRY(lock_take(p, data, in_use));
+	if (p->options->lived_in)
+		TRY(lived_in_check(p, data));
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
 		TRY(folder_make(p, data, folders[i].name, 0700, p->identities[folders[i].owner],
 				&fd));

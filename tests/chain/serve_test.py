@@ -123,6 +123,29 @@ pop3s = []
         self.assertEqual(check.returncode, 2)
         self.assertIn("nonsense", check.stderr)
 
+    def test_a_disk_that_is_not_there(self):
+        """THREATS F26: an empty store in its place would refuse all mail for good, an empty table of logins everybody. So it does not start, and
+        makes nothing; mail waits elsewhere."""
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.process.wait(10), 0)
+        self.process = None
+        data, away = self.folder / "data", self.folder / "away"
+        for name in (".", "store", "login", "keys"):
+            with self.subTest(name):
+                (data / name).resolve().rename(away)
+                if name != "keys":
+                    (data / name).mkdir()  # where it is mounted
+                result = subprocess.run([BINARY, "serve", f"--config={self.config}"], capture_output=True, text=True, timeout=30, check=False)
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertRegex(result.stderr, r"data/(store/postern\.db|login/login\.db|keys) \(is its disk mounted\?")
+                made = [path for path in (data / name).rglob("*") if path.name != "lock"]
+                self.assertEqual(made, [])
+                shutil.rmtree(data / name, ignore_errors=True)
+                away.rename((data / name).resolve())
+        (data / "login").rename(away)
+        self.process = subprocess.Popen([BINARY, "serve", "--new", f"--config={self.config}"], stderr=open(self.folder / "log", "wb"))
+        wait_for(lambda: b"parent.ready" in self.log(), timeout=30)
+
     def test_second_instance_is_refused(self):
         other = self.folder / "other.conf"
         other.write_text(f'[server]\ndata = "{self.folder}/data"\n[listen]\nsmtp = []\nsubmissions = []\nsubmission = []\nimap = []\n'

@@ -63,7 +63,8 @@ static const struct fail *open_last(struct arena *a, struct segments *s)
 	segment_name(s->number, name);
 	s->fd = openat(s->folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->fd < 0)
-		return fail_errno(a, errno, "opening a mail segment");
+		return fail_because(a, fail_errno(a, errno, "opening"), "mail segment %u",
+				    s->number);
 	if (env_fault(s->env, ENV_FAULT_FOLDER_SYNC) || fsync(s->folder) != 0)
 		return fail_new(a, FAIL_INTERNAL, "the mail folder could not be synced");
 	return NULL;
@@ -414,7 +415,8 @@ static const struct fail *reader_open(struct arena *a, struct segments *s, u32 n
 		if (r->fd < 0 && errno == ENOENT)
 			return fail_new(a, FAIL_CORRUPT, "mail segment %u is missing", number);
 		if (r->fd < 0)
-			return fail_errno(a, errno, "opening a mail segment");
+			return fail_because(a, fail_errno(a, errno, "opening"), "mail segment %u",
+					    number);
 		r->number = number;
 	}
 	r->users++;

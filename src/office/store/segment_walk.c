@@ -104,7 +104,7 @@ const struct fail *segment_walk_open(struct arena *a, int folder, u32 number,
 	segment_name(number, name);
 	w->fd = arena_own_fd(a, openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
 	if (w->fd < 0 || fstat(w->fd, &st) != 0)
-		return fail_errno(a, errno, "opening a mail segment");
+		return fail_because(a, fail_errno(a, errno, "opening"), "mail segment %u", number);
 	if (!S_ISREG(st.st_mode))
 		return fail_new(a, FAIL_CORRUPT, "mail segment %u is not a file", number);
 	w->size = (u64)st.st_size;

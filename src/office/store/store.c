@@ -55,7 +55,7 @@ static const struct fail *open_database(struct arena *a, struct store *s, const 
 
 	/* SQLite would make it readable for all; its WAL gets the mode of the file. */
 	if (made < 0)
-		return fail_errno(a, errno, "making the database");
+		return fail_because(a, fail_errno(a, errno, "opening"), "%s", name);
 	fd_close(&made);
 	TRY(sql_open(a, text, SQL_WRITER, &s->db));
 	TRY(schema_bring_up(a, s->db));
