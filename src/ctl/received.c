@@ -1,11 +1,11 @@
 /* dmarc reports|report|sources|failures, tlsrpt, complaints: what others report about our domains, beside what we know ourselves. */
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "base/env.h"
 #include "base/id.h"
+#include "base/ip.h"
 #include "ctl/ctl_int.h"
 #include "report/aggregate.h"
 #include "report/clean.h"
@@ -78,11 +78,9 @@ static enum exit_status list(struct ctl *c, const struct kind *k)
 
 static str source_text(struct arena *a, str source)
 {
-	char text[INET6_ADDRSTRLEN] = "";
+	str text = ip_text(a, source);
 
-	if (source.n == 4 || source.n == 16)
-		inet_ntop(source.n == 4 ? AF_INET : AF_INET6, source.p, text, sizeof text);
-	return text[0] ? str_copy(a, str_cstr(text)) : S("-");
+	return text.n ? text : S("-");
 }
 
 /* Several lines as a list. */

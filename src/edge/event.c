@@ -84,19 +84,26 @@ void event_batch_note(struct event_batch *b, u64 attempt, const char *stage, con
 	};
 }
 
-u64 event_note_now(struct session *s, const char *stage, const char *code,
-		   const struct event_argument *arguments, size_t n, str decision)
+u64 event_note_peer(const struct process *p, str client_address, const char *stage,
+		    const char *code, const struct event_argument *arguments, size_t n,
+		    str decision)
 {
-	u64 attempt = event_attempt(session_process(s));
+	u64 attempt = event_attempt(p);
 	struct event_batch batch = { 0 };
 
 	event_batch_note(&batch, attempt, stage, code, arguments, n, decision);
-	event_batch_flush(&batch, session_process(s), session_client(s).address);
+	event_batch_flush(&batch, p, client_address);
 	return attempt;
 }
 
-/* The stage of a service that speaks TLS. */
-static const char *stage_of(enum service service)
+u64 event_note_now(struct session *s, const char *stage, const char *code,
+		   const struct event_argument *arguments, size_t n, str decision)
+{
+	return event_note_peer(session_process(s), session_client(s).address, stage, code,
+			       arguments, n, decision);
+}
+
+const char *event_stage(enum service service)
 {
 	switch ((int)service) {
 	case SERVICE_IMAP:
@@ -107,6 +114,8 @@ static const char *stage_of(enum service service)
 		return "pop3";
 	case SERVICE_SMTP:
 		return "mx";
+	case SERVICE_LMTP:
+		return "lmtp";
 	default:
 		return "msa";
 	}
@@ -116,7 +125,7 @@ void event_tls_failed(struct session *s, str why)
 {
 	struct event_argument arguments[] = { EVENT_STR("why", why) };
 
-	event_note_now(s, stage_of(session_service(s)), "tls_failed", arguments, 1, STR_NONE);
+	event_note_now(s, event_stage(session_service(s)), "tls_failed", arguments, 1, STR_NONE);
 }
 
 static void send_now(struct event_batch *b, struct bus *office)

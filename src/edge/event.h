@@ -50,9 +50,15 @@ u64 event_attempt(const struct process *p);
  * as decision_print() made them; or empty. Copies everything; bytes of peers are escaped here. */
 void event_batch_note(struct event_batch *b, u64 attempt, const char *stage, const char *code,
 		      const struct event_argument *arguments, size_t n, str decision);
-/* One event of a session, handed over at once; returns its attempt's id. */
+/* One event of a peer, handed over at once; returns its attempt's id. */
+u64 event_note_peer(const struct process *p, str client_address, const char *stage,
+		    const char *code, const struct event_argument *arguments, size_t n,
+		    str decision);
+/* The same of a session's peer. */
 u64 event_note_now(struct session *s, const char *stage, const char *code,
 		   const struct event_argument *arguments, size_t n, str decision);
+/* The stage that a service is, where nothing else says it. */
+const char *event_stage(enum service service);
 /* For struct protocol: tls_failed, with the protocol's name as its stage. */
 void event_tls_failed(struct session *s, str why);
 /* Room for one fact more, to be filled with what is made in b->arena; NULL: flush first. b->facts_n++ keeps it. */

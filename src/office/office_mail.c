@@ -1,6 +1,7 @@
 /* Calls 1-5: mail in, and what edges have to tell. */
 #include "base/check.h"
 #include "base/id.h"
+#include "base/ip.h"
 #include "office/office_int.h"
 
 #include "bus/ticket.h"
@@ -199,8 +200,8 @@ static const struct fail *events_run(struct tx *t, struct office_write *w)
 	TRY(facts_run(t, w));
 	for (size_t i = 0; i < batch->n; i++) {
 		struct event_record e = batch->kept[i];
-		e.arguments = event_args_with(t->arena, e.arguments, "client",
-					      queue_address_text(t->arena, e.source));
+		e.arguments =
+		    event_args_with(t->arena, e.arguments, "client", ip_text(t->arena, e.source));
 		TRY(store_event_add_record(t, &e));
 	}
 	return NULL;

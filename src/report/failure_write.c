@@ -1,12 +1,12 @@
 #include "report/failure_write.h"
 
-#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
 #include "base/arena.h"
 #include "base/chars.h"
 #include "base/check.h"
+#include "base/ip.h"
 #include "text/address.h"
 #include "text/date.h"
 #include "text/encoding.h"
@@ -195,16 +195,6 @@ static const char *delivery_of(u8 disposition)
 						     : "delivered";
 }
 
-static str source_text(struct arena *a, str source)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if ((source.n != 4 && source.n != 16) ||
-	    !inet_ntop(source.n == 4 ? AF_INET : AF_INET6, source.p, text, sizeof text))
-		return STR_NONE;
-	return str_copy(a, str_cstr(text));
-}
-
 /* Which mechanisms gave no aligned identifier; "none" when none failed. */
 static const char *alignment_of(const struct failure_mail *m)
 {
@@ -269,7 +259,7 @@ static void put_feedback(struct arena *a, struct header_builder *h, const struct
 	put_value(h, "Version", S("1"));
 	put_mail_from(a, h, m, key);
 	put_value(h, "Arrival-Date", date_print(a, (i64)m->arrival, 0));
-	put_value(h, "Source-IP", source_text(a, m->source));
+	put_value(h, "Source-IP", ip_text(a, m->source));
 	if (m->port > 0)
 		put_value(h, "Source-Port", str_format(a, "%u", m->port));
 	put_value(h, "Reported-Domain", m->domain);
@@ -330,7 +320,7 @@ static void put_people(struct arena *a, struct header_builder *h, const struct f
 		   "A message that says to be from %.*s did not prove it.\r\n"
 		   "It came from %.*s on %.*s.\r\n"
 		   "Persons in it are hidden, as RFC 6590 has it.\r\n",
-		   STR_ARG(m->domain), STR_ARG(source_text(a, m->source)),
+		   STR_ARG(m->domain), STR_ARG(ip_text(a, m->source)),
 		   STR_ARG(date_print(a, (i64)m->arrival, 0)));
 }
 

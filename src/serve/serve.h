@@ -79,7 +79,7 @@ struct protocol {
 	/* The session ends, for whatever reason (once, if WAKE_OPEN was given); state may already be gone from the peer's side. Unsubscribe from notices here. */
 	void (*close)(struct session *s);
 	/* What to say (one line, CRLF included) to a peer over a cap, before closing: "421 4.7.0 ...". */
-	str (*too_many)(const struct session_refusal *r);
+	str (*too_many)(struct arena *a, const struct session_refusal *r);
 	/* A handshake failed or took too long; the session ends. It may never have been opened: nothing but its address is known.
 	 * NULL: nobody wants to know. */
 	void (*tls_failed)(struct session *s, str why);
@@ -151,6 +151,8 @@ enum session_limit {
 struct session_refusal {
 	enum service service;
 	bool per_address; /* the cap of the address, else of the server */
+	struct process *process;
+	str address, address_text; /* the peer's; borrow */
 };
 
 /* tls: NULL when no service of this process speaks TLS. protocols: by enum service, NULL where unused. */

@@ -15,6 +15,8 @@ enum server_time {
 	SERVER_LOOK_MS = 50, /* when stopping: at what is left */
 };
 
+enum { SERVER_REFUSAL_BYTES = 64 * 1024 }; /* of memory, to say no to one connection */
+
 struct listener {
 	int fd;
 	enum service service;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/env.h"
 #include "base/log.h"
 #include "serve/address_table.h"
@@ -24,14 +25,21 @@ static bool service_is_tls(enum service service)
 	return tls[service];
 }
 
-static void refuse(struct server *v, const struct listener *l, int fd, bool per_address)
+static void refuse(struct server *v, const struct listener *l, int fd, const struct caller *c,
+		   bool per_address)
 {
-	const struct session_refusal why = { .service = l->service, .per_address = per_address };
+	const struct session_refusal why = { .service = l->service,
+					     .per_address = per_address,
+					     .process = v->process,
+					     .address = caller_address(c),
+					     .address_text = caller_text(c) };
 	const struct protocol *p = v->protocols[l->service];
 
 	if (p->too_many && !service_is_tls(l->service)) {
-		str text = p->too_many(&why);
+		struct arena *a = arena_new(SERVER_REFUSAL_BYTES);
+		str text = p->too_many(a, &why);
 		(void)!send(fd, text.p, text.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		arena_free(&a);
 	}
 	close(fd);
 }
@@ -78,13 +86,13 @@ static struct session *admit(struct server *v, const struct listener *l, int fd,
 
 	if (v->sessions++ >= v->most) {
 		v->sessions--;
-		refuse(v, l, fd, false);
+		refuse(v, l, fd, &c, false);
 		return NULL;
 	}
 	if (v->addresses && c.n &&
 	    !address_table_take(v->addresses, caller_address(&c), v->most_per_address)) {
 		v->sessions--;
-		refuse(v, l, fd, true);
+		refuse(v, l, fd, &c, true);
 		return NULL;
 	}
 	return session_begin(v, l, fd, &c);

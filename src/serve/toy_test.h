@@ -205,8 +205,9 @@ static void toy_close(struct session *s)
 	toy_closed++;
 }
 
-static str toy_too_many(const struct session_refusal *r)
+static str toy_too_many(struct arena *a, const struct session_refusal *r)
 {
+	(void)a;
 	return r->per_address ? S("too many of you\r\n") : S("too many\r\n");
 }
 

@@ -1,4 +1,5 @@
 """Why was this mail refused? Every typical end of a mail, asked by `postern why` with the id that our reply named, in both languages."""
+import contextlib
 import json
 import re
 import unittest
@@ -169,6 +170,16 @@ class WhyTest(unittest.TestCase):
             if reply[0] == 554:
                 break
         self.refused(reply, 554, "Refused on", "spoke before it was greeted", "the server speaks first")
+
+    def test_turned_away(self):
+        """One more than an address may have: nobody has a session yet, and still the refusal has its record."""
+        with contextlib.ExitStack() as open_ones:
+            for _ in range(100):
+                open_ones.enter_context(from_address(self.p.port("smtp"), "127.0.0.9")).expect(220)
+            with from_address(self.p.port("smtp"), "127.0.0.9") as w:
+                story = self.refused(w.reply(), 421, "Put off on", "too many connections from your address", "limit", outcome="put_off")
+        self.assertIn({"check": "connection", "input": "127.0.0.9", "result": "421 4.7.0", "reason": "too many connections from your address"},
+                      story["decision"]["facts"])
 
     def test_bare_line_feed(self):
         with Wire(self.p.port("smtp")) as w:

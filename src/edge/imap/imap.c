@@ -384,8 +384,9 @@ static void imap_session_close(struct session *s)
 	buf_free(&i->tagged);
 }
 
-static str too_many(const struct session_refusal *r)
+static str too_many(struct arena *a, const struct session_refusal *r)
 {
+	(void)a;
 	return r->per_address ? S("* BYE [LIMIT] too many connections from your address\r\n")
 			      : S("* BYE [LIMIT] too many connections, try again later\r\n");
 }

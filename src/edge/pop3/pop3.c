@@ -191,8 +191,9 @@ static void session_close(struct session *s)
 		LOG(WARN, "pop3.unlock", LOG_FAIL("why", f));
 }
 
-static str too_many(const struct session_refusal *r)
+static str too_many(struct arena *a, const struct session_refusal *r)
 {
+	(void)a;
 	return r->per_address ? S("-ERR [SYS/TEMP] too many connections from your address\r\n")
 			      : S("-ERR [SYS/TEMP] too many connections\r\n");
 }

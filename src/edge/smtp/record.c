@@ -7,17 +7,12 @@ static const char *stage(const struct smtp *s)
 	return s->service == FOR_LMTP ? "lmtp" : s->policy->stage;
 }
 
-/* Every refusal is a decision: what the policy found out, and in the end the refusal itself. */
-static str decision_of(struct smtp *s, const char *check, str input, const struct reply *r)
+/* The refusal as the last fact, when none before it wanted as much. */
+static void decide(struct arena *a, struct decision *d, const char *check, str input,
+		   const struct reply *r)
 {
-	struct arena *a = smtp_turn_arena(s);
-	struct transaction *t = s->transaction;
-	const struct decision *known = t && s->policy->decision ? s->policy->decision(s, t) : NULL;
 	enum decision_action action = r->code < 500 ? DECISION_DEFER : DECISION_REJECT;
-	struct decision *d = arena_new_of(a, struct decision);
 
-	if (known)
-		*d = *known;
 	if (d->action < action)
 		decision_add(d, &(struct fact){ .check = str_cstr(check),
 						.input = input,
@@ -25,6 +20,19 @@ static str decision_of(struct smtp *s, const char *check, str input, const struc
 								     STR_ARG(r->enhanced)),
 						.reason = r->text });
 	decision_want(d, action, str_cstr(check));
+}
+
+/* Every refusal is a decision: what the policy found out, and in the end the refusal itself. */
+static str decision_of(struct smtp *s, const char *check, str input, const struct reply *r)
+{
+	struct arena *a = smtp_turn_arena(s);
+	struct transaction *t = s->transaction;
+	const struct decision *known = t && s->policy->decision ? s->policy->decision(s, t) : NULL;
+	struct decision *d = arena_new_of(a, struct decision);
+
+	if (known)
+		*d = *known;
+	decide(a, d, check, input, r);
 	return decision_print(a, d);
 }
 
@@ -87,6 +95,23 @@ static str under_way(const struct smtp *s)
 	if (s->input == INPUT_RESPONSE)
 		return S("AUTH");
 	return s->transaction ? S("MAIL") : STR_NONE;
+}
+
+/* There is no session, and nothing is known but the address. */
+void smtp_record_turned_away(struct arena *a, const struct session_refusal *refusal,
+			     struct reply *r)
+{
+	str reply = reply_summary(a, r);
+	struct event_argument argument = EVENT_STR("reply", reply);
+	struct decision *d = arena_new_of(a, struct decision);
+
+	decide(a, d, "connection", refusal->address_text, r);
+	reply_name(a, r,
+		   event_note_peer(refusal->process, refusal->address,
+				   event_stage(refusal->service), "refused_connection", &argument,
+				   1, decision_print(a, d)));
+	LOG(INFO, "smtp.refused", LOG_STR("client", refusal->address_text),
+	    LOG_CSTR("event", "refused_connection"), LOG_STR("reply", reply));
 }
 
 u64 smtp_record_end(struct smtp *s, const char *code)

@@ -281,10 +281,16 @@ static void smtp_close(struct session *session)
 	event_batch_drop(&s->events);
 }
 
-static str smtp_too_many(const struct session_refusal *r)
+static str smtp_too_many(struct arena *a, const struct session_refusal *refusal)
 {
-	return r->per_address ? S("421 4.7.0 too many connections from your address\r\n")
-			      : S("421 4.3.2 too many connections, try again later\r\n");
+	struct reply r = refusal->per_address
+			     ? REPLY_CLOSE(421, "4.7.0", "too many connections from your address")
+			     : REPLY_CLOSE(421, "4.3.2", "too many connections, try again later");
+	struct buf *out = buf_new(a, REPLY_LINE + 2);
+
+	smtp_record_turned_away(a, refusal, &r);
+	reply_print(out, &r);
+	return buf_str(out);
 }
 
 const struct protocol smtp_protocol = {

@@ -155,6 +155,9 @@ struct reply smtp_chunk_discard(struct smtp *s, u64 n, struct reply r);
  * names the event's id. Before the transaction ends: what is known of it is recorded too. */
 void smtp_record_refusal(struct smtp *s, const char *code, const char *name, str value,
 			 struct reply *r);
+/* The same of a connection that is turned away before it has a session. */
+void smtp_record_turned_away(struct arena *a, const struct session_refusal *refusal,
+			     struct reply *r);
 /* The same of a reply that nobody has recorded: every refusal passes here. */
 void smtp_record_rest(struct smtp *s, enum wake why, struct reply *r);
 /* The session ended by "lost" or "timeout" while something was under way; the event's id, 0 when nothing was. */

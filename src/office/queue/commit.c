@@ -2,9 +2,8 @@
  * A message comes in: the envelope is checked (an edge may have been taken over), aliases are opened, and body, rows, events
  * and trace are written in one transaction.
  */
-#include <arpa/inet.h>
-
 #include "base/chars.h"
+#include "base/ip.h"
 #include "office/queue/queue_int.h"
 
 /* --- Checks ------------------------------------------------------------------------------------------------ */
@@ -201,16 +200,6 @@ static const struct fail *target_enqueue(struct enqueuing *x, const struct direc
 
 /* --- The transaction --------------------------------------------------------------------------------------- */
 
-str queue_address_text(struct arena *a, str address)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if ((address.n != 4 && address.n != 16) ||
-	    !inet_ntop(address.n == 4 ? AF_INET : AF_INET6, address.p, text, sizeof text))
-		return STR_NONE;
-	return str_copy(a, str_cstr(text));
-}
-
 static const struct fail *accepted_event(struct enqueuing *x, str client)
 {
 	const struct queue_arrival *m = x->arrival;
@@ -281,7 +270,7 @@ const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct que
 	const struct envelope *e = m->envelope;
 	struct enqueuing x = { .t = t, .queue = q, .arrival = m, .changes = c };
 	const struct directory_target *targets;
-	str client = queue_address_text(t->arena, m->client->address);
+	str client = ip_text(t->arena, m->client->address);
 	size_t n;
 
 	x.message = (struct queue_message){ .id = m->id,

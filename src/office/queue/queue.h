@@ -87,9 +87,6 @@ const struct fail *queue_check(struct queue *q, struct arena *a, const struct qu
 const struct fail *queue_commit(struct tx *t, struct queue *q, const struct queue_arrival *m,
 				struct queue_changes *c);
 
-/* Of 4 or 16 bytes: "192.0.2.1"; empty when there is none. */
-str queue_address_text(struct arena *a, str address);
-
 /* --- Jobs out ------------------------------------------------------------------------------------------------ */
 
 /* A puller that waits. give is called once, with the queue locked (so it must not call back), when there are jobs; n 0: the peer is
