@@ -22,7 +22,7 @@ struct fake_message {
 	struct view_row row;
 	u64 date;
 	str bytes, skeleton, prefix;
-	bool gone;
+	bool gone, damaged;
 };
 
 struct fake_mailbox {
@@ -449,6 +449,10 @@ FAKE_CALL(message_fetch)
 
 		if (s->gone || !fake_in(q->uids, q->uids_n, s->row.uid))
 			continue;
+		if (s->damaged && q->want & FETCH_BYTES) {
+			r->damaged++;
+			continue;
+		}
 		if (q->want & FETCH_SKELETON)
 			item.skeleton = s->skeleton;
 		if (q->want & FETCH_ENVELOPE)
@@ -467,6 +471,8 @@ FAKE_CALL(message_fetch)
 		encode_fetch_item(&e, &item);
 		r->count++;
 	}
+	if (r->damaged && r->count == 0)
+		return fail_new(a, FAIL_CORRUPT, "it cannot be read");
 	r->bytes = b->n;
 	return fd_from_str(a, buf_str(b), &r->data);
 }

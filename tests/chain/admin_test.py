@@ -318,6 +318,35 @@ class CrashTest(unittest.TestCase):
                 for name in ("domain", "account BOB", f"account {carol}", "alias info@example.test"):
                     self.assertIn(name, problems)
 
+    def test_damaged_body(self):
+        """A message whose bytes were spoiled on the disk: said to be damaged, not gone; the others are read, before and behind it."""
+        with Instance() as p:
+            for i in range(3):
+                deliver(p.port("smtp"), message(f"whole {i}", body=f"mark-{i}\r\n"))
+                wait_for(lambda: len(fetch_all(p)) == i + 1)
+            segment = pathlib.Path(p.folder) / "store/mail/00000001.seg"
+            with open(segment, "r+b") as f:
+                at = segment.read_bytes().index(b"mark-1")
+                f.seek(at)
+                f.write(b"MARK")
+            w = Wire(p.port("imap"))
+            w.line()
+            def said(command):
+                w.send(f"x {command}")
+                lines = [w.line().decode()]
+                while not lines[-1].startswith("x "):
+                    lines.append(w.line().decode())
+                return lines
+            said(f"login {ALICE} alice")
+            said("select inbox")
+            lines = said("fetch 1:3 body.peek[]")
+            self.assertEqual([m for m in ("mark-0", "mark-1", "MARK-1", "mark-2") if m in lines], ["mark-0", "mark-2"])
+            self.assertRegex(lines[-1], r"x NO \[CORRUPTION\]")
+            self.assertRegex(said("fetch 2 body[]")[-1], r"x NO \[CORRUPTION\]")
+            self.assertEqual(said("search text mark")[0], "* SEARCH 1 3")
+            self.assertRegex(said("fetch 2 envelope")[-1], "x OK")
+            self.assertIn("damaged", p.ctl("verify", check=False).stdout)
+
     def test_salvage(self):
         with Instance() as p:
             for i in range(10):

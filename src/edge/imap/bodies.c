@@ -47,6 +47,7 @@ const struct fail *imap_bodies_take(struct arena *a, struct bus_pending *p, stru
 	*out = (struct imap_bodies){ .fd = -1 };
 	TRY(office_message_fetch_take(p, &r));
 	out->next = r.next;
+	out->damaged = r.damaged > 0;
 	if (r.count == 0)
 		return NULL;
 	if (r.bytes > BODIES_MAX)

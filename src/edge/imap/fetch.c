@@ -179,8 +179,12 @@ static void ask_ahead(struct imap *i, struct fetch *f, const struct imap_bodies 
 
 /* --- Steps ------------------------------------------------------------------------------------------------------- */
 
+/* RFC 5530 3: what is damaged is not gone, and a client must not believe so. */
 static struct imap_reply done(const struct fetch *f)
 {
+	if (f->damaged)
+		return REPLY(IMAP_NO, "CORRUPTION",
+			     "some of the messages are damaged and cannot be read");
 	return f->missing ? REPLY(IMAP_NO, "EXPUNGEISSUED", "some of the messages are gone")
 			  : OK_REPLY("that is all");
 }
@@ -285,7 +289,7 @@ static bool put_item(struct imap *i, struct fetch *f, const struct imap_bodies *
 		    LOG_FAIL("fail", fail));
 		if (f->attribute > 0)
 			end_early(i, f);
-		f->missing = true;
+		f->damaged = true;
 		f->at.row = m.row + 1;
 		return true;
 	}
@@ -336,6 +340,7 @@ static const struct fail *step_batch(struct imap *i, struct fetch *f)
 		return fail;
 	if (fail) /* of these nothing can be read; those behind them perhaps can */
 		b = (struct imap_bodies){ .fd = -1 };
+	f->damaged = f->damaged || fail || b.damaged;
 	set_seen(i, f, &b);
 	if (f->attribute == 0)
 		ask_ahead(i, f, &b);
@@ -365,6 +370,7 @@ static void step_window(struct imap *i, struct fetch *f)
 	const struct fail *fail = imap_bodies(i, imap_arena(i), &one, 1, FETCH_BYTES, s->at, n, &b);
 
 	if (fail || b.n != 1 || b.items[0].bytes.n == 0) {
+		f->damaged = f->damaged || (fail && fail->what == FAIL_CORRUPT);
 		f->missing = true;
 		put_filler(i, s);
 	} else {

@@ -40,6 +40,7 @@ struct fetch {
 	u32 want;
 	bool office, sections, seen, uid, modseq;
 	bool missing;     /* a message went */
+	bool damaged;     /* one cannot be read */
 	bool never_ahead; /* what was asked ahead was not wanted once */
 };
 

@@ -71,8 +71,10 @@ static str header_bytes(struct imap *i, struct fetch *f, const struct fetch_mess
 		return str_slice(m->item->bytes, (size_t)place->from, (size_t)place->to);
 	fail = imap_body_read(i, f->scratch, m->item->uid, place->from, place->to, HEADER_READ,
 			      &bytes);
-	if (fail)
+	if (fail) {
 		LOG(WARN, "imap.header", LOG_FAIL("fail", fail));
+		f->damaged = f->damaged || fail->what == FAIL_CORRUPT;
+	}
 	return bytes;
 }
 

@@ -197,7 +197,8 @@ struct imap_bodies {
 	int fd;    /* of it; the arena's */
 	const struct fetch_item *items;
 	size_t n;
-	u32 next; /* UID that did not fit, 0: none */
+	u32 next;     /* UID that did not fit, 0: none */
+	bool damaged; /* one of them cannot be read */
 };
 
 const struct fail *imap_bodies(struct imap *i, struct arena *a, const struct uid_range *uids,

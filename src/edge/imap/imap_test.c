@@ -629,7 +629,30 @@ static void damaged(void **state)
 		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n"
 		       "> c fetch 1:2 (envelope body.peek[header.fields (from)])\n"
 		       "< * 2 FETCH (ENVELOPE (*) BODY[HEADER.FIELDS (*)] {24}\n"
-		       "< From: a@example.test\n< \n< )\n< c NO [EXPUNGEISSUED] *\n");
+		       "< From: a@example.test\n< \n< )\n< c NO [CORRUPTION] *\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
+/* Bodies that the office cannot read, among others and alone: they are not gone, and the session goes on. What needs no body is told. */
+static void damaged_bodies(void **state)
+{
+	struct fake *x = fake_new();
+	struct talk t;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 3);
+	fake_find(x, S("INBOX"))->messages[1].damaged = true;
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN SELECT
+	     "> c fetch 1:3 (uid body.peek[header.fields (from)])\n"
+	     "< * 1 FETCH (UID 1 BODY*\n< From: *\n< \n< )\n"
+	     "< * 3 FETCH (UID 3 BODY*\n< From: *\n< \n< )\n< c NO [CORRUPTION] *\n"
+	     "> d fetch 2 body[]\n< d NO [CORRUPTION] *\n"
+	     "> e fetch 2 (uid envelope)\n< * 2 FETCH (UID 2 ENVELOPE *\n< e OK *\n"
+	     "> g search text world\n< * SEARCH 1 3\n< g OK *\n"
+	     "> h search 2 text world\n< * SEARCH\n< h OK *\n"
+	     "> f uid fetch 2 flags\n< * 2 FETCH (UID 2 FLAGS (\\Recent))\n< f OK *\n");
 	talk_end(&t);
 	fake_free(&x);
 }
@@ -658,6 +681,7 @@ int main(void)
 		cmocka_unit_test(search_is_bounded),
 		cmocka_unit_test(fetch_is_bounded),
 		cmocka_unit_test(damaged),
+		cmocka_unit_test(damaged_bodies),
 		cmocka_unit_test(half_closed),
 	};
 

@@ -3,9 +3,11 @@
  *
  * First all rows are judged by what the view knows; only those still undecided are asked of the office, in batches, with no more of
  * them than the keys need. Strings are compared after decoding (transfer encoding, charset, encoded words) and folding.
+ * What cannot be read is not found.
  * not: of a text part only the first SEARCH_PART bytes are searched; parts that are no text are passed over.
  */
 #include "base/env.h"
+#include "base/log.h"
 #include "edge/imap/imap_int.h"
 #include "text/charset.h"
 #include "text/date.h"
@@ -311,15 +313,22 @@ static str message_header(struct imap *i, struct search *s, const struct fetch_i
 	return str_slice(bytes, 0, header_length(bytes));
 }
 
-static const struct fail *decide(struct imap *i, struct search *s, const struct fetch_item *item)
+/* What is damaged is not found, and hides no other. */
+static void decide(struct imap *i, struct search *s, const struct fetch_item *item)
 {
 	struct candidate c = { .imap = i, .search = s, .item = item };
 	struct skeleton skeleton;
 
 	if (!view_find(i->view, item->uid, &c.row) || c.row >= s->rows)
-		return NULL;
+		return;
 	if (s->need == IMAP_NEED_BODY) {
-		TRY(skeleton_decode(s->scratch, item->skeleton, &skeleton));
+		const struct fail *f = skeleton_decode(s->scratch, item->skeleton, &skeleton);
+		if (f) {
+			LOG(ERROR, "imap.skeleton", LOG_ID("message", item->message),
+			    LOG_FAIL("fail", f));
+			arena_reset(s->scratch);
+			return;
+		}
 		c.skeleton = &skeleton;
 	}
 	/* The prefix is part of the message as clients see it. */
@@ -327,13 +336,13 @@ static const struct fail *decide(struct imap *i, struct search *s, const struct 
 			      STR_ARG(message_header(i, s, item)));
 	s->truth[c.row] = (u8)imap_search_run(&s->program, leaf, &c);
 	arena_reset(s->scratch);
-	return NULL;
 }
 
 static const struct fail *step_batch(struct imap *i, struct search *s)
 {
 	struct uid_range *uids = arena_array_of(imap_arena(i), IMAP_RANGES, struct uid_range);
 	bool large = false;
+	const struct fail *f;
 	struct imap_bodies b;
 	u32 behind, next;
 	size_t n = undecided(i, s, uids, &behind);
@@ -344,10 +353,14 @@ static const struct fail *step_batch(struct imap *i, struct search *s)
 	}
 	large = uids[0].low == uids[n - 1].high && view_find(i->view, uids[0].low, &next) &&
 		is_large(i, s, next);
-	TRY(imap_bodies(i, imap_arena(i), uids, n, want_of(s->need), 0,
-			large ? IMAP_FRONT : OFFICE_FETCH_BYTES, &b));
+	f = imap_bodies(i, imap_arena(i), uids, n, want_of(s->need), 0,
+			large ? IMAP_FRONT : OFFICE_FETCH_BYTES, &b);
+	if (f && f->what == FAIL_CORRUPT) /* of these nothing can be read, so nothing is found */
+		s->row = behind;
+	if (f)
+		return f->what == FAIL_CORRUPT ? NULL : f;
 	for (size_t k = 0; k < b.n; k++) {
-		TRY(decide(i, s, &b.items[k]));
+		decide(i, s, &b.items[k]);
 		if (k + 1 < b.n && is_late(s)) { /* the rest is asked for again */
 			s->row = view_row_from(i->view, b.items[k].uid) + 1;
 			return NULL;

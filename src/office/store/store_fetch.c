@@ -11,7 +11,7 @@ struct window {
 	struct buf bytes;
 	struct encoder e;
 	u32 count, next;
-	bool damaged; /* something was left out */
+	u32 damaged; /* messages left out */
 };
 
 static const struct fail damaged = FAIL_STATIC(CORRUPT, "this message is damaged");
@@ -115,7 +115,7 @@ static const struct fail *row_to_item(struct tx *t, u64 account, struct window *
 		add_item(w, &item);
 	if (!f || f->what != FAIL_CORRUPT)
 		return f;
-	w->damaged = true;
+	w->damaged++;
 	LOG(ERROR, "store.damaged", LOG_U64("account", account), LOG_U64("mailbox", w->q->mailbox),
 	    LOG_U64("uid", item.uid), LOG_ID("message", item.message), LOG_FAIL("why", f));
 	return NULL;
@@ -190,6 +190,7 @@ const struct fail *store_message_fetch(struct tx *t, u64 account,
 	r->bytes = w.bytes.n;
 	r->count = w.count;
 	r->next = w.next;
+	r->damaged = w.damaged;
 	buf_free(&w.bytes);
 	arena_free(&w.scratch);
 	return f;
