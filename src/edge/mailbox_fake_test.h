@@ -15,7 +15,7 @@
 #include "edge/fake_test.h"
 #include "text/skeleton.h"
 
-enum { FAKE_MAILBOXES = 64, FAKE_MESSAGES = 32768, FAKE_PREFIX = 34 };
+enum { FAKE_MAILBOXES = 512, FAKE_MESSAGES = 65536, FAKE_PREFIX = 34 };
 #define FAKE_PREFIX_TEXT "Return-Path: <joe@remote.example>\r\n"
 
 struct fake_message {

@@ -1,4 +1,6 @@
 /* FETCH attributes: parser and names. Contract in imap_fetch.h. */
+#include <stdlib.h>
+
 #include "text/imap_fetch.h"
 #include "text/imap_print.h"
 #include "text/imap_scan.h"
@@ -59,6 +61,17 @@ static bool scan_path(struct arena *a, struct scan *s, struct imap_attribute *ou
 	return true;
 }
 
+/* Looked up by name: so many names cost a message no more than a few. */
+static void sort_fields(struct arena *a, struct imap_attribute *t)
+{
+	str *sorted = arena_array_of(a, t->fields_n, str);
+
+	for (size_t i = 0; i < t->fields_n; i++)
+		sorted[i] = t->fields[i];
+	qsort(sorted, t->fields_n, sizeof *sorted, imap_field_compare);
+	t->sorted = sorted;
+}
+
 static bool scan_fields(struct arena *a, struct scan *s, struct imap_attribute *out)
 {
 	str *fields = arena_array_of(a, IMAP_FIELDS, str);
@@ -72,6 +85,7 @@ static bool scan_fields(struct arena *a, struct scan *s, struct imap_attribute *
 			return false;
 		out->fields_n++;
 	} while (scan_sp(s));
+	sort_fields(a, out);
 	return scan_byte(s, ')');
 }
 
@@ -154,6 +168,8 @@ static bool scan_macro(struct scan *s, struct imap_fetch *out)
 
 static bool scan_attributes(struct arena *a, struct scan *s, struct imap_fetch *out)
 {
+	size_t fields = 0;
+
 	if (scan_macro(s, out))
 		return true;
 	if (!scan_byte(s, '(')) {
@@ -163,9 +179,9 @@ static bool scan_attributes(struct arena *a, struct scan *s, struct imap_fetch *
 	do {
 		if (out->n == IMAP_ATTRIBUTES || !scan_attribute(a, s, &out->attributes[out->n]))
 			return false;
-		out->n++;
-	} while (scan_sp(s));
-	return scan_byte(s, ')');
+		fields += out->attributes[out->n++].fields_n;
+	} while (fields <= IMAP_FIELDS && scan_sp(s));
+	return fields <= IMAP_FIELDS && scan_byte(s, ')');
 }
 
 static bool scan_modifiers(struct scan *s, struct imap_fetch *out)

@@ -12,7 +12,7 @@
 enum imap_fetch_limit {
 	IMAP_ATTRIBUTES = 100,      /* of one FETCH, THREATS I07 */
 	IMAP_PATH = SKELETON_DEPTH, /* numbers in BODY[1.2.3...] */
-	IMAP_FIELDS = 1000,         /* names in HEADER.FIELDS (...) */
+	IMAP_FIELDS = 1000,         /* names in all HEADER.FIELDS (...) of one FETCH */
 };
 
 enum imap_attribute_kind {
@@ -43,7 +43,8 @@ struct imap_attribute {
 	str name; /* "RFC822.TEXT" when it was asked for by that name */
 	const u32 *path;
 	size_t path_n;
-	const str *fields;
+	const str *fields; /* as they were written */
+	const str *sorted; /* the same, by imap_field_compare */
 	size_t fields_n;
 	bool peek; /* does not set \Seen */
 	bool partial;
@@ -70,6 +71,8 @@ struct imap_place {
 };
 bool imap_section_find(const struct skeleton *k, const struct imap_attribute *t,
 		       struct imap_place *out);
+/* Order of field names, which know no case; for qsort and bsearch. */
+int imap_field_compare(const void *a, const void *b);
 /* The fields of a header that HEADER.FIELDS (or .NOT) asks for, with the empty line at the end. */
 void imap_put_fields(struct buf *b, str header, const struct imap_attribute *t);
 

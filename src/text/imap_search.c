@@ -358,3 +358,16 @@ enum imap_need imap_search_need(const struct imap_search *p)
 			need = imap_key_need(p->nodes[i].key);
 	return need;
 }
+
+u32 imap_search_looks(const struct imap_search *p)
+{
+	static const u32 looks[] = { [IMAP_NEED_VIEW] = 0,
+				     [IMAP_NEED_DATE] = 0,
+				     [IMAP_NEED_HEADER] = 1,
+				     [IMAP_NEED_BODY] = IMAP_SEARCH_BODY_LOOKS };
+	u32 n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += looks[imap_key_need(p->nodes[i].key)];
+	return n;
+}

@@ -16,6 +16,7 @@ enum imap_search_limit {
 	IMAP_SEARCH_NODES = 2000,
 	IMAP_SEARCH_FRAMES = 64, /* open brackets, NOTs and ORs */
 	IMAP_SEARCH_BODIES = 16, /* BODY and TEXT: each decodes all of a message */
+	IMAP_SEARCH_BODY_LOOKS = 8,
 };
 
 enum imap_key {
@@ -72,6 +73,8 @@ enum imap_truth imap_search_run(const struct imap_search *p,
 				void *context);
 /* The dearest need among the keys. */
 enum imap_need imap_search_need(const struct imap_search *p);
+/* What one message costs that must be read: a look for each key that needs its header, IMAP_SEARCH_BODY_LOOKS for BODY and TEXT. */
+u32 imap_search_looks(const struct imap_search *p);
 
 /* Case and compatibility folding for comparing (Unicode NFKC casefold), appended. utf8 must be valid. */
 void imap_fold(struct buf *out, str utf8);

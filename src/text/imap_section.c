@@ -1,4 +1,7 @@
 /* Finds the section of a FETCH in a message by its skeleton (RFC 3501 6.4.5). Contract in imap_fetch.h. */
+#include <stdlib.h>
+
+#include "base/chars.h"
 #include "text/header.h"
 #include "text/imap_fetch.h"
 
@@ -81,12 +84,23 @@ bool imap_section_find(const struct skeleton *k, const struct imap_attribute *t,
 	return true;
 }
 
+int imap_field_compare(const void *x, const void *y)
+{
+	const str *a = x, *b = y;
+
+	if (a->n != b->n)
+		return a->n < b->n ? -1 : 1;
+	for (size_t i = 0; i < a->n; i++)
+		if (char_lower(a->p[i]) != char_lower(b->p[i]))
+			return char_lower(a->p[i]) < char_lower(b->p[i]) ? -1 : 1;
+	return 0;
+}
+
 static bool is_wanted(const struct imap_attribute *t, str name)
 {
-	bool listed = false;
+	bool listed = name.n > 0 && t->fields_n > 0 &&
+		      bsearch(&name, t->sorted, t->fields_n, sizeof name, imap_field_compare);
 
-	for (size_t i = 0; i < t->fields_n && !listed; i++)
-		listed = name.n > 0 && str_eq_nocase(t->fields[i], name);
 	return listed == (t->text == IMAP_HEADER_FIELDS);
 }
 

@@ -38,6 +38,12 @@ enum imap_limit {
 	IMAP_AHEAD = 64,           /* batches asked for while another is printed, in one process */
 	IMAP_CODE_MAX = 64 * 1024, /* a COPYUID that is longer is left out */
 	IMAP_CHANGES_ROUNDS = 256, /* calls of one synchronisation */
+	/* Work of one command (THREATS I06, I09), counted before it begins; beyond: NO [LIMIT]. */
+	IMAP_SEARCH_STEPS = 1 << 26, /* keys times messages, as far as the view can tell */
+	IMAP_SEARCH_LOOKS =
+	    2000000, /* looks (imap_search_looks) times messages that must be read... */
+	IMAP_SEARCH_LOOKS_ANY = 32, /* ...unless a message takes no more than these */
+	IMAP_LIST_STEPS = 1 << 28,  /* bytes of the pattern times bytes of all names */
 };
 
 enum imap_state { PLAIN = 1, LOGGED_IN = 2, SELECTED = 4, ANY = 7 };

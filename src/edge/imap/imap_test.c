@@ -3,6 +3,7 @@
 #include "edge/imap/imap.h"
 #include "text/imap_fetch.h"
 #include "text/imap_search.h"
+#include "edge/imap/imap_int.h"
 #include "edge/talk_test.h"
 
 /* Lines "> sent" (with CRLF), "- sent" (without), "< expected", separated by LF. */
@@ -546,6 +547,113 @@ static void search_is_bounded(void **state)
 	fake_free(&x);
 }
 
+/* "c search 1:ROWS KEY KEY ...": its answer begins like this. */
+static void search_many(struct talk *t, u32 rows, u32 keys, const char *key, const char *answer)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct buf *line = buf_new(a, 1 << 20);
+
+	buf_printf(line, "c search 1:%u", rows);
+	for (u32 k = 0; k < keys; k++)
+		buf_printf(line, " %s", key);
+	buf_add(line, S("\r\n"));
+	talk_send(t, buf_str(line));
+	talk(t, answer);
+	arena_free(&a);
+}
+
+/* Keys times messages, at the limit and beyond (THREATS I06): told at once, and the session goes on. */
+static void search_work(void **state)
+{
+	enum { KEYS = 990, ROWS = IMAP_SEARCH_LOOKS / KEYS, MANY = 40000 };
+	/* One set, and of each further key a node for itself and one for AND. */
+	enum { SEEN = (IMAP_SEARCH_STEPS / MANY - 1) / 2 };
+	struct fake *x = fake_new();
+	struct talk t;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), MANY);
+	fake_fill(x, "Sent", str_cstr(mail), ROWS + 1);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN "> a select Sent\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n");
+	assert_int_equal(setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO,
+				    &(struct timeval){ .tv_sec = 60 }, sizeof(struct timeval)),
+			 0);
+	search_many(&t, ROWS, KEYS, "header x y", "< * SEARCH\n< c OK *\n");
+	search_many(&t, ROWS + 1, KEYS, "header x y", "< c NO [LIMIT] *\n");
+	search_many(&t, 1000, IMAP_SEARCH_BODIES, "body y", "< * SEARCH\n< c OK *\n");
+	talk(&t, "> a unselect\n< a OK *\n" SELECT);
+	search_many(&t, MANY, 1000, "header x y", "< c NO [LIMIT] *\n");
+	search_many(&t, MANY, IMAP_SEARCH_LOOKS_ANY, "header x y", "< * SEARCH\n< c OK *\n");
+	search_many(&t, MANY, IMAP_SEARCH_BODIES, "body y", "< c NO [LIMIT] *\n");
+	search_many(&t, MANY, SEEN, "seen", "< * SEARCH\n< c OK *\n");
+	search_many(&t, MANY, SEEN + 1, "seen", "< c NO [LIMIT] *\n");
+	talk(&t, "> d noop\n< d OK *\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
+/* THREATS I09: long names, and a pattern that looks at all of each. */
+static void list_work(void **state)
+{
+	enum { BOXES = 300, NAME = 900, BYTES = BOXES * NAME + 5 + 4 + 5 };
+	struct fake *x = fake_new();
+	struct arena *a = x->peers.arena;
+	struct buf *line = buf_new(a, 4096);
+	struct talk t;
+
+	(void)state;
+	for (u32 k = 0; k < BOXES; k++)
+		fake_create(x, str_format(a, "%0*u", NAME, k), 0);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN);
+	for (u32 more = 0; more < 2; more++) {
+		buf_reset(line);
+		buf_add(line, S("c list \"\" z"));
+		for (u32 k = 1; k < IMAP_LIST_STEPS / BYTES + more; k++)
+			buf_add_byte(line, '*');
+		buf_add(line, S("\r\n"));
+		talk_send(&t, buf_str(line));
+		talk(&t, more ? "< c NO [LIMIT] *\n" : "< c OK *\n");
+	}
+	talk(&t,
+	     "> d list \"\" Sen%\n< * LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\n< d OK *\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
+/* So many names, in any order and case, and each is found; one more is refused. */
+static void many_field_names(void **state)
+{
+	struct fake *x = fake_new();
+	struct buf *line = buf_new(x->peers.arena, 1 << 20);
+	struct talk t;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 1);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN SELECT);
+	for (u32 more = 0; more < 2; more++) {
+		buf_reset(line);
+		buf_add(line, S("c fetch 1 (body.peek[header.fields (SUBJECT"));
+		for (u32 k = 2; k < IMAP_FIELDS / 2; k++)
+			buf_printf(line, " x%u", k * 7919 % 1000);
+		buf_add(line, S(" froM)] body.peek[header.fields.not (subject date message-id"));
+		for (u32 k = 3; k < IMAP_FIELDS / 2 + more; k++)
+			buf_add(line, S(" y"));
+		buf_add(line, S(")])\r\n"));
+		talk_send(&t, buf_str(line));
+		talk(
+		    &t,
+		    more
+			? "< c BAD *\n"
+			: "< * 1 FETCH (*\n< From: Joe *\n< Subject: *\n< \n"
+			  "<  BODY*\n< Return-Path: *\n< From: Joe *\n< To: *\n< \n< )\n< c OK *\n");
+	}
+	talk_end(&t);
+	fake_free(&x);
+}
+
 /* Each of many messages named a hundred times: more than one turn may say, so it is said in several. */
 static void fetch_is_bounded(void **state)
 {
@@ -679,6 +787,9 @@ int main(void)
 		cmocka_unit_test(many),
 		cmocka_unit_test(batches),
 		cmocka_unit_test(search_is_bounded),
+		cmocka_unit_test(search_work),
+		cmocka_unit_test(list_work),
+		cmocka_unit_test(many_field_names),
 		cmocka_unit_test(fetch_is_bounded),
 		cmocka_unit_test(damaged),
 		cmocka_unit_test(damaged_bodies),

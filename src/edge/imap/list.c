@@ -102,6 +102,17 @@ static void put_entry(struct imap *i, const struct listing *l, size_t at, bool l
 	buf_add(out, S("\r\n"));
 }
 
+static const struct fail *check_work(const struct listing *l, str pattern)
+{
+	static const struct fail too_much =
+	    FAIL_STATIC(LIMIT, "a pattern too long for so many mailboxes");
+	u64 bytes = 0;
+
+	for (size_t k = 0; k < l->n; k++)
+		bytes += l->entries[k].name.n;
+	return bytes * pattern.n > IMAP_LIST_STEPS ? &too_much : NULL;
+}
+
 static void put_matches(struct imap *i, const struct listing *l, str pattern, bool lsub)
 {
 	bool levels = !lsub || (pattern.n > 0 && pattern.p[pattern.n - 1] == '%');
@@ -146,6 +157,8 @@ static struct imap_reply list(struct imap *i, struct scan *s, bool lsub)
 				&pattern);
 	if (!f)
 		f = gather(i, lsub, &l);
+	if (!f)
+		f = check_work(&l, pattern);
 	if (f)
 		return imap_fail(f);
 	put_matches(i, &l, pattern, lsub);

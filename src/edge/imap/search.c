@@ -399,14 +399,32 @@ static bool print(struct imap *i, struct search *s)
 	return true;
 }
 
+static const struct fail too_much = FAIL_STATIC(LIMIT, "too many search keys for so many messages");
+
+/* The view has had its say: what is left must be read. */
+static const struct fail *check_looks(const struct search *s)
+{
+	u64 looks = imap_search_looks(&s->program), unknown = 0;
+
+	for (u32 row = 0; row < s->rows; row++)
+		unknown += s->truth[row] == IMAP_UNKNOWN;
+	return looks > IMAP_SEARCH_LOOKS_ANY && looks * unknown > IMAP_SEARCH_LOOKS ? &too_much
+										    : NULL;
+}
+
 static struct imap_reply search_step(struct imap *i, struct imap_job *job)
 {
 	struct search *s = (struct search *)job;
 	const struct fail *f;
 
 	s->step_end = env_monotonic(env_system()) + SEARCH_STEP_MS;
-	if (!s->judged && !judge_by_view(i, s))
-		return LATER;
+	if (!s->judged) {
+		if (!judge_by_view(i, s))
+			return LATER;
+		f = check_looks(s);
+		if (f)
+			return imap_fail(f);
+	}
 	if (!s->printing && s->need > IMAP_NEED_VIEW && s->row < s->rows) {
 		f = step_batch(i, s);
 		if (f)
@@ -459,6 +477,10 @@ struct imap_reply imap_search(struct imap *i, struct scan *s)
 		return r;
 	}
 	x->rows = i->view->told;
+	if ((u64)x->program.n * x->rows > IMAP_SEARCH_STEPS) {
+		arena_free(&a);
+		return imap_fail(&too_much);
+	}
 	x->truth = arena_alloc(a, x->rows);
 	x->need = imap_search_need(&x->program);
 	x->scratch = arena_new(IMAP_JOB);
