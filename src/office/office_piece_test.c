@@ -59,15 +59,13 @@ static void *run_server(void *server)
 
 static u64 inbox_of(struct scene *s, u64 account)
 {
+	struct mailbox_row inbox;
 	struct tx t;
-	u64 id;
-	bool found;
 
 	must(store_read_begin(s->w.store, s->w.arena, &t));
-	must(mailbox_by_use(&t, account, SPECIAL_INBOX, &id, &found));
+	must(mailbox_by_use(&t, account, SPECIAL_INBOX, &inbox));
 	store_read_end(&t);
-	assert_true(found);
-	return id;
+	return inbox.id;
 }
 
 /* ROWS rows over one body. */

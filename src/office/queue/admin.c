@@ -68,7 +68,7 @@ static const struct fail *job_drop(struct tx *t, const struct queue_job_key *key
 		queue_change_add(c, CHANGE_DROP, &job, STR_NONE);
 	}
 	TRY(entries_drop(t, entries, n, count));
-	return n ? queue_settle_message(t, &m, &nothing, true, c) : NULL;
+	return n ? queue_settle_message(t, &m, &nothing, c) : NULL;
 }
 
 /* A DSN job that finds no entries left is forgotten when it is read. */

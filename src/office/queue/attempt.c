@@ -149,7 +149,9 @@ const struct fail *queue_deliver(struct tx *t, struct queue *q, const struct del
 	d.message = &m;
 	for (size_t i = 0; i < n; i++)
 		TRY(deliver_entry(&d, &entries[i]));
-	return queue_settle_message(t, &m, &d.due, !d.gave_body, c);
+	if (d.gave_body) /* it was the last entry */
+		return store_queue_close(t, m.id, false);
+	return queue_settle_message(t, &m, &d.due, c);
 }
 
 /* --- An attempt of the relay -------------------------------------------------------------------------------- */
@@ -267,5 +269,5 @@ const struct fail *queue_attempt(struct tx *t, struct queue *q,
 	for (size_t i = 0; i < n; i++)
 		TRY(attempt_entry(&x, &entries[i]));
 	attempt_schedule(&x, &job, c);
-	return queue_settle_message(t, &m, &x.due, true, c);
+	return queue_settle_message(t, &m, &x.due, c);
 }

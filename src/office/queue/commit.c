@@ -295,7 +295,8 @@ const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct que
 	for (size_t i = 0; i < n; i++)
 		TRY(target_enqueue(&x, &targets[i]));
 	*entries = x.jobs;
-	return queue_settle_message(t, &x.message, &x.due, true, c);
+	x.due.stays = x.due.stays || x.jobs > 0;
+	return queue_settle_message(t, &x.message, &x.due, c);
 }
 
 const struct fail *queue_commit(struct tx *t, struct queue *q, const struct queue_arrival *m,

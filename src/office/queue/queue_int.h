@@ -68,14 +68,14 @@ struct queue_outcome {
 };
 struct queue_due {
 	bool failure, delay;
+	bool stays; /* an entry does, for sure */
 };
 const struct fail *queue_settle_entry(struct tx *t, struct queue *q, const struct queue_message *m,
 				      struct queue_entry *e, const struct queue_outcome *o,
 				      struct queue_due *due);
 /* Entries may have gone: closes the message when none is left, notes DSNs that are due. */
 const struct fail *queue_settle_message(struct tx *t, const struct queue_message *m,
-					const struct queue_due *due, bool release_body,
-					struct queue_changes *c);
+					const struct queue_due *due, struct queue_changes *c);
 
 /* Puts a message in the queue (commit.c). *entries: jobs it became; 0: nobody gets it. */
 const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct queue_arrival *m,

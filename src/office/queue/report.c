@@ -73,5 +73,5 @@ const struct fail *queue_dsn(struct tx *t, struct queue *q, u64 id, const struct
 		TRY(dsn_send(t, q, &m, body, c));
 	else
 		TRY(dsn_event(t, &m, EVENT_DSN_LOST, S("why"), S("no report could be made")));
-	return queue_settle_message(t, &m, &nothing, true, c);
+	return queue_settle_message(t, &m, &nothing, c);
 }

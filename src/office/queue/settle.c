@@ -80,7 +80,7 @@ static const struct fail *entry_end(struct tx *t, struct queue_entry *e, enum po
 		return store_queue_remove(t, e);
 	e->status = QUEUE_DSN_DUE;
 	e->report = report;
-	due->failure = true;
+	due->failure = due->stays = true;
 	return store_queue_update(t, e);
 }
 
@@ -143,6 +143,7 @@ const struct fail *queue_settle_entry(struct tx *t, struct queue *q, const struc
 	TRY(report_event(t, m, e, report, o.outcome));
 	if (o.outcome != POLICY_TEMP)
 		return entry_end(t, e, report, due);
+	due->stays = true;
 	if (report == REPORT_DELAY) {
 		e->report = REPORT_DELAY;
 		due->delay = true;
@@ -151,11 +152,10 @@ const struct fail *queue_settle_entry(struct tx *t, struct queue *q, const struc
 }
 
 const struct fail *queue_settle_message(struct tx *t, const struct queue_message *m,
-					const struct queue_due *due, bool release_body,
-					struct queue_changes *c)
+					const struct queue_due *due, struct queue_changes *c)
 {
 	struct schedule_job dsn = { .message = m->id };
-	bool last;
+	bool last = false;
 
 	if (due->failure) {
 		dsn.kind = JOB_DSN_FAILURE;
@@ -165,6 +165,7 @@ const struct fail *queue_settle_message(struct tx *t, const struct queue_message
 		dsn.kind = JOB_DSN_DELAY;
 		queue_change_add(c, CHANGE_ADD_DSN, &dsn, STR_NONE);
 	}
-	TRY(store_queue_is_last(t, m->id, &last));
-	return last ? store_queue_close(t, m->id, release_body) : NULL;
+	if (!due->stays)
+		TRY(store_queue_is_last(t, m->id, &last));
+	return last ? store_queue_close(t, m->id, true) : NULL;
 }

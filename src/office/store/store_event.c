@@ -47,14 +47,17 @@ const struct fail *store_event_add_record(struct tx *t, const struct event_recor
 
 /* --- Words ------------------------------------------------------------------------------------------------- */
 
+enum { HASH = 8, TRACE_HASHES = STORE_TRACE_RECIPIENTS + STORE_TRACE_WORDS + 3 };
+
 /* FNV-1a of the word in lower case: on disk, so it has no key. A chance meeting shows one message too many. */
-static u64 word_hash(str word)
+static void word_hash(str word, u8 out[HASH])
 {
 	u64 hash = 0xCBF29CE484222325;
 
 	for (size_t i = 0; i < word.n; i++)
 		hash = (hash ^ char_lower(word.p[i])) * 0x100000001B3;
-	return hash >> 1; /* SQLite's integers have a sign */
+	for (size_t i = 0; i < HASH; i++)
+		out[i] = (u8)(hash >> 8 * i);
 }
 
 static str without_brackets(str s)
@@ -81,17 +84,23 @@ static bool next_word(str *rest, str *word)
 	return false;
 }
 
-enum { TRACE_HASHES = STORE_TRACE_RECIPIENTS + STORE_TRACE_WORDS + 3 };
-
 struct words {
-	u64 hashes[TRACE_HASHES];
+	u8 hashes[TRACE_HASHES][HASH];
 	size_t n;
 };
 
 static void words_add(struct words *w, str word)
 {
 	if (word.n && w->n < TRACE_HASHES)
-		w->hashes[w->n++] = word_hash(word);
+		word_hash(word, w->hashes[w->n++]);
+}
+
+static bool words_have(str hashes, const u8 hash[HASH])
+{
+	for (; hashes.n >= HASH; hashes = str_skip(hashes, HASH))
+		if (memcmp(hashes.p, hash, HASH) == 0)
+			return true;
+	return false;
 }
 
 static void words_of(const struct store_trace *trace, struct words *w)
@@ -144,18 +153,14 @@ const struct fail *store_trace_add(struct tx *t, const struct store_trace *given
 
 	trace.subject = clean(t->arena, trace.subject, 500);
 	trace.message_id = clean(t->arena, trace.message_id, 300);
-	TRY(SQL_RUN(t->arena, t->db,
-		    "INSERT INTO trace (message_id, time, sender, recipients, subject,"
-		    " header_id, client, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		    SQL_U64(trace.message), SQL_U64(t->now), SQL_STR(trace.sender),
-		    SQL_STR(recipients_join(t->arena, &trace)), SQL_STR(trace.subject),
-		    SQL_STR(trace.message_id), SQL_STR(trace.client), SQL_U64(trace.size)));
 	words_of(&trace, &w);
-	for (size_t i = 0; i < w.n; i++)
-		TRY(SQL_RUN(t->arena, t->db,
-			    "INSERT OR IGNORE INTO trace_word (word, message_id) VALUES (?, ?)",
-			    SQL_U64(w.hashes[i]), SQL_U64(trace.message)));
-	return NULL;
+	return SQL_RUN(t->arena, t->db,
+		       "INSERT INTO trace (message_id, words, time, sender, recipients, subject,"
+		       " header_id, client, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		       SQL_U64(trace.message), SQL_BLOB(str_from(w.hashes, w.n * HASH)),
+		       SQL_U64(t->now), SQL_STR(trace.sender),
+		       SQL_STR(recipients_join(t->arena, &trace)), SQL_STR(trace.subject),
+		       SQL_STR(trace.message_id), SQL_STR(trace.client), SQL_U64(trace.size));
 }
 
 static size_t lines_split(struct arena *a, str text, const str **out)
@@ -182,14 +187,18 @@ static void trace_row(struct query *q, struct arena *a, struct trace_info *info)
 	info->size = sql_u64(q);
 }
 
-static const struct fail *traces_by(struct tx *t, struct query *q, u32 max,
+/* Of the query's rows those that have the word; hash NULL: all. */
+static const struct fail *traces_by(struct tx *t, struct query *q, const u8 *hash, u32 max,
 				    struct office_trace_answer *r)
 {
 	struct trace_info *infos = arena_array_of(t->arena, max, struct trace_info);
 	size_t n = 0;
 
-	while (n < max && sql_row(q))
-		trace_row(q, t->arena, &infos[n++]);
+	while (n < max && sql_row(q)) {
+		str hashes = sql_borrow(q);
+		if (hash == NULL || words_have(hashes, hash))
+			trace_row(q, t->arena, &infos[n++]);
+	}
 	r->messages = infos;
 	r->messages_n = n;
 	return sql_end(t->arena, q);
@@ -257,26 +266,24 @@ const struct fail *store_event_list(struct tx *t, u64 message, const struct even
 	return events_of(t, message, events, STORE_EVENT_SHOWN, n);
 }
 
+#define TRACE_COLUMNS \
+	"SELECT words, message_id, time, sender, recipients, subject, header_id, size FROM trace "
+
+/* There is no index of words: each message would change as many places of it as it has words, and one look through a million messages
+ * takes less than a second. */
 static const struct fail *trace_messages(struct tx *t, str word, u32 max,
 					 struct office_trace_answer *r)
 {
+	u8 hash[HASH];
 	u64 id;
 
 	if (id_parse(word, &id))
-		return traces_by(t,
-				 SQL_QUERY(t->db,
-					   "SELECT message_id, time, sender, recipients, subject,"
-					   " header_id, size FROM trace WHERE message_id = ?",
-					   SQL_U64(id)),
-				 max, r);
-	return traces_by(t,
-			 SQL_QUERY(t->db,
-				   "SELECT t.message_id, t.time, t.sender, t.recipients, t.subject,"
-				   " t.header_id, t.size FROM trace_word w JOIN trace t"
-				   " ON t.message_id = w.message_id WHERE w.word = ?"
-				   " ORDER BY w.message_id DESC LIMIT ?",
-				   SQL_U64(word_hash(without_brackets(word))), SQL_U64(max)),
-			 max, r);
+		return traces_by(
+		    t, SQL_QUERY(t->db, TRACE_COLUMNS "WHERE message_id = ?", SQL_U64(id)), NULL,
+		    max, r);
+	word_hash(without_brackets(word), hash);
+	return traces_by(t, SQL_QUERY0(t->db, TRACE_COLUMNS "ORDER BY message_id DESC"), hash, max,
+			 r);
 }
 
 const struct fail *store_trace_find(struct tx *t, str word, u32 max, struct office_trace_answer *r)
@@ -301,46 +308,14 @@ const struct fail *store_trace_find(struct tx *t, str word, u32 max, struct offi
 
 /* --- Expiry ------------------------------------------------------------------------------------------------ */
 
-/* The words of a trace are found again from the trace itself, so they need no index by message. */
-static const struct fail *trace_remove(struct tx *t, u64 message)
-{
-	struct query *q = SQL_QUERY(t->db,
-				    "SELECT sender, recipients, subject, header_id, client"
-				    " FROM trace WHERE message_id = ?",
-				    SQL_U64(message));
-	struct store_trace trace = { .message = message };
-	struct words w;
-
-	if (sql_row(q)) {
-		trace.sender = sql_str(q, t->arena);
-		trace.recipients_n = lines_split(t->arena, sql_str(q, t->arena), &trace.recipients);
-		trace.subject = sql_str(q, t->arena);
-		trace.message_id = sql_str(q, t->arena);
-		trace.client = sql_str(q, t->arena);
-	}
-	TRY(sql_end(t->arena, q));
-	words_of(&trace, &w);
-	for (size_t i = 0; i < w.n; i++)
-		TRY(SQL_RUN(t->arena, t->db,
-			    "DELETE FROM trace_word WHERE word = ? AND message_id = ?",
-			    SQL_U64(w.hashes[i]), SQL_U64(message)));
-	return SQL_RUN(t->arena, t->db, "DELETE FROM trace WHERE message_id = ?", SQL_U64(message));
-}
-
 /* Ids rise in time, so the old rows are the first ones. */
 static const struct fail *expire_traces(struct tx *t, u64 first_kept, u64 *n)
 {
-	u64 *old = arena_array_of(t->arena, STORE_TRACE_SLICE, u64);
-	struct query *q = SQL_QUERY(
-	    t->db, "SELECT message_id FROM trace WHERE message_id < ? ORDER BY message_id LIMIT ?",
-	    SQL_U64(first_kept), SQL_U64(STORE_TRACE_SLICE));
-
-	*n = 0;
-	while (*n < STORE_TRACE_SLICE && sql_row(q))
-		old[(*n)++] = sql_u64(q);
-	TRY(sql_end(t->arena, q));
-	for (u64 i = 0; i < *n; i++)
-		TRY(trace_remove(t, old[i]));
+	TRY(SQL_RUN(t->arena, t->db,
+		    "DELETE FROM trace WHERE message_id IN (SELECT message_id FROM trace"
+		    " WHERE message_id < ? LIMIT ?)",
+		    SQL_U64(first_kept), SQL_U64(STORE_EVENT_SLICE)));
+	*n = sql_changed(t->db);
 	return NULL;
 }
 
@@ -394,7 +369,7 @@ const struct fail *store_event_expire(struct tx *t, const struct store_event_kee
 	TRY(expire_range(t, ID_ATTEMPT_END, messages, &n[1]));
 	TRY(expire_range(t, 1, attempts, &n[2]));
 	TRY(expire_rest(t, messages, &n[3]));
-	*more = n[0] == STORE_TRACE_SLICE || n[1] == STORE_EVENT_SLICE ||
+	*more = n[0] == STORE_EVENT_SLICE || n[1] == STORE_EVENT_SLICE ||
 		n[2] == STORE_EVENT_SLICE || n[3] == STORE_EVENT_SLICE;
 	return NULL;
 }

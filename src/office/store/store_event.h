@@ -12,7 +12,6 @@ enum store_event_limit {
 	STORE_EVENT_ARGUMENTS = 16 * 1024, /* of one that an edge sends */
 	STORE_EVENT_LATE_MS = 60 * 60 * 1000,
 	STORE_EVENT_SLICE = 2000, /* rows of one expiry */
-	STORE_TRACE_SLICE = 200,  /* traces, each with its words */
 	STORE_EVENT_SHOWN = 1000, /* of one message */
 	STORE_TRACE_RECIPIENTS = 50,
 	STORE_TRACE_WORDS = 16,   /* of a subject */

@@ -167,7 +167,7 @@ static const struct fail *remove_stretch(struct tx *t, u64 account, const struct
 	for (size_t i = 0; i < gone.n; i++)
 		TRY(remove_range(t, account, m->id, *modseq, &gone.items[i]));
 	TRY(note_gone(t, account, m, &gone));
-	return mailbox_touch(t, account, m->id, *modseq, &d);
+	return mailbox_touch(t, account, m, *modseq, &d);
 }
 
 const struct fail *states_remove(struct tx *t, u64 account, const struct mailbox_row *m,

@@ -31,7 +31,7 @@ static const struct fail *end_stretch(struct tx *t, u64 account, struct flags_wo
 		TRY(change_add(t, account, w->m.id, w->modseq, w->changed.items[i].low,
 			       w->changed.items[i].high, false));
 	if (w->changed.n)
-		TRY(mailbox_touch(t, account, w->m.id, w->modseq, &w->d));
+		TRY(mailbox_touch(t, account, &w->m, w->modseq, &w->d));
 	w->d = (struct delta){ .messages = 0 };
 	w->changed.n = 0;
 	w->in_stretch = 0;

@@ -22,9 +22,10 @@ struct changed {
 };
 
 struct writer {
-	pthread_mutex_t lock; /* of first, last, stopping, running */
+	pthread_mutex_t lock; /* of first, last, waiting, taken, stopping, running */
 	pthread_cond_t wake;
 	struct write_job *first, **last;
+	u32 waiting, taken; /* jobs: from first on; of the last batch */
 	bool stopping, running;
 	pthread_t thread;
 
@@ -89,8 +90,7 @@ struct mailbox_row {
 /* NOT_FOUND when there is none. */
 const struct fail *mailbox_by_id(struct tx *t, u64 account, u64 id, struct mailbox_row *out);
 const struct fail *mailbox_by_name(struct tx *t, u64 account, str name, struct mailbox_row *out);
-/* Which one has this use; *found false when none. */
-const struct fail *mailbox_by_use(struct tx *t, u64 account, u32 special, u64 *id, bool *found);
+const struct fail *mailbox_by_use(struct tx *t, u64 account, u32 special, struct mailbox_row *out);
 /* UTF-8 as we keep it: INBOX in capitals, no '/' at the end; INVALID when it breaks a rule. */
 const struct fail *mailbox_name_check(struct tx *t, str name, str *out);
 const struct fail *mailbox_info_of(struct tx *t, u64 account, const struct mailbox_row *m,
@@ -105,8 +105,8 @@ const struct fail *uidvalidity_next(struct tx *t, u32 *out);
 struct delta {
 	i64 messages, unseen, size;
 };
-/* Brings mailbox and account up to date and tells of the change. */
-const struct fail *mailbox_touch(struct tx *t, u64 account, u64 mailbox, u64 modseq,
+/* Brings mailbox (counts, uidnext) and account up to date and tells of the change. */
+const struct fail *mailbox_touch(struct tx *t, u64 account, const struct mailbox_row *m, u64 modseq,
 				 const struct delta *d);
 const struct fail *change_add(struct tx *t, u64 account, u64 mailbox, u64 modseq, u32 low, u32 high,
 			      bool gone);

@@ -159,17 +159,20 @@ static const struct fail *must_be_free(struct tx *t, u64 account, str name)
 const struct fail *store_mailbox_create(struct tx *t, u64 account, str name, u32 special,
 					u64 *mailbox)
 {
-	bool taken = false;
-	u64 id;
+	struct mailbox_row other;
+	const struct fail *f;
 
 	TRY(mailbox_name_check(t, name, &name));
 	TRY(must_be_free(t, account, name));
 	if (special > SPECIAL_ARCHIVE || special == SPECIAL_INBOX)
 		return fail_new(t->arena, FAIL_INVALID, "no such use of a mailbox");
-	if (special)
-		TRY(mailbox_by_use(t, account, special, &id, &taken));
-	if (taken)
-		return fail_new(t->arena, FAIL_CONFLICT, "another mailbox has this use");
+	if (special) {
+		f = mailbox_by_use(t, account, special, &other);
+		if (f == NULL)
+			return fail_new(t->arena, FAIL_CONFLICT, "another mailbox has this use");
+		if (f->what != FAIL_NOT_FOUND)
+			return f;
+	}
 	TRY(make_parents(t, account, name));
 	return mailbox_make(t, account, name, special, mailbox);
 }
@@ -197,7 +200,7 @@ static const struct fail *remove_mailbox(struct tx *t, u64 account, const struct
 	u64 modseq;
 
 	TRY(modseq_next(t, account, &modseq, NULL));
-	TRY(mailbox_touch(t, account, m->id, modseq, &d));
+	TRY(mailbox_touch(t, account, m, modseq, &d));
 	TRY(delete_rows(t, account, m->id));
 	TRY(note(t, account, m->id, STR_NONE, SPECIAL_NONE, m->uidvalidity));
 	return list_changed(t, account);
@@ -263,11 +266,12 @@ static const struct fail *rename_inbox(struct tx *t, u64 account, str to)
 		.uids = &all, .uids_n = 1, .target = to, .move = true
 	};
 	struct office_message_copy_answer r;
+	struct mailbox_row inbox;
 	u64 made;
-	bool found;
 
 	TRY(mailbox_make(t, account, to, SPECIAL_NONE, &made));
-	TRY(mailbox_by_use(t, account, SPECIAL_INBOX, &q.mailbox, &found));
+	TRY(mailbox_by_use(t, account, SPECIAL_INBOX, &inbox));
+	q.mailbox = inbox.id;
 	return store_message_copy(t, account, &q, NULL, &r);
 }
 

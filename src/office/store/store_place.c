@@ -50,13 +50,6 @@ const struct fail *row_place(struct tx *t, u64 account, str address, struct mail
 	return NULL;
 }
 
-static const struct fail *write_uidnext(struct tx *t, u64 account, const struct mailbox_row *m)
-{
-	return SQL_RUN(t->arena, t->db,
-		       "UPDATE mailbox SET uidnext = ? WHERE account_id = ? AND id = ?",
-		       SQL_U64(m->uidnext), SQL_U64(account), SQL_U64(m->id));
-}
-
 /* Counts, change log and notice for the rows from uid `first` on; before is the mailbox without them. */
 static const struct fail *placed_all(struct tx *t, u64 account, const struct mailbox_row *before,
 				     const struct mailbox_row *m, u64 modseq)
@@ -67,9 +60,8 @@ static const struct fail *placed_all(struct tx *t, u64 account, const struct mai
 
 	if (m->uidnext == before->uidnext)
 		return NULL;
-	TRY(write_uidnext(t, account, m));
 	TRY(change_add(t, account, m->id, modseq, before->uidnext, m->uidnext - 1, false));
-	return mailbox_touch(t, account, m->id, modseq, &d);
+	return mailbox_touch(t, account, m, modseq, &d);
 }
 
 /* --- One message --- */
@@ -118,15 +110,14 @@ static const struct fail *place(struct tx *t, u64 account, struct mailbox_row *m
 const struct fail *store_deliver(struct tx *t, u64 account, u32 special, const struct placement *p,
 				 struct placed *out)
 {
-	struct mailbox_row m;
 	struct new_row r = { .body = p->body };
-	u64 id = 0;
-	bool found;
+	struct mailbox_row m;
+	const struct fail *f;
 
-	TRY(mailbox_by_use(t, account, special ? special : (u32)SPECIAL_INBOX, &id, &found));
-	if (!found)
-		TRY(mailbox_by_use(t, account, SPECIAL_INBOX, &id, &found));
-	TRY(mailbox_by_id(t, account, id, &m));
+	f = mailbox_by_use(t, account, special ? special : (u32)SPECIAL_INBOX, &m);
+	if (f && f->what == FAIL_NOT_FOUND)
+		f = mailbox_by_use(t, account, SPECIAL_INBOX, &m);
+	TRY(f);
 	TRY(describe(t, p->body, &r));
 	if (!p->takes_reference)
 		TRY(store_body_hold(t, p->body));

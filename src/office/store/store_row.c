@@ -51,13 +51,12 @@ const struct fail *mailbox_by_name(struct tx *t, u64 account, str name, struct m
 			    out);
 }
 
-const struct fail *mailbox_by_use(struct tx *t, u64 account, u32 special, u64 *id, bool *found)
+const struct fail *mailbox_by_use(struct tx *t, u64 account, u32 special, struct mailbox_row *out)
 {
-	return sql_one_u64(t->arena,
-			   SQL_QUERY(t->db,
-				     "SELECT id FROM mailbox WHERE account_id = ? AND special = ?",
-				     SQL_U64(account), SQL_U64(special)),
-			   id, found);
+	return read_mailbox(t,
+			    SQL_QUERY(t->db, MAILBOX_COLUMNS "WHERE account_id = ? AND special = ?",
+				      SQL_U64(account), SQL_U64(special)),
+			    out);
 }
 
 static const struct fail *count_recent(struct tx *t, u64 account, const struct mailbox_row *m,
@@ -216,27 +215,22 @@ static const struct fail *touch_account(struct tx *t, u64 account, const struct 
 		       SQL_U64((u64)d->size), SQL_U64((u64)d->messages), SQL_U64(account));
 }
 
-const struct fail *mailbox_touch(struct tx *t, u64 account, u64 mailbox, u64 modseq,
+const struct fail *mailbox_touch(struct tx *t, u64 account, const struct mailbox_row *m, u64 modseq,
 				 const struct delta *d)
 {
-	struct query *q = SQL_QUERY(
-	    t->db,
+	TRY(SQL_RUN(
+	    t->arena, t->db,
 	    "UPDATE mailbox SET messages = max(messages + ?, 0), unseen = max(unseen + ?, 0),"
-	    " size = max(size + ?, 0), modseq = ? WHERE account_id = ? AND id = ?"
-	    " RETURNING forgotten",
+	    " size = max(size + ?, 0), modseq = ?, uidnext = max(uidnext, ?)"
+	    " WHERE account_id = ? AND id = ?",
 	    SQL_U64((u64)d->messages), SQL_U64((u64)d->unseen), SQL_U64((u64)d->size),
-	    SQL_U64(modseq), SQL_U64(account), SQL_U64(mailbox));
-	u64 forgotten;
-	bool found;
-
-	TRY(sql_one_u64(t->arena, q, &forgotten, &found));
-	if (!found)
+	    SQL_U64(modseq), SQL_U64(m->uidnext), SQL_U64(account), SQL_U64(m->id)));
+	if (sql_changed(t->db) == 0)
 		return &no_mailbox;
 	TRY(touch_account(t, account, d));
-	store_tx_changed(t, account, mailbox, modseq);
-	if (modseq - forgotten > STORE_CHANGES_KEPT + FORGET_STEP)
-		return forget(t, account, mailbox,
-			      forgotten + (modseq - forgotten - STORE_CHANGES_KEPT));
+	store_tx_changed(t, account, m->id, modseq);
+	if (modseq - m->forgotten > STORE_CHANGES_KEPT + FORGET_STEP)
+		return forget(t, account, m->id, modseq - STORE_CHANGES_KEPT);
 	return NULL;
 }
 

@@ -89,22 +89,38 @@ static bool undo_job(struct store *s, struct place mark, size_t changed)
 	       SQL_RUN0(s->writer.scratch, s->db, "RELEASE job") == NULL;
 }
 
-/* A fail of the batch; what only the job did wrong goes to job->failed. */
 static const struct fail *run_job(struct store *s, struct write_job *job, u64 now)
 {
 	struct tx t = { .store = s, .db = s->db, .arena = job->arena, .now = now, .writes = true };
+
+	return job->run(&t, job);
+}
+
+/* A fail of the batch; what only the job did wrong goes to job->failed. */
+static const struct fail *run_apart(struct store *s, struct write_job *job, u64 now)
+{
 	struct place mark = segments_end(s->segments);
 	size_t changed = s->writer.changed.n;
 	const struct fail *f;
 
 	TRY(SQL_RUN0(s->writer.scratch, s->db, "SAVEPOINT job"));
-	f = job->run(&t, job);
+	f = run_job(s, job, now);
 	if (f == NULL)
 		return SQL_RUN0(s->writer.scratch, s->db, "RELEASE job");
 	if (!undo_job(s, mark, changed) || f->what == FAIL_STORAGE)
 		return f;
 	job->failed = f;
 	return NULL;
+}
+
+static const struct fail *run_jobs(struct store *s, struct write_job *jobs, u64 now, bool apart)
+{
+	const struct fail *f = SQL_RUN0(s->writer.scratch, s->db, "BEGIN IMMEDIATE");
+
+	for (struct write_job *job = jobs; job && !f; job = job->next)
+		if (!job->failed)
+			f = apart ? run_apart(s, job, now) : run_job(s, job, now);
+	return f;
 }
 
 /* The ids in this commit are never given again. In steps of some time, so that not every commit writes the row. */
@@ -149,17 +165,27 @@ static bool is_passing(const struct fail *f)
 	return f->what == FAIL_STORAGE || f->what == FAIL_BUSY;
 }
 
-/* NULL: what did not fail alone is durable. Else nothing of the batch was kept. */
+/* The whole batch undone, in memory and in the database. */
+static const struct fail *undo_jobs(struct store *s, struct place mark)
+{
+	buf_reset(&s->writer.changed);
+	segments_rewind(s->segments, mark);
+	return SQL_RUN0(s->writer.scratch, s->db, "ROLLBACK");
+}
+
+/* First all together: a savepoint costs SQLite a copy of each page that the job is the first to touch. When one of them fails, all are
+ * undone and run again, each in a savepoint of its own. NULL: what did not fail alone is durable. Else nothing of the batch was kept. */
 static const struct fail *attempt(struct store *s, struct write_job *jobs, bool lazy_too)
 {
 	struct arena *a = s->writer.scratch;
 	struct place mark = segments_end(s->segments);
 	u64 now = env_now(s->env);
-	const struct fail *f = SQL_RUN0(a, s->db, "BEGIN IMMEDIATE");
+	const struct fail *f = run_jobs(s, jobs, now, false);
 
-	for (struct write_job *job = jobs; job && !f; job = job->next)
-		if (!job->failed)
-			f = run_job(s, job, now);
+	if (f && f->what != FAIL_STORAGE && sql_in_transaction(s->db)) {
+		TRY(undo_jobs(s, mark));
+		f = run_jobs(s, jobs, now, true);
+	}
 	if (f == NULL)
 		f = commit(s, lazy_too);
 	if (f == NULL)
@@ -278,11 +304,14 @@ void writer_settle(struct store *s)
 static struct write_job *take(struct writer *w)
 {
 	struct write_job *jobs = w->first, *job = jobs;
+	u32 n;
 
-	for (u32 n = 1; job && job->next && n < WRITER_BATCH; n++)
-		job = job->next;
 	if (job == NULL)
 		return NULL;
+	for (n = 1; job->next && n < WRITER_BATCH; n++)
+		job = job->next;
+	w->waiting -= n;
+	w->taken = n;
 	w->first = job->next;
 	if (w->first == NULL)
 		w->last = &w->first;
@@ -320,6 +349,7 @@ void writer_submit(struct store *s, struct write_job *job)
 	CHECK(pthread_mutex_lock(&w->lock) == 0);
 	*w->last = job;
 	w->last = &job->next;
+	w->waiting++;
 	pthread_cond_signal(&w->wake);
 	CHECK(pthread_mutex_unlock(&w->lock) == 0);
 }
@@ -338,6 +368,23 @@ static bool wait_for_jobs(struct writer *w, bool timed)
 	return error == 0;
 }
 
+/* With the lock held. Under load those who were just answered write again in a moment: one commit for all of them costs much less than one
+ * for the first and one for the others. So as long as more come, up to as many as the last time, it waits for them. */
+static void gather(struct writer *w)
+{
+	const struct timespec step = { .tv_nsec = WRITER_GATHER_NS };
+	u32 before = 0;
+
+	for (int i = 0; i < WRITER_GATHER_STEPS && w->taken >= WRITER_GATHER_FROM &&
+			w->waiting > before && w->waiting < w->taken && !w->stopping;
+	     i++) {
+		before = w->waiting;
+		CHECK(pthread_mutex_unlock(&w->lock) == 0);
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &step, NULL);
+		CHECK(pthread_mutex_lock(&w->lock) == 0);
+	}
+}
+
 static void *run(void *context)
 {
 	struct store *s = context;
@@ -349,6 +396,7 @@ static void *run(void *context)
 
 		CHECK(pthread_mutex_lock(&w->lock) == 0);
 		woken = wait_for_jobs(w, !idle);
+		gather(w);
 		stop = w->stopping && w->first == NULL;
 		CHECK(pthread_mutex_unlock(&w->lock) == 0);
 		idle = !woken;

@@ -1,6 +1,6 @@
 /*
  * Group commit. One thread owns the writing connection and the end of the segments. It takes all jobs that wait, runs
- * each in a savepoint (one that fails is undone alone), then makes ONE fdatasync of the segment and ONE commit of
+ * them in one transaction (one that fails is undone alone), then makes ONE fdatasync of the segment and ONE commit of
  * the database durable for all of them, and only then tells each that it is done.
  *
  * When the disk is full the reserve file is given up, the jobs that free space (write_job.frees) run again
@@ -17,6 +17,9 @@ enum writer_limit {
 	WRITER_BATCH = 256,                    /* jobs of one commit */
 	WRITER_BATCH_BYTES = 16 * 1024 * 1024, /* appended; then commit with what there is */
 	WRITER_WAL_PAGES = 4096,               /* a checkpoint after the commit that passes this */
+	WRITER_GATHER_FROM = 4,  /* after a batch of so many jobs it waits for as many again: */
+	WRITER_GATHER_STEPS = 8, /* at most so many times, */
+	WRITER_GATHER_NS = 250 * 1000, /* so long each, while more come */
 	WRITER_IDLE_MS = 1000, /* nothing to do for so long: checkpoint and truncate the WAL */
 	WRITER_RESERVE_BYTES = 16 * 1024 * 1024,
 	WRITER_RESERVE_RETRY_MS = 5000,
@@ -25,7 +28,7 @@ enum writer_limit {
 
 /* Made by the caller, usually as the head of a struct of its own in call->arena. Lives until done. */
 struct write_job {
-	/* On the writer's thread. May run twice (a full disk), after its first run was undone: sets its results anew. */
+	/* On the writer's thread. May run again (another job failed, a full disk), after its last run was undone: sets its results anew. */
 	const struct fail *(*run)(struct tx *t, struct write_job *job);
 	/* On the writer's thread, after the commit (f NULL) or when nothing of the job was kept. Must not block; may free
 	 * the job. Jobs are told in the order they were submitted; f lives until done returns. */
