@@ -2,12 +2,14 @@
  * The whole mta: a fake office on a real bus hands out jobs for domains of a real nsd; scripted servers stand on 127.0.0.2 and
  * 127.0.0.3, on one port. What attempt_done brings back is what the office would keep.
  */
+#include <errno.h>
 #include <signal.h>
 
 #include "relay/dns/nsd_test.h"
 #include "relay/mta/fake_test.h"
 
 #include "base/env.h"
+#include "base/fd.h"
 #include "bus/office.h"
 #include "text/dns_rdata.h"
 #include "relay/dns/service.h"
@@ -23,9 +25,12 @@ static const struct nsd_zone zones[] = {
 	{ "example.test",
 	  "two IN MX 10 a\ntwo IN MX 20 b\na IN A 127.0.0.2\nb IN A 127.0.0.3\nnull IN MX 0 .\nbare IN A 127.0.0.2\n"
 	  "none IN TXT x\nloop IN MX 5 me\nbackup IN MX 10 me\nbackup IN MX 10 a\nbackup IN MX 5 b\nme IN A 127.0.0.2\n"
-	  "lost IN MX 10 nowhere\ndead IN MX 10 closed\nclosed IN A 127.0.0.9\nsix IN AAAA ::1\n",
+	  "lost IN MX 10 nowhere\ndead IN MX 10 closed\nclosed IN A 127.0.0.9\nsix IN AAAA ::1\n"
+	  "hole IN MX 10 both\nboth IN AAAA ::1\nboth IN A 127.0.0.4\n",
 	  false },
 };
+
+enum { MAILS = 32 }; /* of all tests together */
 
 struct world {
 	struct arena *arena;
@@ -39,8 +44,8 @@ struct world {
 	struct bus_call *waiting; /* next_job calls without a job */
 	struct job *jobs;
 	size_t jobs_n, given;
-	struct attempt_result results[16]; /* by job, first entry */
-	str hosts[16];
+	struct attempt_result results[MAILS]; /* by job, first entry */
+	str hosts[MAILS];
 	size_t done_n;
 };
 
@@ -60,7 +65,7 @@ static const struct mta_times times = {
 	.quit = 50,
 	.dns = 3000,
 	.idle = 2000,
-	.family = 1000,
+	.family = 60 * 1000,
 };
 
 /* Answers those who wait while there are jobs. */
@@ -146,7 +151,7 @@ static void world_start(struct world *w, u32 port)
 	w->arena = arena_new(4 << 20);
 	w->config = world_config(w->arena);
 	w->config->relay_port = port;
-	w->jobs = arena_array_of(w->arena, 16, struct job);
+	w->jobs = arena_array_of(w->arena, MAILS, struct job);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	assert_ok(resolver_new(w->arena, w->config, &w->resolver));
@@ -179,6 +184,7 @@ static size_t world_send(struct world *w, const char *domain)
 	size_t i;
 
 	pthread_mutex_lock(&w->lock);
+	assert_true(w->jobs_n < MAILS);
 	i = w->jobs_n++;
 	e->address = str_format(w->arena, "r@%s", domain);
 	w->jobs[i] = (struct job){ .id = i,
@@ -270,6 +276,57 @@ static void test_second_host(void **state)
 	fake_stop(&b);
 }
 
+/* A socket at ::1; fills: whoever comes later hears nothing, as when a network eats IPv6. */
+static int listen_at_six(u32 port, int backlog)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6,
+				   .sin6_port = htons((u16)port),
+				   .sin6_addr = in6addr_loopback };
+	int one = 1, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(listen(fd, backlog), 0);
+	return fd;
+}
+
+static int knock_at_six(u32 port)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6,
+				   .sin6_port = htons((u16)port),
+				   .sin6_addr = in6addr_loopback };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_true(connect(fd, (struct sockaddr *)&at, sizeof at) == 0 || errno == EINPROGRESS);
+	return fd;
+}
+
+/* IPv6 goes nowhere (THREATS F20): the mail goes by IPv4, and the next one to that site does not wait for IPv6 again. */
+static void test_black_hole(void **state)
+{
+	(void)state;
+	NEED_NSD;
+	struct fake b;
+	u32 port = (u32)world->config->relay_port;
+	int knocks[3], hole = listen_at_six(port, 0);
+	struct pollfd well;
+	u64 from = env_monotonic(env_system());
+
+	for (size_t i = 0; i < ARRAY_LEN(knocks); i++)
+		knocks[i] = knock_at_six(port);
+	fake_start_at(&b, "127.0.0.4", port, HELLO MAIL "close\n--\n" HELLO MAIL);
+	expect(world, "hole.example.test", ATTEMPT_DELIVERED, "2.0.0");
+	assert_true(env_monotonic(env_system()) - from >= times.connect); /* it was tried */
+	for (size_t i = 0; i < ARRAY_LEN(knocks); i++)
+		fd_close(&knocks[i]);
+	fd_close(&hole);
+	well = (struct pollfd){ listen_at_six(port, 8), POLLIN, 0 };
+	expect(world, "hole.example.test", ATTEMPT_DELIVERED, "2.0.0");
+	assert_int_equal(poll(&well, 1, 0), 0);
+	fake_stop(&b);
+	fd_close(&well.fd);
+}
+
 /* relay.dns_query over the bus, many at once. */
 static void test_questions(void **state)
 {
@@ -305,6 +362,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_domains),
 		cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_black_hole),
 		cmocka_unit_test(test_second_host),
 	};
 
