@@ -139,6 +139,71 @@ static void test_failed_sync_is_final(void **state)
 	world_free(&w);
 }
 
+/* Jobs of one commit: each appends a message, one of them fails afterwards. */
+struct batch_job {
+	struct write_job job;
+	struct append_call append;
+	bool fails;
+	u32 index, runs, told; /* told: 1 good, 2 failed */
+	u32 *order;
+};
+
+static const struct fail *batch_run(struct tx *t, struct write_job *job)
+{
+	struct batch_job *b = (struct batch_job *)job;
+
+	b->runs++;
+	TRY(append_call(t, &b->append));
+	return b->fails ? fail_new(t->arena, FAIL_LIMIT, "one too many") : NULL;
+}
+
+static void batch_done(struct write_job *job, const struct fail *f)
+{
+	struct batch_job *b = (struct batch_job *)job;
+
+	if (f)
+		must_fail(f, FAIL_LIMIT);
+	b->told = f ? 2 : 1;
+	assert_int_equal(b->index, (*b->order)++); /* told in the order they came */
+}
+
+/* It is undone alone: the others stand, with UIDs that follow each other, and nothing of it is left. */
+static void test_one_job_fails(void **state)
+{
+	enum { JOBS = 5, BAD = 2 };
+	struct batch_job jobs[JOBS];
+	u32 order = 0, marks;
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	for (u32 i = 0; i < JOBS; i++) {
+		jobs[i] = (struct batch_job){
+			.job = { .run = batch_run, .done = batch_done, .arena = w.arena },
+			.append = { .account = w.account, .name = S("INBOX") },
+			.fails = i == BAD,
+			.index = i,
+			.order = &order
+		};
+		make_draft(&w, 1500, i, &jobs[i].append.draft);
+		writer_submit(w.store, &jobs[i].job);
+	}
+	assert_true(writer_run_once(w.store));
+	for (u32 i = 0; i < JOBS; i++) {
+		assert_int_equal(jobs[i].told, i == BAD ? 2 : 1);
+		assert_int_equal(jobs[i].runs, i <= BAD ? 2 : 1);
+		if (i != BAD)
+			assert_int_equal(jobs[i].append.answer.uid, i < BAD ? i + 1 : i);
+	}
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(count_inbox(&w, &marks), JOBS - 1);
+		assert_int_equal(marks, 0x1F & ~(1u << BAD));
+		assert_int_equal(problems(&w), 0);
+		world_reopen(&w);
+	}
+	world_free(&w);
+}
+
 static void test_torn_tail(void **state)
 {
 	struct world w;
@@ -358,9 +423,13 @@ static void test_lying_rows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_faults),          cmocka_unit_test(test_failed_sync_is_final),
-		cmocka_unit_test(test_torn_tail),       cmocka_unit_test(test_second_process),
-		cmocka_unit_test(test_flipped_segment), cmocka_unit_test(test_flipped_database),
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_failed_sync_is_final),
+		cmocka_unit_test(test_one_job_fails),
+		cmocka_unit_test(test_torn_tail),
+		cmocka_unit_test(test_second_process),
+		cmocka_unit_test(test_flipped_segment),
+		cmocka_unit_test(test_flipped_database),
 		cmocka_unit_test(test_lying_rows),
 	};
 
