@@ -19,6 +19,7 @@ struct schedule *schedule_new(const struct env *e, u32 per_site, u32 total)
 	table_init(&s->peers, a, e);
 	for (size_t i = 0; i < LANES; i++) {
 		link_init(&s->lanes[i].turns);
+		link_init(&s->lanes[i].slow_turns);
 		link_init(&s->lanes[i].suspects);
 	}
 	link_init(&s->free_jobs);
@@ -89,10 +90,35 @@ static void site_update(struct schedule *s, struct site *site)
 	bool wants = !link_empty(&site->ready) && site->active < lane->per_site;
 
 	if (wants && !site->in_turn)
-		link_append(&lane->turns, &site->turn);
+		link_append(site->slow ? &lane->slow_turns : &lane->turns, &site->turn);
 	else if (!wants && site->in_turn)
 		link_take(&site->turn);
 	site->in_turn = wants;
+}
+
+static void site_set_slow(struct schedule *s, struct site *site, bool slow)
+{
+	struct lane *lane = &s->lanes[site->lane];
+
+	if (site->slow == slow)
+		return;
+	if (site->in_turn)
+		link_take(&site->turn);
+	site->in_turn = false;
+	site->slow = slow;
+	lane->slow_active =
+	    slow ? lane->slow_active + site->active : lane->slow_active - site->active;
+	site_update(s, site);
+}
+
+static void site_active(struct schedule *s, struct site *site, bool more)
+{
+	struct lane *lane = &s->lanes[site->lane];
+	u32 one = more ? 1 : UINT32_MAX; /* modulo 2^32 */
+
+	site->active += one;
+	lane->active += one;
+	lane->slow_active += site->slow ? one : 0;
 }
 
 static void site_release(struct schedule *s, struct site *site)
@@ -202,8 +228,7 @@ static void row_activate(struct schedule *s, struct job_row *row, struct peer *p
 	row->taken = env_monotonic(s->env);
 	link_append(&peer->jobs, &row->line); /* oldest first */
 	peer->active++;
-	row->site->active++;
-	s->lanes[row->site->lane].active++;
+	site_active(s, row->site, true);
 	site_update(s, row->site);
 }
 
@@ -227,10 +252,8 @@ static void row_detach(struct schedule *s, struct job_row *row)
 		link_take(&row->line);
 	if (row->job.state == JOB_ACTIVE)
 		row_leave_peer(row);
-	if (row->job.state == JOB_SETTLING) {
-		row->site->active--;
-		s->lanes[row->site->lane].active--;
-	}
+	if (row->job.state == JOB_SETTLING)
+		site_active(s, row->site, false);
 	row->job.state = JOB_HELD; /* in no list */
 	site_update(s, row->site);
 }
@@ -314,15 +337,48 @@ static void wake_due(struct schedule *s)
 	}
 }
 
+/* Whose time is over, the oldest of each peer first. */
+static void note_slow(struct schedule *s)
+{
+	u64 now = env_monotonic(s->env);
+
+	for (size_t i = 0; i < s->peers.slots_n; i++)
+		for (struct table_node *node = s->peers.slots[i]; node; node = node->next) {
+			struct peer *p = table_object(node, struct peer, by_number);
+			for (struct link *l = p->jobs.next; l != &p->jobs; l = l->next) {
+				struct job_row *row = link_object(l, struct job_row, line);
+				if (row->taken + SCHEDULE_SLOW_MS > now)
+					break;
+				site_set_slow(s, row->site, row->site->lane == LANE_RELAY);
+			}
+		}
+}
+
+/* The line that gives the next job; NULL: there is none, or no room. */
+static struct link *line_next(struct lane *lane)
+{
+	bool room = lane->active / 2 < lane->total;
+	bool quick =
+	    room && !link_empty(&lane->turns) && lane->active - lane->slow_active < lane->total;
+	bool slow = room && !link_empty(&lane->slow_turns) &&
+		    lane->slow_active < lane->total - lane->total / 2;
+
+	if (!quick && !slow)
+		return NULL;
+	lane->slow_next = quick && (!slow || !lane->slow_next);
+	return lane->slow_next ? &lane->turns : &lane->slow_turns;
+}
+
 static struct job_row *take_from_turns(struct lane *lane)
 {
+	struct link *line = line_next(lane);
 	struct site *site;
 
-	if (link_empty(&lane->turns) || lane->active >= lane->total)
+	if (line == NULL)
 		return NULL;
-	site = link_object(lane->turns.next, struct site, turn);
+	site = link_object(line->next, struct site, turn);
 	link_take(&site->turn); /* to the end of the line, when it still wants a turn */
-	link_append(&lane->turns, &site->turn);
+	link_append(line, &site->turn);
 	return link_object(site->ready.next, struct job_row, line);
 }
 
@@ -336,6 +392,7 @@ size_t schedule_take(struct schedule *s, enum schedule_lane lane_number, u64 pee
 
 	CHECK_MAGIC(s, SCHEDULE_MAGIC);
 	wake_due(s);
+	note_slow(s);
 	if (peer->alone || (!link_empty(&lane->suspects) && peer->active))
 		return 0;
 	if (!link_empty(&lane->suspects) && max) {
@@ -394,6 +451,8 @@ void schedule_finish(struct schedule *s, u64 id)
 
 	if (row == NULL)
 		return;
+	if (row->job.state == JOB_SETTLING && env_monotonic(s->env) < row->taken + SCHEDULE_SLOW_MS)
+		site_set_slow(s, row->site, false);
 	if (row->again && row->job.state == JOB_SETTLING)
 		schedule_again(s, id, env_now(s->env), row->job.attempts);
 	else
@@ -550,19 +609,21 @@ static void job_check(const struct schedule *s, const struct job_row *row)
 
 void schedule_check(const struct schedule *s)
 {
-	u32 active[LANES] = { 0 };
+	u32 active[LANES] = { 0 }, slow[LANES] = { 0 };
 
 	CHECK_MAGIC(s, SCHEDULE_MAGIC);
 	for (size_t i = 0; i < s->jobs.slots_n; i++) {
 		for (struct table_node *node = s->jobs.slots[i]; node; node = node->next) {
 			const struct job_row *row = table_object(node, struct job_row, by_id);
 			job_check(s, row);
-			active[row->site->lane] +=
+			bool is_active =
 			    row->job.state == JOB_ACTIVE || row->job.state == JOB_SETTLING;
+			active[row->site->lane] += is_active;
+			slow[row->site->lane] += is_active && row->site->slow;
 		}
 	}
 	for (size_t i = 1; i < s->heap_n; i++)
 		CHECK(s->heap[(i - 1) / 2]->job.due <= s->heap[i]->job.due);
 	for (size_t i = 0; i < LANES; i++)
-		CHECK(active[i] == s->lanes[i].active);
+		CHECK(active[i] == s->lanes[i].active && slow[i] == s->lanes[i].slow_active);
 }

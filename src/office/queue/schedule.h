@@ -14,6 +14,10 @@
  * Sites take turns: one job each, so a thousand messages for one domain delay the next domain's by one job. A site has at
  * most `per_site` active jobs, its lane `total`.
  *
+ * A relay's attempt at a tarpit takes as long as the RFC has us wait (THREATS Q06). A site that kept a peer for SCHEDULE_SLOW_MS is slow until it is
+ * done with a job in time: its jobs no longer count among the `total` of the others, and no more than half as many of its kind begin. So
+ * tarpits hold up the others for SCHEDULE_SLOW_MS, once; and twice `total` are active at most.
+ *
  * Poison (THREATS Q05): a job that was active when its peer died is suspect. In the mda's lane suspects go before all others and alone,
  * so that a further death has one cause only; SCHEDULE_DEATHS of those and the job is held. A relay's attempts last minutes,
  * so there suspects are spread in time instead, and more deaths are needed.
@@ -31,6 +35,7 @@ enum schedule_limit {
 	SCHEDULE_DEATHS =
 	    3, /* the first may have been among others; the two that follow were alone */
 	SCHEDULE_DEATHS_RELAY = 5,
+	SCHEDULE_SLOW_MS = 60 * 1000,
 	SCHEDULE_SPREAD_MS = 5000, /* of a suspect's next try; doubled with each death */
 };
 

@@ -27,12 +27,14 @@ struct job_row {
 
 struct site {
 	struct table_node by_name;
-	struct link turn;  /* in lane->turns while something is READY and there is room */
+	struct link
+	    turn; /* in lane->turns or ->slow_turns while something is READY and there is room */
 	struct link ready; /* of job_row.line */
 	size_t jobs;       /* that name this site; 0: the site goes */
 	u32 active;
 	enum schedule_lane lane;
 	bool in_turn;
+	bool slow; /* it kept a peer for SCHEDULE_SLOW_MS, and has not been in time since */
 	size_t name_n;
 	u8 name[SCHEDULE_SITE_NAME];
 };
@@ -46,9 +48,12 @@ struct peer {
 };
 
 struct lane {
-	struct link turns;    /* of site.turn: each gives one job and goes to the end */
-	struct link suspects; /* of job_row.line */
+	struct link turns;      /* of site.turn: each gives one job and goes to the end */
+	struct link slow_turns; /* the same, of slow sites */
+	struct link suspects;   /* of job_row.line */
 	u32 active, total, per_site;
+	u32 slow_active; /* of `active`, those of slow sites */
+	bool slow_next;  /* whose turn it is, when both have one */
 };
 
 struct schedule {

@@ -1,6 +1,8 @@
 /* The pure parts: turns, limits, poison, back-off, and who is told what. */
 #include "base/unit.h"
 
+#include <stdio.h>
+
 #include "office/queue/policy.h"
 #include "office/queue/schedule.h"
 
@@ -63,6 +65,76 @@ static void test_sites_take_turns(void **state)
 	assert_true(schedule_settle(s, 1, 1));
 	schedule_again(s, 1, 5000, 1);
 	assert_int_equal(schedule_take(s, LANE_RELAY, 2, 64, jobs), 1);
+	schedule_check(s);
+	schedule_free(&s);
+}
+
+static void settle(struct schedule *s, u64 job, bool finished)
+{
+	assert_true(schedule_settle(s, job, 1));
+	if (finished)
+		schedule_finish(s, job);
+	else
+		schedule_again(s, job, clock_now + 1000, 1);
+	schedule_check(s);
+}
+
+/* THREATS Q06: tarpits take all places, and hold the others up once, for SCHEDULE_SLOW_MS; then for half of the places they are known. */
+static void test_tarpits(void **state)
+{
+	enum { TOTAL = 8 };
+	struct schedule *s = schedule_new(&test_env, 10, TOTAL);
+	struct schedule_job jobs[64];
+	char site[32];
+
+	(void)state;
+	clock_now = 100000;
+	for (u64 i = 1; i <= 40; i++) {
+		snprintf(site, sizeof site, "tar%u.example", (unsigned)i);
+		add(s, i, 10, JOB_RELAY, site);
+	}
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 64, jobs), TOTAL);
+	add(s, 101, 20, JOB_RELAY, "good.example");
+	clock_now += SCHEDULE_SLOW_MS - 1;
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 64, jobs), 0);
+	clock_now += 1;
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 64, jobs), TOTAL); /* twice in all */
+	schedule_check(s);
+	clock_now += SCHEDULE_SLOW_MS;
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 64, jobs), 0);
+	for (u64 i = 1; i <= 2 * TOTAL; i++) /* they come again soon, and are known */
+		settle(s, i, false);
+	clock_now += 2000;
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 1, jobs), 1);
+	schedule_check(s);
+	for (size_t n = 1, slow = jobs[0].id <= 2 * TOTAL; n < TOTAL + TOTAL / 2; n++) {
+		assert_int_equal(schedule_take(s, LANE_RELAY, 1, 1, jobs), 1);
+		slow += jobs[0].id <= 2 * TOTAL;
+		assert_true(slow <= TOTAL / 2);
+	}
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 64, jobs), 0);
+	schedule_check(s);
+	schedule_free(&s);
+}
+
+/* One that is done in time is like any other. */
+static void test_slow_recovers(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 10, 2);
+	struct schedule_job jobs[4];
+
+	(void)state;
+	clock_now = 100000;
+	for (u64 i = 1; i <= 6; i++)
+		add(s, i, 10, JOB_RELAY, "slow.example");
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 4, jobs), 2);
+	clock_now += SCHEDULE_SLOW_MS;
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 4, jobs), 0);
+	settle(s, 1, true);
+	settle(s, 2, true);
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 4, jobs), 1);
+	settle(s, 3, true);
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 4, jobs), 2);
 	schedule_check(s);
 	schedule_free(&s);
 }
@@ -238,7 +310,8 @@ static void test_back_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sites_take_turns), cmocka_unit_test(test_time),
+		cmocka_unit_test(test_sites_take_turns), cmocka_unit_test(test_tarpits),
+		cmocka_unit_test(test_slow_recovers),    cmocka_unit_test(test_time),
 		cmocka_unit_test(test_set_back),         cmocka_unit_test(test_overdue),
 		cmocka_unit_test(test_poison),           cmocka_unit_test(test_report_table),
 		cmocka_unit_test(test_back_off)

@@ -36,7 +36,8 @@ enum mta_limit {
 	MTA_CONNECTS = 12,    /* connections of one attempt */
 	MTA_MESSAGES = 100,   /* over one connection */
 	MTA_IDLE = 64,        /* connections kept for later */
-	MTA_SITES = 1024, /* whose load and health we remember; more than queue.deliveries can be */
+	MTA_SITES =
+	    2048, /* whose load and health we remember; more than twice queue.deliveries can be */
 	MTA_SITE_NAME = 120, /* bytes of a site's key */
 	MTA_EVENTS = 200,    /* of one attempt */
 	MTA_SPARE = 4,       /* threads that may wait for a job; more go home */

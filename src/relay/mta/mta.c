@@ -133,7 +133,8 @@ static void *worker_run(void *context);
 /* With m->lock held: one more worker, when nobody waits and the cap allows it. */
 static void worker_add(struct mta *m)
 {
-	u64 most = atomic_load(&m->config)->queue_deliveries;
+	/* The office hands out as many again while some are slow (office/queue/schedule.h). */
+	u64 most = 2 * atomic_load(&m->config)->queue_deliveries;
 	pthread_attr_t attributes;
 	pthread_t thread;
 

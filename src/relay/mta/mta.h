@@ -1,6 +1,6 @@
 /*
  * The workers that carry mail out: each asks the office for a job, does it, tells how it ended, and asks again. There is always one
- * that waits for the next job; when it gets one, another takes its place, up to queue.deliveries at once. All calls any thread.
+ * that waits for the next job; when it gets one, another takes its place, up to twice queue.deliveries at once. All calls any thread.
  */
 #ifndef RELAY_MTA_MTA_H
 #define RELAY_MTA_MTA_H
