@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 
 #include "config/endpoint.h"
+#include "text/address.h"
 
 enum { DNS_TTL = 3600, DNS_STRING = 255, DIGEST = 32 };
 
@@ -85,14 +86,30 @@ static void add_mail(struct records *r, str domain)
 		records_add(r, host, "TXT", S("v=spf1 a -all"));
 }
 
+/* Where reports of this kind are read without a person: `name` when reports.addresses has it, for every domain or for this one; else
+ * postmaster, who is there in any case (RFC 5321 4.5.1). */
+static str report_address(const struct records *r, const char *name, str domain)
+{
+	const struct str_list *read = &r->c->config->reports_addresses;
+	str address = str_format(r->c->arena, "%s@%.*s", name, STR_ARG(domain));
+
+	for (size_t i = 0; i < read->n; i++)
+		if (str_eq_nocase(read->items[i], str_cstr(name)) ||
+		    str_eq_nocase(read->items[i], address))
+			return address;
+	return str_format(r->c->arena, "postmaster@%.*s", STR_ARG(domain));
+}
+
 static void add_reports(struct records *r, str domain)
 {
 	struct arena *a = r->c->arena;
 
 	records_add(r, str_format(a, "_dmarc.%.*s", STR_ARG(domain)), "TXT",
-		    str_format(a, "v=DMARC1; p=none; rua=mailto:postmaster@%.*s", STR_ARG(domain)));
+		    str_format(a, "v=DMARC1; p=none; rua=mailto:%.*s",
+			       STR_ARG(report_address(r, "dmarc", domain))));
 	records_add(r, str_format(a, "_smtp._tls.%.*s", STR_ARG(domain)), "TXT",
-		    str_format(a, "v=TLSRPTv1; rua=mailto:postmaster@%.*s", STR_ARG(domain)));
+		    str_format(a, "v=TLSRPTv1; rua=mailto:%.*s",
+			       STR_ARG(report_address(r, "tlsrpt", domain))));
 }
 
 /* The port of the first place where we listen; 0: nowhere. */
@@ -189,11 +206,14 @@ static void say_the_rest(struct records *r)
 	    S("DMARC begins with p=none; p=quarantine or p=reject when the reports show that all mail passes."));
 }
 
-static const struct fail *print_records(struct records *r, str domain)
+static const struct fail *print_records(struct records *r)
 {
-	struct sign_dkim_keys_list_request q = { .domain = domain };
+	struct sign_dkim_keys_list_request q = { 0 };
 	struct sign_dkim_keys_list_answer keys;
+	str domain;
 
+	TRY(domain_to_ascii(r->c->arena, r->c->arguments[0], &domain));
+	q.domain = domain;
 	TRY(ctl_connect(r->c));
 	TRY(sign_dkim_keys_list(r->c->arena, r->c->sign, &q, &keys));
 	add_mail(r, domain);
@@ -215,7 +235,7 @@ static const struct fail *print_records(struct records *r, str domain)
 enum exit_status ctl_dns_records(struct ctl *c)
 {
 	struct records r = records_begin(c);
-	const struct fail *f = print_records(&r, str_lower(c->arena, c->arguments[0]));
+	const struct fail *f = print_records(&r);
 
 	if (f)
 		return ctl_fail(c, f, "list the DNS records");

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/id.h"
+#include "ctl/reason.h"
 #include "office/event.h"
 
 static const str phrases[PHRASES][LANGUAGES] = {
@@ -98,7 +99,7 @@ static str time_text(struct arena *a, u64 ms)
 			  t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec);
 }
 
-static str of_fact(const struct fact *f, str name)
+static str of_fact(struct arena *a, const struct fact *f, str name, enum language l)
 {
 	if (str_eq(name, S("input")))
 		return f->input;
@@ -106,7 +107,7 @@ static str of_fact(const struct fact *f, str name)
 		return f->result;
 	if (str_eq(name, S("source")))
 		return f->source;
-	return str_eq(name, S("reason")) ? f->reason : STR_NONE;
+	return str_eq(name, S("reason")) ? reason_in(a, f->reason, l) : STR_NONE;
 }
 
 static bool get(void *context, str name, str *value)
@@ -126,7 +127,7 @@ static bool get(void *context, str name, str *value)
 	else if (str_eq(name, S("reason")) && t->reason.n)
 		*value = t->reason;
 	else
-		*value = t->fact ? of_fact(t->fact, name) : STR_NONE;
+		*value = t->fact ? of_fact(t->arena, t->fact, name, t->language) : STR_NONE;
 	if (value->n == 0)
 		*value = argument(t, name);
 	return true;
@@ -139,16 +140,24 @@ static str fill(struct telling *t, str sentence)
 	return sentence_fill(t->arena, sentence, &values);
 }
 
+struct telling_fact {
+	struct arena *arena;
+	const struct fact *fact;
+	enum language language;
+};
+
 static bool get_of_fact(void *context, str name, str *value)
 {
-	*value = of_fact(context, name);
+	const struct telling_fact *t = context;
+
+	*value = of_fact(t->arena, t->fact, name, t->language);
 	return true;
 }
 
 str story_fact(struct arena *a, const struct fact *f, enum language l)
 {
-	struct fact copy = *f;
-	const struct sentence_values values = { get_of_fact, &copy };
+	struct telling_fact t = { a, f, l };
+	const struct sentence_values values = { get_of_fact, &t };
 	str text = str_format(a, "%.*s {input}: {result} ({reason})", STR_ARG(f->check));
 
 	for (size_t i = 0; i < ARRAY_LEN(facts); i++)
@@ -292,7 +301,7 @@ static void advise(struct telling *t, str advice)
 static void advise_about(struct telling *t, enum phrase p, const struct fact *f)
 {
 	t->other = f ? f->input : STR_NONE;
-	t->reason = f ? f->reason : STR_NONE;
+	t->reason = f ? reason_in(t->arena, f->reason, t->language) : STR_NONE;
 	advise(t, phrases[p][t->language]);
 	t->other = t->reason = STR_NONE;
 }

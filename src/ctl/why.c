@@ -100,25 +100,26 @@ static void field(struct json *j, const char *name, str value)
 	json_str(j, value);
 }
 
+/* Names as the API has them (openapi-sketch: TraceEvent). */
 static void json_event(struct ctl *c, struct json *j, const struct event_record *e, enum language l)
 {
 	json_object(j);
-	field(j, "time", ctl_time(c, e->time));
+	field(j, "t", ctl_time(c, e->time));
 	field(j, "stage", e->stage);
-	field(j, "event", e->code);
-	field(j, "what", event_sentence(c->arena, e->code, e->arguments, l));
+	field(j, "code", e->code);
+	field(j, "text", event_sentence(c->arena, e->code, e->arguments, l));
 	if (event_args_valid(e->arguments))
-		json_key(j, "arguments"), json_raw(j, e->arguments);
+		json_key(j, "args"), json_raw(j, e->arguments);
 	json_object_end(j);
 }
 
 static void json_story(struct ctl *c, struct json *j, const struct story *s, str subject,
 		       enum language l)
 {
-	field(j, "id", id_text(c->arena, s->id));
+	field(j, "id", s->id ? id_text(c->arena, s->id) : STR_NONE);
 	field(j, "outcome", str_cstr(s->outcome));
 	field(j, "language", str_cstr(language_code(l)));
-	field(j, "sentence", s->sentence);
+	field(j, "summary", s->sentence);
 	field(j, "subject", subject);
 	if (s->decided)
 		json_key(j, "decision"), json_raw(j, decision_print(c->arena, &s->decision));
@@ -196,38 +197,50 @@ static str subject_of(const struct office_trace_answer *r, u64 id)
 	return STR_NONE;
 }
 
-/* Events of one id stand together. */
+/* Events of one id stand together; those of none are each a story. Moves *at behind it. */
+static void next_story(struct ctl *c, const struct office_trace_answer *r, enum language l,
+		       size_t *at, struct story *out)
+{
+	const struct event_record *e = &r->events[*at];
+	size_t n = 1;
+
+	while (*at + n < r->events_n && e->message && e[n].message == e->message)
+		n++;
+	story_tell(c->arena, e, n, l, out);
+	out->advice_n = 0; /* postern why has it */
+	*at += n;
+}
+
 static void put_stories(struct ctl *c, struct buf *out, const struct office_trace_answer *r,
 			enum language l)
 {
-	for (size_t i = 0, n; i < r->events_n; i += n) {
-		const struct event_record *e = &r->events[i];
-		struct story s;
-		for (n = 1; i + n < r->events_n && e->message && e[n].message == e->message;)
-			n++;
-		story_tell(c->arena, e, n, l, &s);
-		s.advice_n = 0; /* postern why has it */
-		if (e->message)
-			buf_printf(out, "%s%.*s  ", i ? "\n" : "",
-				   STR_ARG(id_text(c->arena, e->message)));
-		put_story(c, out, &s, subject_of(r, e->message), l);
+	struct story s;
+
+	for (size_t at = 0; at < r->events_n;) {
+		if (at && r->events[at].message)
+			buf_add_byte(out, '\n');
+		next_story(c, r, l, &at, &s);
+		if (s.id)
+			buf_printf(out, "%.*s  ", STR_ARG(id_text(c->arena, s.id)));
+		put_story(c, out, &s, subject_of(r, s.id), l);
 	}
 }
 
-static void list_events(struct ctl *c, const struct office_trace_answer *r)
+static void json_stories(struct ctl *c, struct buf *out, const struct office_trace_answer *r,
+			 enum language l)
 {
-	static const char *const columns[] = { "time", "id", "stage", "event", "what" };
-	struct listing *l = listing_new(c, columns, ARRAY_LEN(columns));
+	struct json j = json_to(out);
+	struct story s;
 
-	for (size_t i = 0; i < r->events_n; i++) {
-		const struct event_record *e = &r->events[i];
-		listing_time(l, e->time);
-		listing_str(l, e->message ? id_text(c->arena, e->message) : S("-"));
-		listing_str(l, e->stage);
-		listing_str(l, e->code);
-		listing_str(l, event_sentence(c->arena, e->code, e->arguments, LANGUAGE_EN));
+	json_array(&j);
+	for (size_t at = 0; at < r->events_n;) {
+		next_story(c, r, l, &at, &s);
+		json_object(&j);
+		json_story(c, &j, &s, subject_of(r, s.id), l);
+		json_object_end(&j);
 	}
-	listing_print(l, "No events.");
+	json_array_end(&j);
+	buf_add_byte(out, '\n');
 }
 
 static const struct fail *trace(struct ctl *c)
@@ -242,11 +255,10 @@ static const struct fail *trace(struct ctl *c)
 	TRY(ctl_connect(c));
 	TRY(take_language(c, &l));
 	TRY(ask(c, c->arguments[0], (u32)max, &r));
-	if (c->json) {
-		list_events(c, &r);
-		return NULL;
-	}
-	put_stories(c, out, &r, l);
+	if (c->json)
+		json_stories(c, out, &r, l);
+	else
+		put_stories(c, out, &r, l);
 	ctl_print(buf_str(out));
 	return NULL;
 }

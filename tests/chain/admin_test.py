@@ -131,7 +131,7 @@ class CommandTest(unittest.TestCase):
         self.ok("queue", "retry", number)
         for word in (number, "x@nowhere.test", ALICE, "stays-in-the-queue@test.invalid", "queue", "127.0.0.1"):
             self.assertIn("stays in the queue", self.ok("trace", word), word)
-        events = [e["event"] for e in self.json("trace", number)]
+        events = [e["code"] for e in self.p.events(number)]
         for code in ("accepted", "deferred", "held", "released", "retried"):
             self.assertIn(code, events)
         self.ok("queue", "drop", number, "--yes")

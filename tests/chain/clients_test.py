@@ -1,7 +1,6 @@
 """People's programs from Debian against Postern: what swaks, msmtp, curl, mutt and Python's libraries send and read."""
 import base64
 import imaplib
-import json
 import pathlib
 import poplib
 import smtplib
@@ -306,7 +305,7 @@ class RefusedTest(ClientsTest):
                     w.expect(535, base64.b64encode(b"wrong").decode())
                 else:
                     w.expect(535, f"AUTH PLAIN {token}")
-        found = [e["what"] for e in json.loads(self.p.ctl("trace", ALICE, "--json", "--max=1000").stdout) if e["event"] == "login_failed"]
+        found = [e["text"] for e in self.p.events(ALICE, "--max=1000") if e["code"] == "login_failed"]
         self.assertEqual(sorted(found), [f"login as {ALICE} from 127.0.0.1 failed by {m}" for m in ("LOGIN", "PLAIN", "PLAIN")])
 
     def test_a_wrong_password_waits_longer_each_time(self):
@@ -321,8 +320,8 @@ class RefusedTest(ClientsTest):
                     self.assertIn("NO [AUTHENTICATIONFAILED]", status)
             self.assertGreater(times[4], times[2] + 0.3, times)
             self.assertGreater(times[4], 1.5, times)
-            events = [e for e in json.loads(p.ctl("trace", BOB, "--json").stdout) if e["event"] == "login_failed"]
-            self.assertEqual({(e["stage"], e["what"]) for e in events}, {("imap", f"login as {BOB} from 127.0.0.1 failed by PLAIN")})
+            events = [e for e in p.events(BOB) if e["code"] == "login_failed"]
+            self.assertEqual({(e["stage"], e["text"]) for e in events}, {("imap", f"login as {BOB} from 127.0.0.1 failed by PLAIN")})
             # And the right one is not locked out.
             with mailbox(p, BOB):
                 pass

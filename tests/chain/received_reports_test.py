@@ -52,8 +52,7 @@ class Reports(unittest.TestCase):
     def event(self, word, code):
         """The sentence of the first such event of the message that the word finds."""
         def look():
-            result = self.p.ctl("trace", word, "--json", check=False)
-            return [line for line in result.stdout.replace("},{", "}\n{").split("\n") if f'"{code}"' in line]
+            return [json.dumps(e) for e in self.p.events(word) if e["code"] == code]
         return wait_for(look)[0]
 
     def test_styles_of_reporters(self):

@@ -29,13 +29,21 @@ class RecordsTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.p.stop()
 
-    def ask(self, *options):
+    def ask(self, *options, last=""):
         more = 'hostname = "mail.example.test"\n[listen]\nimap = []\n' + "".join(
-            f'{s} = ["127.0.0.1:{self.p.port(s)}"]\n' for s in ("smtp", "submissions", "submission", "imaps"))
+            f'{s} = ["127.0.0.1:{self.p.port(s)}"]\n' for s in ("smtp", "submissions", "submission", "imaps")) + last
         return self.p.ctl("dns", "records", "example.test", *options, more=more).stdout
 
-    def records(self, *options):
-        return json.loads(self.ask("--json", *options))
+    def records(self, *options, last=""):
+        return json.loads(self.ask("--json", *options, last=last))
+
+    def reports_go(self, last):
+        found = {r["name"]: r["value"] for r in self.records(last=last)}
+        return [re.search("rua=mailto:(.*)@example.test", found[n + ".example.test"])[1] for n in ("_dmarc", "_smtp._tls")]
+
+    def test_reports_go_where_they_are_read(self):
+        self.assertEqual(self.reports_go(""), ["dmarc", "tlsrpt"])
+        self.assertEqual(self.reports_go('[reports]\naddresses = ["dmarc@example.test", "tlsrpt@other.test"]\n'), ["dmarc", "postmaster"])
 
     def test_nsd_takes_the_zone(self):
         zone = os.path.join(self.p.folder, "zone")
@@ -49,7 +57,6 @@ class RecordsTest(unittest.TestCase):
         self.assertEqual(found["example.test", "MX"], "10 mail.example.test.")
         self.assertEqual(found["example.test", "TXT"], "v=spf1 mx -all")
         self.assertEqual(found["mail.example.test", "TXT"], "v=spf1 a -all")
-        self.assertIn("rua=mailto:postmaster@example.test", found["_dmarc.example.test", "TXT"])
         self.assertTrue(found["_smtp._tls.example.test", "TXT"].startswith("v=TLSRPTv1; rua="))
         keys = [v for (n, _), v in found.items() if n.endswith("._domainkey.example.test")]
         self.assertEqual(len(keys), 4)  # two active, two published

@@ -1,5 +1,6 @@
 """A Postern instance for tests: `postern dev` as a child, on loopback, stopped at the end."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -145,6 +146,11 @@ class Instance:
         if check and result.returncode:
             raise RuntimeError(f"postern {' '.join(words)}: {result.returncode}\n{result.stdout}{result.stderr}")
         return result
+
+    def events(self, word, *options):
+        """What `postern trace` knows of it: the events of all its stories, oldest first."""
+        got = self.ctl("trace", word, "--json", *options, check=False)
+        return [event for story in json.loads(got.stdout) for event in story["events"]] if got.returncode == 0 else []
 
     def __enter__(self):
         return self
