@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "base/check.h"
+#include "base/id.h"
 #include "office/table.h"
 
 struct slot {
@@ -15,7 +16,7 @@ struct budget {
 	pthread_mutex_t lock;
 	const struct env *env;
 	struct table hash; /* only its key is used */
-	struct slot slots[BUDGET_SLOTS];
+	struct slot slots[BUDGET_SLOTS], edges[ID_EDGES];
 };
 
 struct budget *budget_new(struct arena *a, const struct env *e)
@@ -28,33 +29,39 @@ struct budget *budget_new(struct arena *a, const struct env *e)
 	return b;
 }
 
-static size_t take(struct slot *slot, u64 window, size_t n, u64 *dropped)
+static bool has_room(struct slot *slot, u64 window, u32 most)
 {
-	size_t room;
-
 	if (slot->window != window) {
 		slot->window = window;
 		slot->used = 0;
 	}
-	room = BUDGET_EVENTS - slot->used;
-	room = room < n ? room : n;
-	slot->used += (u32)room;
-	*dropped = room ? slot->dropped : 0;
-	if (room)
-		slot->dropped = 0;
-	slot->dropped += n - room;
-	return room;
+	return slot->used < most;
 }
 
-size_t budget_take(struct budget *b, str address, size_t n, u64 *dropped)
+static bool take(struct slot *edge, struct slot *source, u64 window, u64 *dropped)
+{
+	*dropped = 0;
+	if (!has_room(source, window, BUDGET_EVENTS) ||
+	    !has_room(edge, window, BUDGET_EDGE_EVENTS)) {
+		source->dropped++;
+		return false;
+	}
+	source->used++;
+	edge->used++;
+	*dropped = source->dropped;
+	source->dropped = 0;
+	return true;
+}
+
+bool budget_take(struct budget *b, u32 edge, str address, u64 *dropped)
 {
 	u64 window = env_monotonic(b->env) / BUDGET_WINDOW_MS + 1;
 	str network = str_slice(address, 0, address.n == 16 ? 8 : address.n);
-	size_t kept;
+	bool may;
 
 	CHECK(pthread_mutex_lock(&b->lock) == 0);
-	kept =
-	    take(&b->slots[table_hash_str(&b->hash, network) % BUDGET_SLOTS], window, n, dropped);
+	may = take(&b->edges[edge % ID_EDGES],
+		   &b->slots[table_hash_str(&b->hash, network) % BUDGET_SLOTS], window, dropped);
 	CHECK(pthread_mutex_unlock(&b->lock) == 0);
-	return kept;
+	return may;
 }

@@ -1,8 +1,10 @@
 #include "base/unit.h"
 
+#include "base/id.h"
 #include "office/budget.h"
 #include "office/event.h"
 #include "office/maildrop.h"
+#include "office/office_int.h"
 
 static void test_arguments(void **state)
 {
@@ -88,20 +90,84 @@ static void test_languages(void **state)
 	}
 }
 
+static u64 test_clock = 1;
+
+static u64 test_now(void *context)
+{
+	(void)context;
+	return test_clock;
+}
+
+static void test_random(void *context, void *out, size_t n)
+{
+	(void)context;
+	memset(out, 7, n);
+}
+
+static const struct env test_env = { .now = test_now,
+				     .monotonic = test_now,
+				     .random = test_random };
+
 static void test_budget(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
-	struct budget *b = budget_new(a, env_system());
+	struct budget *b = budget_new(a, &test_env);
 	str here = S("\xc0\x00\x02\x01"), there = S("\xc0\x00\x02\x02");
 	u64 dropped;
 
 	(void)state;
-	assert_int_equal(budget_take(b, here, BUDGET_EVENTS - 1, &dropped), BUDGET_EVENTS - 1);
-	assert_int_equal(budget_take(b, here, 5, &dropped), 1);
+	for (u32 i = 0; i < BUDGET_EVENTS; i++)
+		assert_true(budget_take(b, 1, here, &dropped));
 	assert_int_equal(dropped, 0);
-	assert_int_equal(budget_take(b, here, 1000000, &dropped), 0);
-	assert_int_equal(budget_take(b, there, 5, &dropped), 5);
+	for (u32 i = 0; i < 7; i++)
+		assert_false(budget_take(b, 1, here, &dropped));
+	assert_true(budget_take(b, 1, there, &dropped));
+	test_clock += BUDGET_WINDOW_MS;
+	assert_true(budget_take(b, 1, here, &dropped));
+	assert_int_equal(dropped, 7);
 	arena_free(&a);
+}
+
+/* THREATS P04: a broken edge names a new source each time; another edge is not silenced. */
+static void test_budget_of_an_edge(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct budget *b = budget_new(a, &test_env);
+	u32 kept = 0;
+	u64 dropped;
+
+	(void)state;
+	for (u32 i = 0; i < 2 * BUDGET_EDGE_EVENTS; i++)
+		kept += budget_take(b, 1, str_from(&i, sizeof i), &dropped);
+	assert_int_equal(kept, BUDGET_EDGE_EVENTS);
+	assert_true(budget_take(b, 2, S("\xc0\x00\x02\x01"), &dropped));
+	test_clock += BUDGET_WINDOW_MS;
+	assert_true(budget_take(b, 1, S("\xc0\x00\x02\x01"), &dropped));
+	arena_free(&a);
+}
+
+/* Ids that an edge did not make itself about now: of a message, of another edge, of long ago, of the future. */
+static void test_made_up_ids(void **state)
+{
+	const u64 now = 1795289107000;
+	struct env then = test_env;
+	struct id_maker maker = { .node = 3 };
+	struct event_record e = { .message = 0 };
+
+	(void)state;
+	assert_true(office_event_is_of(&e, 3, now));
+	test_clock = now;
+	e.message = id_attempt(&then, 3, 8);
+	assert_true(office_event_is_of(&e, 3, now));
+	assert_false(office_event_is_of(&e, 4, now));
+	assert_false(office_event_is_of(&e, 3, now + 25 * 60 * 60 * 1000));
+	assert_false(office_event_is_of(&e, 3, now - 2 * 60 * 1000));
+	e.message = id_next(&maker, &then);
+	assert_false(office_event_is_of(&e, 3, now));
+	e.message = UINT64_MAX;
+	assert_false(office_event_is_of(&e, 3, now));
+	e.message = 1;
+	assert_false(office_event_is_of(&e, 0, now));
 }
 
 static void test_maildrop(void **state)
@@ -130,6 +196,8 @@ int main(void)
 					    cmocka_unit_test(test_sentence),
 					    cmocka_unit_test(test_languages),
 					    cmocka_unit_test(test_budget),
+					    cmocka_unit_test(test_budget_of_an_edge),
+					    cmocka_unit_test(test_made_up_ids),
 					    cmocka_unit_test(test_maildrop) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,6 +80,9 @@ const struct fail *office_ticket_check(struct bus_call *call, const struct ticke
 /* The office's word to the caller of this call, that mail of `domain` may be signed (bus/permit.h): nothing when the domain is not ours. */
 void office_permit_give(const struct bus_call *call, str domain, struct permit *out);
 
+/* Is its id one that this edge can have made about now (office_event.c). */
+bool office_event_is_of(const struct event_record *e, u32 edge, u64 now);
+
 /* A BUS_QUICK call that needs the disk after all. True: the threads have it and will serve it from its beginning; return BUS_LATER. */
 bool office_pool_instead(struct bus_call *call);
 
