@@ -31,15 +31,24 @@
 
 #include "../crash/faults.h"
 #include "base/arena.h"
+#include "base/env.h"
 #include "base/fd.h"
+#include "base/id.h"
 #include "bus/frame.h"
 #include "bus/login.h"
 #include "bus/office.h"
 #include "bus/relay.h"
 #include "bus/sign.h"
 #include "serve/process_control.h"
+#include "text/skeleton.h"
 
-enum { DRILL_STACK = 1 << 20, FDS = 4096, NEIGHBOURS = 40, DRILL_ARENA = 128 << 20 };
+enum {
+	DRILL_STACK = 1 << 20,
+	FDS = 4096,
+	NEIGHBOURS = 40,
+	DRILL_ARENA = 128 << 20,
+	DAY_MS = 24 * 60 * 60 * 1000
+};
 
 enum stage {
 	STAGE_SYSTEM = 1, /* files, network, other processes, privileges */
@@ -528,6 +537,91 @@ static void try_commit(struct arena *a)
 	fd_close(&q.body.file);
 }
 
+static str small_mail(struct arena *a, struct office_message_commit_request *q)
+{
+	static const str mail = S("From: bob@example.test\r\nSubject: drill\r\n\r\nDrill.\r\n");
+	struct skeleton_parser *p = skeleton_parser_new(a);
+	const struct skeleton *s;
+	struct buf *both;
+	str encoded;
+
+	if (skeleton_feed(p, mail) || skeleton_finish(p, &s))
+		return STR_NONE;
+	encoded = skeleton_encode(a, s);
+	q->body = (struct message_body){ .file = -1, .size = mail.n, .skeleton = encoded.n };
+	both = buf_new(a, mail.n + encoded.n);
+	buf_add(both, mail);
+	buf_add(both, encoded);
+	return buf_str(both);
+}
+
+/* A good mail under an id of the office's, of another edge's, of long ago and of tomorrow; and, as the control, under its own. */
+static void try_message_ids(struct arena *a)
+{
+	const bool is_client = self->role == ROLE_CLIENT;
+	const u8 own = office_edge_node(self->instance, is_client);
+	const u8 others[] = { 0, (u8)(own + 2), office_edge_node(self->instance, !is_client) };
+	const struct recipient to = { .address = S("alice@example.test") };
+	struct office_message_commit_request q = {
+		.envelope = { .sender = S("bob@example.test"),
+			      .recipients = &to,
+			      .recipients_n = 1 },
+		.client = { .service = is_client ? SERVICE_SUBMISSION : SERVICE_SMTP,
+			    .address = S("\x7F\0\0\1") },
+	};
+	struct office_message_commit_answer r = { 0 };
+	_Atomic u64 last = 0;
+
+	q.body.bytes = small_mail(a, &q);
+	if (is_client && !log_in(a, &q.ticket))
+		say("log_in", "FAILS", "-");
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		last = 0;
+		q.id = id_next_shared(&last, others[i], env_system());
+		tell_fail("foreign_id", office_message_commit(a, self->office, &q, &r));
+	}
+	last = 0;
+	q.id = id_next_shared(&last, own, env_system());
+	say("own_id", office_message_commit(a, self->office, &q, &r) == NULL ? "works" : "FAILS",
+	    "-");
+	tell_fail("own_id_again", office_message_commit(a, self->office, &q, &r));
+	q.id = id_later(last, DAY_MS);
+	tell_fail("id_of_tomorrow", office_message_commit(a, self->office, &q, &r));
+	q.id = last - id_later(0, 2 * DAY_MS);
+	tell_fail("id_of_long_ago", office_message_commit(a, self->office, &q, &r));
+}
+
+static const struct fail *add_event(struct arena *a, u64 id)
+{
+	const struct event_record e = { .time = env_now(env_system()),
+					.message = id,
+					.source = S("\x7F\0\0\1"),
+					.stage = S("mx"),
+					.code = S("refused_command"),
+					.arguments = S("{}") };
+	const struct office_event_add_request q = { .events = &e, .events_n = 1 };
+	struct office_event_add_answer r = { 0 };
+
+	return office_event_add(a, self->office, &q, &r);
+}
+
+/* Into the record of what others did: of another edge's attempt, of a message. */
+static void try_attempt_ids(struct arena *a)
+{
+	const u32 own = self->instance + (self->role == ROLE_CLIENT ? ID_EDGES / 2 : 0);
+	_Atomic u64 last = 0;
+
+	tell_fail("foreign_attempt_id", add_event(a, id_attempt(env_system(), own ^ 1, 1)));
+	tell_fail("foreign_attempt_id",
+		  add_event(a, id_attempt(env_system(), own ^ (ID_EDGES / 2), 1)));
+	tell_fail("event_of_a_message",
+		  add_event(a, id_next_shared(&last, office_edge_node(self->instance, false),
+					      env_system())));
+	tell_fail("attempt_of_long_ago", add_event(a, 1 + ((u64)own << 13)));
+	say("own_attempt_id",
+	    add_event(a, id_attempt(env_system(), own, 1)) == NULL ? "works" : "FAILS", "-");
+}
+
 static void try_keys(struct arena *a)
 {
 	static const u8 digest[64];
@@ -550,6 +644,13 @@ static void try_keys(struct arena *a)
 	}
 }
 
+static void try_edge(struct arena *a)
+{
+	try_commit(a);
+	try_message_ids(a);
+	try_attempt_ids(a);
+}
+
 static void drill_authority(u32 index)
 {
 	struct arena *a = arena_new(DRILL_ARENA);
@@ -558,7 +659,7 @@ static void drill_authority(u32 index)
 	if (self->role == ROLE_CLIENT)
 		try_client(a);
 	if (self->role == ROLE_MX || self->role == ROLE_CLIENT)
-		try_commit(a);
+		try_edge(a);
 	if (self->role == ROLE_MDA || self->role == ROLE_RELAY)
 		try_jobs(a);
 	if (self->sign)
