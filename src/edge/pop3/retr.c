@@ -135,7 +135,7 @@ static enum turn transfer_start(struct pop3 *p, u32 number, bool limited, u32 li
 	if (f)
 		return pop3_fail(p, f);
 	t->size = item.size;
-	pop3_ok(p, "%llu octets", (unsigned long long)(item.prefix.n + item.size));
+	pop3_ok(p, "%llu octets", (unsigned long long)item.prefix.n + item.size);
 	return send_window(p, &item);
 }
 

@@ -153,9 +153,9 @@ static bool name_read(str name, str *domain, str *selector, u8 *state)
 	if (!scan_until(&s, ':', domain) || !scan_byte(&s, ':') || !scan_until(&s, ':', selector) ||
 	    !scan_byte(&s, ':'))
 		return false;
-	for (u8 i = 0; i < ARRAY_LEN(states); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
 		if (str_eq(s.rest, str_cstr(states[i]))) {
-			*state = i;
+			*state = (u8)i;
 			return domain_is_valid(*domain, false, false) &&
 			       domain_is_valid(*selector, false, true);
 		}
