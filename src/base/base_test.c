@@ -166,6 +166,30 @@ static void test_buf_keeps_its_maximum(void **state)
 	buf_free(&b);
 }
 
+/* Around the sizes at which a second try is needed: below, at and above the room that is there. */
+static void test_formats_of_any_length(void **state)
+{
+	char text[600];
+	struct buf b;
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	for (size_t n = 0; n < sizeof text; n++) {
+		struct arena *a = arena_new(4096);
+		str expected = str_from((u8 *)text, n);
+		str made = str_format(a, "%.*s", (int)n, text);
+		assert_str(made, expected);
+		assert_int_equal(made.p[n], 0);
+		buf_init(&b, 3 + n + (n % 2));
+		buf_add(&b, S("abc"));
+		buf_printf(&b, "%.*s", (int)n, text);
+		assert_int_equal(b.full, n % 2 == 0); /* no room for the NUL */
+		assert_str(str_skip(buf_str(&b), 3), n % 2 ? expected : STR_NONE);
+		buf_free(&b);
+		arena_free(&a);
+	}
+}
+
 static void count_release(void *object)
 {
 	++*(int *)object;
@@ -392,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_char_table),
 		cmocka_unit_test(test_buf_keeps_its_maximum),
+		cmocka_unit_test(test_formats_of_any_length),
 		cmocka_unit_test(test_arena_owns),
 		cmocka_unit_test(test_arena_budget),
 		cmocka_unit_test(test_ids_rise),

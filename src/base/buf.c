@@ -77,26 +77,30 @@ void buf_add_u64(struct buf *b, u64 value)
 	buf_add(b, str_from(digits + i, sizeof digits - i));
 }
 
+/* Into the room that is there; a second time only when that was too small. vsnprintf also writes a NUL, which must fit below max. */
 void buf_printf(struct buf *b, const char *format, ...)
 {
+	size_t room = b->cap - b->n;
 	va_list args;
 	int n;
 	u8 *at;
 
 	va_start(args, format);
-	n = vsnprintf(NULL, 0, format, args);
+	n = vsnprintf(room ? (char *)b->p + b->n : NULL, room, format, args);
 	va_end(args);
 	CHECK(n >= 0);
-	if (b->max - b->n <= (size_t)n) { /* vsnprintf also writes a NUL */
+	if (b->full || b->max - b->n <= (size_t)n) {
 		b->full = true;
 		return;
 	}
-	at = buf_room(b, (size_t)n + 1);
-	if (at == NULL)
-		return;
-	va_start(args, format);
-	vsnprintf((char *)at, (size_t)n + 1, format, args);
-	va_end(args);
+	if ((size_t)n >= room) {
+		at = buf_room(b, (size_t)n + 1);
+		if (at == NULL)
+			return;
+		va_start(args, format);
+		vsnprintf((char *)at, (size_t)n + 1, format, args);
+		va_end(args);
+	}
 	b->n += (size_t)n;
 }
 

@@ -130,17 +130,22 @@ str str_lower(struct arena *a, str s)
 	return (str){ p, s.n };
 }
 
+/* What is short is written once and copied; only what is long is written twice. A NUL stands behind it. */
 str str_format(struct arena *a, const char *format, ...)
 {
+	char first[256], *p;
 	va_list args;
-	char *p;
 	int n;
 
 	va_start(args, format);
-	n = vsnprintf(NULL, 0, format, args);
+	n = vsnprintf(first, sizeof first, format, args);
 	va_end(args);
 	CHECK(n >= 0);
 	p = arena_alloc(a, (size_t)n + 1);
+	if ((size_t)n < sizeof first) {
+		memcpy(p, first, (size_t)n);
+		return str_from(p, (size_t)n);
+	}
 	va_start(args, format);
 	vsnprintf(p, (size_t)n + 1, format, args);
 	va_end(args);

@@ -6,19 +6,28 @@
 #include "base/check.h"
 #include "text/dns_rdata.h"
 
+struct lookup {
+	struct lookup *next;
+	str domain; /* without "_dmarc." */
+	enum dns_status status;
+	bool found; /* exactly one DMARC record */
+	bool several;
+	struct dmarc_record record; /* when found */
+};
+
 struct judge {
 	struct arena *a;
 	const struct dns_source *dns;
-	struct dmarc_lookup *lookups;
+	struct lookup *lookups; /* each name once */
 	size_t n;
 };
 
 /* The steps of one walk, from the longest name to the shortest. */
 struct walk {
 	str start;
-	const struct dmarc_lookup *steps[DMARC_WALK];
+	const struct lookup *steps[DMARC_WALK];
 	size_t n;
-	const struct dmarc_lookup *failed; /* the walk cannot tell: this lookup went wrong */
+	const struct lookup *failed; /* the walk cannot tell: this lookup went wrong */
 };
 
 const char *dmarc_result_name(enum dmarc_result r)
@@ -61,7 +70,7 @@ bool dmarc_domain_is_under(str name, str domain)
 
 /* --- Lookups --------------------------------------------------------------------------------------------------- */
 
-static void read_answer(struct judge *j, const struct dns_answer *answer, struct dmarc_lookup *out)
+static void read_answer(struct judge *j, const struct dns_answer *answer, struct lookup *out)
 {
 	for (size_t i = 0; i < answer->records_n && i < DMARC_TEXTS; i++) {
 		struct dmarc_record record;
@@ -73,25 +82,26 @@ static void read_answer(struct judge *j, const struct dns_answer *answer, struct
 		if (out->several)
 			break;
 		out->found = true;
-		out->text = text;
 		out->record = record;
 	}
 	if (out->several)
 		out->found = false; /* RFC 9989 4.10: all are discarded */
 }
 
-static const struct dmarc_lookup *look_up(struct judge *j, str domain)
+static const struct lookup *look_up(struct judge *j, str domain)
 {
-	struct dmarc_lookup *l;
 	struct dns_answer answer = { .status = DNS_NXDOMAIN };
-	str name = str_format(j->a, "_dmarc.%.*s", STR_ARG(domain));
+	struct lookup *l;
+	str name;
 
-	for (size_t i = 0; i < j->n; i++)
-		if (str_eq(j->lookups[i].domain, domain))
-			return &j->lookups[i];
-	CHECK(j->n < DMARC_LOOKUPS); /* by the limits on walks */
-	l = &j->lookups[j->n++];
-	l->domain = domain;
+	for (l = j->lookups; l; l = l->next)
+		if (str_eq(l->domain, domain))
+			return l;
+	CHECK(j->n++ < DMARC_LOOKUPS); /* by the limits on walks */
+	l = arena_new_of(j->a, struct lookup);
+	*l = (struct lookup){ .next = j->lookups, .domain = domain };
+	j->lookups = l;
+	name = str_format(j->a, "_dmarc.%.*s", STR_ARG(domain));
 	if (name.n <= RDATA_NAME_TEXT) /* a longer name is in no zone */
 		j->dns->query(j->dns->context, j->a, name, DNS_TYPE_TXT, &answer);
 	l->status = answer.status;
@@ -100,7 +110,7 @@ static const struct dmarc_lookup *look_up(struct judge *j, str domain)
 	return l;
 }
 
-static bool lookup_failed(const struct dmarc_lookup *l)
+static bool lookup_failed(const struct lookup *l)
 {
 	return l->status == DNS_TEMPFAIL || l->status == DNS_BOGUS;
 }
@@ -137,7 +147,7 @@ static void walk_tree(struct judge *j, str start, struct walk *w)
 
 	*w = (struct walk){ .start = start };
 	while (target.n > 0 && w->n < DMARC_WALK) {
-		const struct dmarc_lookup *l = look_up(j, target);
+		const struct lookup *l = look_up(j, target);
 		w->steps[w->n++] = l;
 		if (lookup_failed(l)) {
 			w->failed = l;
@@ -155,7 +165,7 @@ static str organizational(const struct walk *w)
 	str shortest = w->start;
 
 	for (size_t i = 0; i < w->n; i++) {
-		const struct dmarc_lookup *l = w->steps[i];
+		const struct lookup *l = w->steps[i];
 		if (!l->found)
 			continue;
 		if (l->record.psd == DMARC_PSD_NO)
@@ -168,7 +178,7 @@ static str organizational(const struct walk *w)
 }
 
 /* RFC 9989 4.10.1: the author's own, its organization's, its public suffix's. */
-static const struct dmarc_lookup *policy_of(const struct walk *w, str organization)
+static const struct lookup *policy_of(const struct walk *w, str organization)
 {
 	for (size_t i = 0; i < w->n; i++)
 		if (w->steps[i]->found && str_eq(w->steps[i]->domain, organization))
@@ -190,7 +200,7 @@ static bool exists(struct judge *j, str domain)
 	return answer.status != DNS_NXDOMAIN;
 }
 
-static void choose_policy(struct judge *j, const struct dmarc_lookup *l, struct dmarc_verdict *v)
+static void choose_policy(struct judge *j, const struct lookup *l, struct dmarc_verdict *v)
 {
 	const struct dmarc_record *r = &l->record;
 
@@ -357,7 +367,7 @@ static void fail_by_policy(struct judge *j, const struct dmarc_identifier *list,
 static void check_domain(struct judge *j, const struct dmarc_identifier *list, size_t n,
 			 struct dmarc_verdict *v)
 {
-	const struct dmarc_lookup *own = look_up(j, v->author), *policy;
+	const struct lookup *own = look_up(j, v->author), *policy;
 	struct walk w;
 
 	v->result = DMARC_NONE;
@@ -449,13 +459,9 @@ void dmarc_check(struct arena *a, const struct dns_source *dns, const struct dma
 		judge_author(author, out);
 		return;
 	}
-	/* Room for all walks of the judged domains and of their identifiers; shared names are asked once. */
-	j.lookups = arena_array_of(a, DMARC_LOOKUPS, struct dmarc_lookup);
 	if (n > DMARC_IDENTIFIERS)
 		n = DMARC_IDENTIFIERS;
 	check_several(&j, author, identifiers, n, out);
-	out->lookups = j.lookups;
-	out->lookups_n = j.n;
 }
 
 void dmarc_override(struct dmarc_verdict *v, enum dmarc_override_kind kind, str reason)
@@ -469,9 +475,7 @@ void dmarc_override(struct dmarc_verdict *v, enum dmarc_override_kind kind, str 
 
 bool dmarc_organization(struct arena *a, const struct dns_source *dns, str domain, str *out)
 {
-	struct judge j = { .a = a,
-			   .dns = dns,
-			   .lookups = arena_array_of(a, DMARC_WALK, struct dmarc_lookup) };
+	struct judge j = { .a = a, .dns = dns };
 	struct walk w;
 
 	walk_tree(&j, domain, &w);

@@ -111,15 +111,6 @@ struct dmarc_identifier {
 	bool undecided;
 };
 
-struct dmarc_lookup {
-	str domain; /* without "_dmarc." */
-	enum dns_status status;
-	bool found; /* exactly one DMARC record */
-	bool several;
-	str text;
-	struct dmarc_record record; /* when found */
-};
-
 /* Why a policy was not followed, as aggregate reports have it (RFC 9990 3.5). */
 enum dmarc_override_kind {
 	DMARC_OVERRIDE_NONE,
@@ -142,8 +133,6 @@ struct dmarc_verdict {
 	str reason;   /* one sentence for people */
 	str override; /* why the policy was not applied; empty: it was */
 	enum dmarc_override_kind override_kind;
-	const struct dmarc_lookup *lookups;
-	size_t lookups_n;
 };
 
 void dmarc_check(struct arena *a, const struct dns_source *dns, const struct dmarc_author *author,
