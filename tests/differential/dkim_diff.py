@@ -213,6 +213,11 @@ def spaced(message):
     return re.search(rb"(?m)^[!-9;-~]+[ \t]+:", message.partition(b"\r\n\r\n")[0]) is not None
 
 
+def tabbed(message):
+    """A tab before a colon (RFC 5322 4.5: *WSP), for which libopendkim refuses the whole message, even when that field is not signed."""
+    return re.search(rb"(?m)^[!-9;-~]+ *\t[ \t]*:", message.partition(b"\r\n\r\n")[0]) is not None
+
+
 class Judge:
     def __init__(self, bench, seed):
         self.bench, self.seed, self.messages = bench, seed, Messages(seed)
@@ -230,7 +235,7 @@ class Judge:
         ours = answer.startswith("pass")
         if not spaced(message):
             self.same(f"python3-dkim, clean {clean}, we: {answer}", ours, self.bench.verify_dkimpy(message), message)
-        if not ed25519:
+        if not ed25519 and not tabbed(message):
             theirs = self.bench.verify_opendkim(message, piece)
             self.same(f"opendkim: {theirs}, clean {clean}, we: {answer}", ours, theirs.startswith("pass"), message)
         if clean:
