@@ -26,7 +26,7 @@ from systems import ADDRESSES, DOMAIN, PASSWORD, ROOT, Postern, PostfixDovecot, 
 
 INSIDE = "BENCH_AUTH_INSIDE"
 HOST = "192.0.2.10"  # of RFC 5737, on lo
-SENDER, SELECTOR = "news.example", "s2026"
+DOMAINS, SELECTOR = 200, "s2026"  # d0.example ...: each with its own SPF, key and policy in DNS
 PORTS = {"Postern": 26000, "Postern, no checks": 26200, "Postfix + opendkim + opendmarc": 27000}
 JUDGES, BARE, PEER = PORTS
 TARGET = 2000
@@ -61,14 +61,13 @@ class NameServer:
     def __init__(self, folder, public):
         self.folder = folder
         folder.mkdir()
-        self._zone("example", "")  # tree walks and searches for the organisation end there
-        self._zone(SENDER, f'@ MX 10 mx\n@ TXT "v=spf1 mx -all"\nmx A {HOST}\n_dmarc TXT "v=DMARC1; p=reject"\n'
-                           f'{SELECTOR}._domainkey TXT "v=DKIM1; k=rsa; p={public[:200]}" "{public[200:]}"\n')
-        zones = "".join(f'zone:\n  name: "{n}"\n  zonefile: "{n}.zone"\n' for n in ("example", SENDER))
+        self._zone("example", "".join(
+            f'd{n} MX 10 mx.d{n}\nd{n} TXT "v=spf1 mx -all"\nmx.d{n} A {HOST}\n_dmarc.d{n} TXT "v=DMARC1; p=reject"\n'
+            f'{SELECTOR}._domainkey.d{n} TXT "v=DKIM1; k=rsa; p={public[:200]}" "{public[200:]}"\n' for n in range(DOMAINS)))
         (folder / "nsd.conf").write_text(
             f'server:\n  ip-address: 127.0.0.1\n  ip-address: {HOST}\n  server-count: 1\n  username: ""\n  chroot: ""\n  zonesdir: "{folder}"\n  pidfile: "{folder}/pid"\n'
             f'  database: ""\n  xfrdfile: "{folder}/xfrd"\n  zonelistfile: "{folder}/zones"\n  xfrdir: "{folder}"\n  rrl-ratelimit: 0\n'
-            f'remote-control:\n  control-enable: no\n{zones}')
+            f'remote-control:\n  control-enable: no\nzone:\n  name: "example"\n  zonefile: "example.zone"\n')
         self.group = gauge.Group("nsd")
         with (folder / "log").open("wb") as log:
             self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", str(folder / "nsd.conf")], preexec_fn=self.group.enter, stdout=log, stderr=log)
@@ -167,16 +166,28 @@ class PostfixMilters(PostfixDovecot):
 
 
 def sign(folder):
-    """A message of 5 KB, RSA-2048, relaxed/relaxed; with LF, as smtp-source wants it. Returns p= of the key's record."""
+    """A message of 5 KB for each domain, RSA-2048, relaxed/relaxed, with the dot that ends it. Returns p= of the key's record."""
     sys.path.append("/usr/lib/python3/dist-packages")
     import dkim  # pylint: disable=import-outside-toplevel
     private = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True).stdout
     public = subprocess.run(["openssl", "rsa", "-pubout", "-outform", "DER"], input=private, check=True, capture_output=True).stdout
-    message = re.sub(rb"\r\nCc: [^\r]*", b"", re.sub(rb"^From: [^\r]*", f"From: Carol <carol@{SENDER}>".encode(), mail.message(1, f"readers@{SENDER}")))
-    signature = dkim.sign(message, SELECTOR.encode(), SENDER.encode(), private, canonicalize=(b"relaxed", b"relaxed"),
-                          include_headers=[b"from", b"to", b"subject", b"date", b"message-id", b"mime-version", b"content-type"])
-    (folder / "message").write_bytes((signature + message).replace(b"\r\n", b"\n"))
+    (folder / "messages").mkdir()
+    for n in range(DOMAINS):
+        domain = f"d{n}.example"
+        message = re.sub(rb"\r\nCc: [^\r]*", b"", re.sub(rb"^From: [^\r]*", f"From: Carol <carol@{domain}>".encode(), mail.message(n, f"readers@{domain}")))
+        signature = dkim.sign(message, SELECTOR.encode(), domain.encode(), private, canonicalize=(b"relaxed", b"relaxed"),
+                              include_headers=[b"from", b"to", b"subject", b"date", b"message-id", b"mime-version", b"content-type"])
+        (folder / "messages" / str(n)).write_bytes(signature + message + b".\r\n")
     return base64.b64encode(public).decode()
+
+
+def flood_of(folder, program):
+    """As measure.inbound wants it: senders in turn, one connection a message."""
+    def run(port, recipients, connections, count):
+        words = [program, HOST, str(port), str(connections), str(count), str(DOMAINS), folder / "messages", *recipients]
+        subprocess.run(words, check=True)
+        return count
+    return run
 
 
 def results_of(header):
@@ -187,13 +198,13 @@ def results_of(header):
 
 def flood(s, dns, how, connections, count):
     s.start()
-    measure.inbound(s, 10, 100, **how)  # processes are started, mailboxes made, names known
+    measure.inbound(s, 10, 2 * DOMAINS, flood=how)  # processes are started, mailboxes made, names known
     found = results_of(s.one())
     passed = [c for c in CHECKS if c in found]
     if passed != ([] if s.name == BARE else list(CHECKS)):
         raise RuntimeError(f"{s.name}: these results do not fit the checks: {found}\n{s.one()[:3000]}")
     before = dns.group.cpu()
-    r = measure.inbound(s, connections, count, **how)
+    r = measure.inbound(s, connections, count, flood=how)
     r["dns"] = (dns.group.cpu() - before) / count * 1e6
     r["results"] = found
     if os.environ.get("BENCH_AUTH_SHELL"):
@@ -212,9 +223,9 @@ def text(facts, found, count, rounds):
     lines = ["# Judging on port 25: SPF, DKIM and DMARC", "",
              f"Written by `bench/auth.py`, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC; {facts['processor']}, fdatasync {facts['fdatasync']}; "
              f"one-minute load {min(loads):.1f} to {max(loads):.1f}.", "",
-             f"One message of 5 KB, signed before (RSA-2048, relaxed/relaxed), SPF by `mx`, From aligned, `p=reject`; sent by `smtp-source -F`, one connection a "
-             f"message, to ten mailboxes: median of {rounds} rounds, {count[JUDGES]} messages a round to Postern, {count[PEER]} to the peer. nsd on loopback, TTL an "
-             "hour. From each system one Authentication-Results is read: all three pass. CPU: all processes of the system; client and nsd are not in it.", "",
+             f"Messages of 5 KB of {DOMAINS} domains in turn, signed before (RSA-2048, relaxed/relaxed), SPF by `mx`, From aligned, `p=reject`, each domain "
+             f"with records of its own; sent by `bench/smtp_flood.c`, one connection a message, to ten mailboxes: median of {rounds} rounds, {count[JUDGES]} messages a round to Postern, {count[PEER]} to the peer. nsd on loopback, TTL an "
+             "hour; each domain is asked for before a round, so within it answers come from caches. From each system one Authentication-Results is read: all three pass. CPU: all processes of the system; client and nsd are not in it.", "",
              "| connections | system | accepted, /s | delivered, /s | us CPU a message | us CPU of nsd | Postern accepts times as many | costs times Postern's CPU |",
              "|" + "---|" * 8]
     for c in found[JUDGES]:
@@ -238,7 +249,7 @@ def versions():
 def measured(args, folder, dns, systems):
     count = {n: 300 if args.quick else 1000 if n == PEER else 5000 for n in PORTS}
     rounds = args.rounds or (1 if args.quick else 3)
-    how = {"host": HOST, "words": ("-F", str(folder / "message"), "-f", f"carol@{SENDER}", "-M", f"mx.{SENDER}")}
+    how = flood_of(folder, ROOT / "build-bench" / "smtp_flood")
     facts = gauge.machine(folder)
     facts["packages"] += ", " + versions()
     found = {s.name: {c: [] for c in args.connections} for s in systems}
@@ -253,7 +264,9 @@ def measured(args, folder, dns, systems):
 
 def main():
     args = arguments()
-    binary = args.postern or (build() if not os.environ.get(INSIDE) else str(ROOT / "build-bench" / "postern"))
+    if not os.environ.get(INSIDE):
+        build("smtp_flood")
+    binary = args.postern or str(ROOT / "build-bench" / "postern")
     enter()
     folder = pathlib.Path(args.folder)
     shutil.rmtree(folder, ignore_errors=True)

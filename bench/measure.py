@@ -15,11 +15,11 @@ COMMANDS = {
 POLL = 0.05
 
 
-def inbound(system, connections, count, **how):
-    """A flood on port 25 (how: see mail.flood): seconds until all are accepted, and until all are in the mailboxes; CPU of all processes."""
+def inbound(system, connections, count, flood=mail.flood):
+    """A flood on port 25 (see mail.flood): seconds until all are accepted, and until all are in the mailboxes; CPU of all processes."""
     before = system.arrived()
     cpu, begin = system.group.cpu(), time.monotonic()
-    count = mail.flood(system.smtp, ADDRESSES, connections, count, **how)
+    count = flood(system.smtp, ADDRESSES, connections, count)
     accepted = time.monotonic() - begin
     deadline = begin + 300
     while system.arrived() - before < count:

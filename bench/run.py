@@ -42,8 +42,8 @@ def say(text):
     print(time.strftime("%H:%M:%S "), text, flush=True)
 
 
-def build():
-    subprocess.run([ROOT / "tools/build.sh", "build-bench", "-Dbuildtype=release -Dtests=false", "postern"], check=True, stdout=subprocess.DEVNULL)
+def build(*more):
+    subprocess.run([ROOT / "tools/build.sh", "build-bench", "-Dbuildtype=release -Dtests=false", "postern", *more], check=True, stdout=subprocess.DEVNULL)
     return str(ROOT / "build-bench" / "postern")
 
 
