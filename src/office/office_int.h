@@ -120,10 +120,12 @@ struct office_write {
 };
 typedef const struct fail *office_write_run(struct tx *t, struct office_write *w);
 
-/* STORE, EXPUNGE, and MOVE: a piece a transaction (office_piece.c). */
+/* STORE, EXPUNGE, MOVE, DELETE and RENAME: a piece a transaction (office_piece.c). */
 const struct fail *office_flags_in_pieces(struct bus_call *call);
 const struct fail *office_expunge_in_pieces(struct bus_call *call);
 const struct fail *office_move_in_pieces(struct bus_call *call);
+const struct fail *office_delete_in_pieces(struct bus_call *call);
+const struct fail *office_rename_in_pieces(struct bus_call *call);
 
 /* Submits; run's transaction, then after(), then the answer. Returns BUS_LATER. frees: goes on when the disk is full. */
 const struct fail *office_write(struct bus_call *call, office_write_run *run,

@@ -27,27 +27,13 @@ const struct fail *office_serve_mailbox_create(struct bus_call *call,
 	return office_write(call, create_run, NULL, NULL, false);
 }
 
-static const struct fail *delete_run(struct tx *t, struct office_write *w)
-{
-	const struct office_mailbox_delete_request *q = w->call->request;
-
-	return store_mailbox_delete(t, office_account(w->call), q->name);
-}
-
 const struct fail *office_serve_mailbox_delete(struct bus_call *call,
 					       const struct office_mailbox_delete_request *q,
 					       struct office_mailbox_delete_answer *r)
 {
 	(void)q;
 	(void)r;
-	return office_write(call, delete_run, NULL, NULL, true);
-}
-
-static const struct fail *rename_run(struct tx *t, struct office_write *w)
-{
-	const struct office_mailbox_rename_request *q = w->call->request;
-
-	return store_mailbox_rename(t, office_account(w->call), q->from, q->to);
+	return office_delete_in_pieces(call);
 }
 
 const struct fail *office_serve_mailbox_rename(struct bus_call *call,
@@ -56,7 +42,7 @@ const struct fail *office_serve_mailbox_rename(struct bus_call *call,
 {
 	(void)q;
 	(void)r;
-	return office_write(call, rename_run, NULL, NULL, false);
+	return office_rename_in_pieces(call);
 }
 
 static const struct fail *subscribe_run(struct tx *t, struct office_write *w)

@@ -1,8 +1,8 @@
 /*
- * STORE, EXPUNGE and MOVE, a piece a transaction: one of 50,000 messages would keep everybody else's mail waiting for a quarter of a
+ * STORE, EXPUNGE, MOVE, DELETE and RENAME of INBOX, a piece a transaction: one of 50,000 messages would keep everybody else's mail waiting for a quarter of a
  * second. Each piece goes to the end of the writer's queue, so what others want to write comes in between. What fails on the
  * way leaves the pieces before it done, as the RFCs let it: each message is changed whole or not at all (RFC 3501 6.4.6,
- * RFC 7162 3.1.3, RFC 6851 3.3).
+ * RFC 7162 3.1.3, RFC 6851 3.3). not: COPY, which is all or nothing (RFC 3501 6.4.7).
  */
 #include "office/office_int.h"
 
@@ -184,4 +184,47 @@ const struct fail *office_move_in_pieces(struct bus_call *call)
 
 	TRY(store_ranges(call->arena, q->uids, q->uids_n, &uids, &n));
 	return office_write_more(call, move_run, move_more, pieces_new(call, uids, n), true);
+}
+
+/* --- DELETE and RENAME ------------------------------------------------------------------------------------- */
+
+/* Of a whole mailbox: the store knows where it is by p->next alone. */
+static struct pieces *pieces_of_mailbox(struct bus_call *call)
+{
+	static const struct uid_range all = { .low = 1, .high = UINT32_MAX };
+
+	return pieces_new(call, &all, 1);
+}
+
+static bool mailbox_more(struct office_write *w)
+{
+	return piece_end(w->context);
+}
+
+static const struct fail *delete_run(struct tx *t, struct office_write *w)
+{
+	struct pieces *p = w->context;
+	const struct office_mailbox_delete_request *q = w->call->request;
+	struct tx inner = piece_begin(p, t);
+
+	return store_mailbox_delete(&inner, office_account(w->call), q->name, &p->next);
+}
+
+const struct fail *office_delete_in_pieces(struct bus_call *call)
+{
+	return office_write_more(call, delete_run, mailbox_more, pieces_of_mailbox(call), true);
+}
+
+static const struct fail *rename_run(struct tx *t, struct office_write *w)
+{
+	struct pieces *p = w->context;
+	const struct office_mailbox_rename_request *q = w->call->request;
+	struct tx inner = piece_begin(p, t);
+
+	return store_mailbox_rename(&inner, office_account(w->call), q->from, q->to, &p->next);
+}
+
+const struct fail *office_rename_in_pieces(struct bus_call *call)
+{
+	return office_write_more(call, rename_run, mailbox_more, pieces_of_mailbox(call), false);
 }

@@ -35,6 +35,12 @@ static void dispatch(void *context, struct bus_call *call)
 	case 41:
 		f = office_serve_message_expunge(call, call->request, call->answer);
 		break;
+	case 22:
+		f = office_serve_mailbox_delete(call, call->request, call->answer);
+		break;
+	case 23:
+		f = office_serve_mailbox_rename(call, call->request, call->answer);
+		break;
 	case 42:
 		f = office_serve_message_copy(call, call->request, call->answer);
 		break;
@@ -132,6 +138,7 @@ struct request {
 	struct scene *scene;
 	u32 number;
 	u64 account, mailbox;
+	str name;
 	const struct uid_range *uids;
 	size_t uids_n;
 	pthread_t thread;
@@ -163,9 +170,19 @@ static void *call(void *context)
 							  .uids_n = r->uids_n,
 							  .target = S("Archive"),
 							  .move = true };
+	const struct office_mailbox_delete_request delete = { .ticket = ticket, .name = r->name };
+	const struct office_mailbox_rename_request rename = { .ticket = ticket,
+							      .from = S("INBOX"),
+							      .to = r->name };
+	struct office_mailbox_delete_answer deleted;
+	struct office_mailbox_rename_answer renamed;
 	struct bus *b = r->scene->bus;
 
-	if (r->number == 40)
+	if (r->number == 22)
+		must(office_mailbox_delete(r->arena, b, &delete, &deleted));
+	else if (r->number == 23)
+		must(office_mailbox_rename(r->arena, b, &rename, &renamed));
+	else if (r->number == 40)
 		must(office_message_flags(r->arena, b, &flags, &r->flags));
 	else if (r->number == 41)
 		must(office_message_expunge(r->arena, b, &expunge, &r->expunge));
@@ -337,6 +354,36 @@ static void moving_lets_others_in(void **state)
 	arena_free(&r.arena);
 }
 
+static u64 messages_in(struct scene *s, str name)
+{
+	struct office_mailbox_list_answer r;
+	struct tx t;
+
+	must(store_read_begin(s->w.store, s->w.arena, &t));
+	must(store_mailbox_list(&t, MINE, &r));
+	store_read_end(&t);
+	for (size_t i = 0; i < r.mailboxes_n; i++)
+		if (str_eq(r.mailboxes[i].name, name))
+			return r.mailboxes[i].messages;
+	return UINT64_MAX;
+}
+
+static void renaming_inbox_and_deleting_let_others_in(void **state)
+{
+	struct scene *s = *state;
+	struct request rename = { .scene = s, .number = 23, .account = MINE, .name = S("Old") };
+	struct request delete = { .scene = s, .number = 22, .account = MINE, .name = S("Old") };
+
+	run_beside_another(s, &rename);
+	assert_int_equal(messages_in(s, S("INBOX")), 0);
+	assert_int_equal(messages_in(s, S("Old")), ROWS);
+	run_beside_another(s, &delete);
+	assert_int_equal(messages_in(s, S("Old")), UINT64_MAX);
+	assert_int_equal(messages_in(s, S("INBOX")), 0);
+	arena_free(&rename.arena);
+	arena_free(&delete.arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -346,6 +393,7 @@ int main(void)
 		TEST(scattered_sets_are_cut_too),
 		TEST(expunging_lets_others_in),
 		TEST(moving_lets_others_in),
+		TEST(renaming_inbox_and_deleting_let_others_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

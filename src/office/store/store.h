@@ -150,9 +150,12 @@ const struct fail *store_account_clear(struct tx *t, u64 account);
 const struct fail *store_mailbox_list(struct tx *t, u64 account,
 				      struct office_mailbox_list_answer *r);
 const struct fail *store_mailbox_create(struct tx *t, u64 account, str name, u32 special,
-					u64 *mailbox);                                /* W */
-const struct fail *store_mailbox_delete(struct tx *t, u64 account, str name);         /* W */
-const struct fail *store_mailbox_rename(struct tx *t, u64 account, str from, str to); /* W */
+					u64 *mailbox); /* W */
+/* Of a mailbox with many messages a piece at a time: *next is 1 at first, and 0 when it is done; else it is called again, in another
+ * transaction. Deleting empties it first; RENAME of INBOX moves what is in it (RFC 3501 6.3.5). next NULL: all at once. */
+const struct fail *store_mailbox_delete(struct tx *t, u64 account, str name, u32 *next); /* W */
+const struct fail *store_mailbox_rename(struct tx *t, u64 account, str from, str to,
+					u32 *next); /* W */
 const struct fail *store_mailbox_subscribe(struct tx *t, u64 account, str name,
 					   bool subscribed); /* W */
 /* Makes the chunks of the largest mailboxes, as many as half of the cache holds, so that the first SELECT after a start does not wait

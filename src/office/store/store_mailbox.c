@@ -206,7 +206,21 @@ static const struct fail *remove_mailbox(struct tx *t, u64 account, const struct
 	return list_changed(t, account);
 }
 
-const struct fail *store_mailbox_delete(struct tx *t, u64 account, str name)
+/* A piece of what is in it. *next 0: little is left. */
+static const struct fail *empty_some(struct tx *t, u64 account, const struct mailbox_row *m,
+				     u32 *next)
+{
+	const struct uid_range all = { .low = 1, .high = UINT32_MAX };
+	const struct office_message_expunge_request q = { .mailbox = m->id,
+							  .uids = &all,
+							  .uids_n = 1 };
+	struct office_message_expunge_answer r;
+
+	*next = m->messages > STORE_PIECE_ROWS;
+	return *next ? store_message_expunge(t, account, &q, next, &r) : NULL;
+}
+
+const struct fail *store_mailbox_delete(struct tx *t, u64 account, str name, u32 *next)
 {
 	struct mailbox_row m;
 
@@ -214,6 +228,11 @@ const struct fail *store_mailbox_delete(struct tx *t, u64 account, str name)
 	if (is_inbox(name))
 		return fail_new(t->arena, FAIL_DENIED, "INBOX cannot be deleted");
 	TRY(mailbox_by_name(t, account, name, &m));
+	if (next)
+		TRY(empty_some(t, account, &m, next));
+	if (next && *next)
+		return NULL;
+	TRY(mailbox_by_id(t, account, m.id, &m));
 	return remove_mailbox(t, account, &m);
 }
 
@@ -259,7 +278,7 @@ static const struct fail *rename_one(struct tx *t, u64 account, const struct nam
 }
 
 /* RFC 3501 6.3.5: its messages move, INBOX stays, its children too. */
-static const struct fail *rename_inbox(struct tx *t, u64 account, str to)
+static const struct fail *rename_inbox(struct tx *t, u64 account, str to, u32 *next)
 {
 	const struct uid_range all = { .low = 1, .high = UINT32_MAX };
 	struct office_message_copy_request q = {
@@ -269,25 +288,30 @@ static const struct fail *rename_inbox(struct tx *t, u64 account, str to)
 	struct mailbox_row inbox;
 	u64 made;
 
-	TRY(mailbox_make(t, account, to, SPECIAL_NONE, &made));
+	if (next == NULL || *next == 1)
+		TRY(mailbox_make(t, account, to, SPECIAL_NONE, &made));
 	TRY(mailbox_by_use(t, account, SPECIAL_INBOX, &inbox));
 	q.mailbox = inbox.id;
-	return store_message_copy(t, account, &q, NULL, &r);
+	return store_message_copy(t, account, &q, next, &r);
 }
 
-const struct fail *store_mailbox_rename(struct tx *t, u64 account, str from, str to)
+const struct fail *store_mailbox_rename(struct tx *t, u64 account, str from, str to, u32 *next)
 {
 	struct named *all;
 	size_t n;
 
 	TRY(mailbox_name_check(t, from, &from));
 	TRY(mailbox_name_check(t, to, &to));
+	if (next && *next > 1)
+		return rename_inbox(t, account, to, next);
 	TRY(must_be_free(t, account, to));
 	if (str_starts(to, str_format(t->arena, "%.*s/", STR_ARG(from))) && !is_inbox(from))
 		return fail_new(t->arena, FAIL_INVALID, "a mailbox cannot move into itself");
 	TRY(make_parents(t, account, to));
 	if (is_inbox(from))
-		return rename_inbox(t, account, to);
+		return rename_inbox(t, account, to, next);
+	if (next)
+		*next = 0;
 	TRY(family(t, account, from, &all, &n));
 	if (n == 0)
 		return fail_new(t->arena, FAIL_NOT_FOUND, "no such mailbox");

@@ -24,13 +24,13 @@ static const struct fail *create(struct tx *t, void *context)
 static const struct fail *remove_it(struct tx *t, void *context)
 {
 	struct named_call *c = context;
-	return store_mailbox_delete(t, c->account, c->name);
+	return store_mailbox_delete(t, c->account, c->name, NULL);
 }
 
 static const struct fail *rename_it(struct tx *t, void *context)
 {
 	struct named_call *c = context;
-	return store_mailbox_rename(t, c->account, c->name, c->to);
+	return store_mailbox_rename(t, c->account, c->name, c->to, NULL);
 }
 
 static const struct fail *subscribe(struct tx *t, void *context)
