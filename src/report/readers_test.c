@@ -1,27 +1,11 @@
 /* The readers of reports: what they forgive, what they refuse, and every cut of every report. */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 
 #include <string.h>
 
 #include "report/aggregate_read.h"
 #include "report/feedback.h"
 #include "report/tlsrpt.h"
-
-static struct arena *arena;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena = arena_new(1u << 30);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_free(&arena);
-	return 0;
-}
 
 #define METADATA                                                                 \
 	"<report_metadata><org_name> Org &amp; Co </org_name><email>a@b</email>" \
@@ -52,7 +36,7 @@ static void aggregate_is_read(void **state)
 
 	(void)state;
 	assert_ok(
-	    aggregate_read(arena, S(REPORT("feedback", "feedback", RECORD("192.0.2.1", "7"))), &r));
+	    aggregate_read(a, S(REPORT("feedback", "feedback", RECORD("192.0.2.1", "7"))), &r));
 	assert_str(r.org, S("Org & Co"));
 	assert_str(r.errors[0], S("odd"));
 	assert_int_equal(r.begin, 1795132800000);
@@ -100,13 +84,13 @@ static void namespaces_and_extensions(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		if (i == 3)
 			continue; /* a mark and another encoding contradict each other */
-		assert_ok(aggregate_read(arena, good[i], &r));
+		assert_ok(aggregate_read(a, good[i], &r));
 		assert_int_equal(r.records_n, 1);
 		assert_int_equal(r.records[0].count, 1);
 		assert_int_equal(r.records[0].source.n, 16);
 	}
 	assert_int_equal(r.records[0].disposition, AGGREGATE_NONE);
-	assert_ok(aggregate_read(arena, str_skip(good[3], 3), &r));
+	assert_ok(aggregate_read(a, str_skip(good[3], 3), &r));
 }
 
 static void bad_aggregates_are_refused(void **state)
@@ -132,41 +116,41 @@ static void bad_aggregates_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		assert_fail(aggregate_read(arena, bad[i], &r), FAIL_SYNTAX);
+		assert_fail(aggregate_read(a, bad[i], &r), FAIL_SYNTAX);
 		assert_int_equal(r.records_n, 0);
 	}
 }
 
 static void hostile_xml_is_bounded(void **state)
 {
-	struct buf *b = buf_new(arena, 64 << 20);
+	struct buf *b = buf_new(a, 64 << 20);
 	struct aggregate_report r;
 
 	(void)state;
 	buf_add(b, S("<feedback>"));
 	for (int i = 0; i < 1000; i++)
 		buf_add(b, S("<a>"));
-	assert_fail(aggregate_read(arena, buf_str(b), &r), FAIL_TOO_LARGE);
+	assert_fail(aggregate_read(a, buf_str(b), &r), FAIL_TOO_LARGE);
 	buf_reset(b);
 	buf_add(b, S("<feedback>"));
 	for (int i = 0; i <= AGGREGATE_STRANGE + 1; i++)
 		buf_printf(b, "<e%d/>", i);
-	assert_fail(aggregate_read(arena, buf_str(b), &r), FAIL_TOO_LARGE);
+	assert_fail(aggregate_read(a, buf_str(b), &r), FAIL_TOO_LARGE);
 	buf_reset(b);
 	buf_add(b, S("<feedback a='"));
 	memset(buf_room(b, 8 << 20), 'x', 8 << 20);
 	buf_added(b, 8 << 20);
-	assert_fail(aggregate_read(arena, buf_str(b), &r), FAIL_TOO_LARGE);
+	assert_fail(aggregate_read(a, buf_str(b), &r), FAIL_TOO_LARGE);
 	buf_reset(b);
 	buf_add(b, S("<feedback>" METADATA POLICY));
 	for (int i = 0; i <= AGGREGATE_RECORDS; i++)
 		buf_add(b, S("<record><row><count>1</count></row></record>"));
-	assert_fail(aggregate_read(arena, buf_str(b), &r), FAIL_TOO_LARGE);
+	assert_fail(aggregate_read(a, buf_str(b), &r), FAIL_TOO_LARGE);
 }
 
 static void folding_keeps_the_sum(void **state)
 {
-	struct aggregate_record *records = arena_array_of(arena, 1000, struct aggregate_record);
+	struct aggregate_record *records = arena_array_of(a, 1000, struct aggregate_record);
 	struct aggregate_report r = { .records = records, .records_n = 1000 };
 	u64 sum = 0;
 
@@ -176,7 +160,7 @@ static void folding_keeps_the_sum(void **state)
 							.count = i,
 							.dkim = i & 1,
 							.disposition = AGGREGATE_REJECT };
-	aggregate_fold(arena, &r, 10);
+	aggregate_fold(a, &r, 10);
 	assert_int_equal(r.records_n, 12);
 	assert_int_equal(r.records[0].count, 999);
 	assert_int_equal(r.records[11].source.n, 0);
@@ -198,7 +182,7 @@ static void tls_reports_are_read(void **state)
 	struct tlsrpt_report r;
 
 	(void)state;
-	assert_ok(tlsrpt_read(arena, S(TLS), &r));
+	assert_ok(tlsrpt_read(a, S(TLS), &r));
 	assert_int_equal(r.end - r.begin, (u64)23 * 3600000 - 1000);
 	assert_int_equal(r.policies[0].type, TLSRPT_POLICY_STS);
 	assert_int_equal(r.policies[0].successful, 12);
@@ -217,20 +201,20 @@ static void hostile_json_is_refused(void **state)
 				   S("{\"a\":1,\"a\":2}"),
 				   S("{\"policies\":[]}"),
 				   S("{\"report-id\":\"\xFF\"}") };
-	struct buf *b = buf_new(arena, 16 << 20);
+	struct buf *b = buf_new(a, 16 << 20);
 	struct tlsrpt_report r;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_fail(tlsrpt_read(arena, bad[i], &r), FAIL_SYNTAX);
+		assert_fail(tlsrpt_read(a, bad[i], &r), FAIL_SYNTAX);
 	for (int i = 0; i < 3000000; i++)
 		buf_add_byte(b, '[');
-	assert_fail(tlsrpt_read(arena, buf_str(b), &r), FAIL_TOO_LARGE);
+	assert_fail(tlsrpt_read(a, buf_str(b), &r), FAIL_TOO_LARGE);
 	buf_reset(b);
 	buf_add(b, S("{\"x\":["));
 	for (int i = 0; i < 1000000; i++)
 		buf_add(b, S("[],"));
-	assert_fail(tlsrpt_read(arena, buf_str(b), &r), FAIL_TOO_LARGE);
+	assert_fail(tlsrpt_read(a, buf_str(b), &r), FAIL_TOO_LARGE);
 }
 
 static void feedback_is_read(void **state)
@@ -239,7 +223,7 @@ static void feedback_is_read(void **state)
 
 	(void)state;
 	assert_ok(feedback_read(
-	    arena,
+	    a,
 	    S("Feedback-Type: auth-failure\r\nVersion: 1\r\nUser-Agent: x/1\r\n"
 	      "Original-Mail-From: <a@example.org>\r\nOriginal-Rcpt-To: <b@c>\r\n"
 	      "Original-Rcpt-To: d@e\r\nSource-IP: [IPv6:2001:db8::1]\r\nIncidents: 4\r\n"
@@ -260,8 +244,8 @@ static void feedback_is_read(void **state)
 	assert_str(r.header_from, S("example.org"));
 	assert_str(r.subject, S("caf\xC3\xA9"));
 	assert_str(r.message_id, S("m@x"));
-	assert_fail(feedback_read(arena, S("Version: 1\r\n"), STR_NONE, &r), FAIL_SYNTAX);
-	assert_ok(feedback_read(arena, S("Feedback-Type: zombie\r\n"), STR_NONE, &r));
+	assert_fail(feedback_read(a, S("Version: 1\r\n"), STR_NONE, &r), FAIL_SYNTAX);
+	assert_ok(feedback_read(a, S("Feedback-Type: zombie\r\n"), STR_NONE, &r));
 	assert_int_equal(r.kind, FEEDBACK_OTHER);
 	assert_str(r.type, S("zombie"));
 }
@@ -269,28 +253,24 @@ static void feedback_is_read(void **state)
 static void cut_at_every_byte(void **state)
 {
 	str xml = S(REPORT("feedback", "feedback", RECORD("192.0.2.1", "7")));
-	struct aggregate_report a;
+	struct aggregate_report report;
 	struct tlsrpt_report t;
 
 	(void)state;
 	for (size_t n = 0; n < xml.n; n++)
-		assert_non_null(aggregate_read(arena, str_slice(xml, 0, n), &a));
+		assert_non_null(aggregate_read(a, str_slice(xml, 0, n), &report));
 	for (size_t n = 0; n < S(TLS).n; n++)
-		assert_non_null(tlsrpt_read(arena, str_slice(S(TLS), 0, n), &t));
+		assert_non_null(tlsrpt_read(a, str_slice(S(TLS), 0, n), &t));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(aggregate_is_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(namespaces_and_extensions, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_aggregates_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(hostile_xml_is_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(folding_keeps_the_sum, setup, teardown),
-		cmocka_unit_test_setup_teardown(tls_reports_are_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(hostile_json_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(feedback_is_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(cut_at_every_byte, setup, teardown),
+		UNIT_TEST(aggregate_is_read),          UNIT_TEST(namespaces_and_extensions),
+		UNIT_TEST(bad_aggregates_are_refused), UNIT_TEST(hostile_xml_is_bounded),
+		UNIT_TEST(folding_keeps_the_sum),      UNIT_TEST(tls_reports_are_read),
+		UNIT_TEST(hostile_json_is_refused),    UNIT_TEST(feedback_is_read),
+		UNIT_TEST(cut_at_every_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* unpack: every form, every cut, every limit. Packed data is made here with zlib, so that what is expected is known. */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 
 #define ZLIB_CONST
 #include <zlib.h>
@@ -7,28 +7,12 @@
 #include "base/buf.h"
 #include "report/unpack.h"
 
-static struct arena *arena;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena = arena_new(1u << 30);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_free(&arena);
-	return 0;
-}
-
 /* window: as of deflateInit2; 31 makes gzip, -15 raw deflate. */
 static str deflated(str text, int window)
 {
 	z_stream z = { 0 };
 	size_t max = text.n / 2 + 4096;
-	u8 *out = arena_alloc(arena, max);
+	u8 *out = arena_alloc(a, max);
 
 	assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, window, 9, Z_DEFAULT_STRATEGY), Z_OK);
 	z.next_in = text.p;
@@ -42,7 +26,7 @@ static str deflated(str text, int window)
 
 static str repeated(str text, size_t bytes)
 {
-	u8 *out = arena_alloc(arena, bytes);
+	u8 *out = arena_alloc(a, bytes);
 
 	for (size_t i = 0; i < bytes; i++)
 		out[i] = text.p[i % text.n];
@@ -52,7 +36,7 @@ static str repeated(str text, size_t bytes)
 /* Text that packs about four to one, as a report does. */
 static str plausible(size_t bytes)
 {
-	u8 *out = arena_alloc(arena, bytes);
+	u8 *out = arena_alloc(a, bytes);
 	u32 seed = 1;
 
 	for (size_t i = 0; i < bytes; i++) {
@@ -96,8 +80,8 @@ static void put_common(struct buf *b, const struct member *m)
 
 static str zip(const struct member *members, u32 n)
 {
-	struct buf *b = buf_new(arena, 64 << 20);
-	u32 *at = arena_array_of(arena, n, u32), directory;
+	struct buf *b = buf_new(a, 64 << 20);
+	u32 *at = arena_array_of(a, n, u32), directory;
 
 	for (u32 i = 0; i < n; i++) {
 		at[i] = (u32)b->n;
@@ -139,32 +123,32 @@ static void forms_are_known_by_their_bytes(void **state)
 				 { "other.xml", S("no"), 8, 0 } };
 
 	(void)state;
-	assert_ok(unpack(arena, text, &out));
+	assert_ok(unpack(a, text, &out));
 	assert_str(out, text);
-	assert_ok(unpack(arena, STR_NONE, &out));
+	assert_ok(unpack(a, STR_NONE, &out));
 	assert_int_equal(out.n, 0);
-	assert_ok(unpack(arena, deflated(text, 31), &out));
+	assert_ok(unpack(a, deflated(text, 31), &out));
 	assert_str(out, text);
-	assert_ok(unpack(arena, zip(&one, 1), &out));
+	assert_ok(unpack(a, zip(&one, 1), &out));
 	assert_str(out, text);
-	assert_ok(unpack(arena, zip(&stored, 1), &out));
+	assert_ok(unpack(a, zip(&stored, 1), &out));
 	assert_str(out, text);
-	assert_ok(unpack(arena, zip(many, 4), &out));
+	assert_ok(unpack(a, zip(many, 4), &out));
 	assert_str(out, text);
-	assert_ok(unpack(arena, zip(many, 2), &out)); /* none is called so: the first */
+	assert_ok(unpack(a, zip(many, 2), &out)); /* none is called so: the first */
 	assert_str(out, S("hello"));
 }
 
 static void gzip_members_follow_each_other(void **state)
 {
-	str a = deflated(S("<feed"), 31), b = deflated(S("back/>"), 31), out;
-	struct buf *joined = buf_new(arena, 4096);
+	str one = deflated(S("<feed"), 31), other = deflated(S("back/>"), 31), out;
+	struct buf *joined = buf_new(a, 4096);
 
 	(void)state;
-	buf_add(joined, a);
-	buf_add(joined, b);
+	buf_add(joined, one);
+	buf_add(joined, other);
 	buf_add(joined, S("\0\0\0\0 what tar left"));
-	assert_ok(unpack(arena, buf_str(joined), &out));
+	assert_ok(unpack(a, buf_str(joined), &out));
 	assert_str(out, S("<feedback/>"));
 }
 
@@ -175,14 +159,14 @@ static void bombs_are_refused(void **state)
 	struct member bomb = { "r.xml", spaces, 8, 0 };
 
 	(void)state;
-	assert_fail(unpack(arena, deflated(spaces, 31), &out), FAIL_TOO_LARGE);
-	assert_fail(unpack(arena, zip(&bomb, 1), &out), FAIL_TOO_LARGE);
-	assert_ok(unpack(arena, deflated(fits, 31), &out));
+	assert_fail(unpack(a, deflated(spaces, 31), &out), FAIL_TOO_LARGE);
+	assert_fail(unpack(a, zip(&bomb, 1), &out), FAIL_TOO_LARGE);
+	assert_ok(unpack(a, deflated(fits, 31), &out));
 	assert_int_equal(out.n, UNPACK_BYTES);
-	assert_fail(unpack(arena, deflated(over, 31), &out), FAIL_TOO_LARGE);
-	assert_fail(unpack(arena, over, &out), FAIL_TOO_LARGE);
-	assert_ok(unpack(arena, deflated(repeated(S(" "), UNPACK_RATIO_FREE), 31), &out));
-	assert_fail(unpack(arena, deflated(repeated(S(" "), 2 << 20), 31), &out), FAIL_TOO_LARGE);
+	assert_fail(unpack(a, deflated(over, 31), &out), FAIL_TOO_LARGE);
+	assert_fail(unpack(a, over, &out), FAIL_TOO_LARGE);
+	assert_ok(unpack(a, deflated(repeated(S(" "), UNPACK_RATIO_FREE), 31), &out));
+	assert_fail(unpack(a, deflated(repeated(S(" "), 2 << 20), 31), &out), FAIL_TOO_LARGE);
 }
 
 static void strange_zips_are_refused(void **state)
@@ -190,24 +174,24 @@ static void strange_zips_are_refused(void **state)
 	str text = S("<feedback/>"), out, good;
 	struct member secret = { "r.xml", text, 8, 1 }, odd = { "r.xml", text, 12, 0 };
 	struct member plain = { "r.xml", text, 0, 0 }, folder = { "x/", STR_NONE, 0, 0 };
-	struct member *crowd = arena_array_of(arena, UNPACK_ENTRIES + 1, struct member);
+	struct member *crowd = arena_array_of(a, UNPACK_ENTRIES + 1, struct member);
 	struct member nested = { "r.xml", deflated(text, 31), 0, 0 };
 	u8 *bytes;
 
 	(void)state;
-	assert_fail(unpack(arena, zip(&secret, 1), &out), FAIL_SYNTAX);
-	assert_fail(unpack(arena, zip(&odd, 1), &out), FAIL_SYNTAX);
-	assert_fail(unpack(arena, zip(&folder, 1), &out), FAIL_SYNTAX);
-	assert_fail(unpack(arena, zip(&folder, 0), &out), FAIL_SYNTAX);
-	assert_fail(unpack(arena, zip(&nested, 1), &out), FAIL_SYNTAX);
+	assert_fail(unpack(a, zip(&secret, 1), &out), FAIL_SYNTAX);
+	assert_fail(unpack(a, zip(&odd, 1), &out), FAIL_SYNTAX);
+	assert_fail(unpack(a, zip(&folder, 1), &out), FAIL_SYNTAX);
+	assert_fail(unpack(a, zip(&folder, 0), &out), FAIL_SYNTAX);
+	assert_fail(unpack(a, zip(&nested, 1), &out), FAIL_SYNTAX);
 	for (size_t i = 0; i <= UNPACK_ENTRIES; i++)
 		crowd[i] = plain;
-	assert_ok(unpack(arena, zip(crowd, UNPACK_ENTRIES), &out));
-	assert_fail(unpack(arena, zip(crowd, UNPACK_ENTRIES + 1), &out), FAIL_TOO_LARGE);
+	assert_ok(unpack(a, zip(crowd, UNPACK_ENTRIES), &out));
+	assert_fail(unpack(a, zip(crowd, UNPACK_ENTRIES + 1), &out), FAIL_TOO_LARGE);
 	good = zip(&plain, 1);
-	bytes = (u8 *)(uintptr_t)str_copy(arena, good).p;
+	bytes = (u8 *)(uintptr_t)str_copy(a, good).p;
 	bytes[30 + 5] ^= 1; /* the content no longer has its CRC */
-	assert_fail(unpack(arena, str_from(bytes, good.n), &out), FAIL_SYNTAX);
+	assert_fail(unpack(a, str_from(bytes, good.n), &out), FAIL_SYNTAX);
 }
 
 static void cut_and_changed_at_every_byte(void **state)
@@ -219,11 +203,11 @@ static void cut_and_changed_at_every_byte(void **state)
 	(void)state;
 	for (size_t f = 0; f < 2; f++) {
 		for (size_t n = 4; n < files[f].n; n++)
-			assert_non_null(unpack(arena, str_slice(files[f], 0, n), &out));
+			assert_non_null(unpack(a, str_slice(files[f], 0, n), &out));
 		for (size_t n = 0; n < files[f].n; n++) {
-			u8 *bytes = (u8 *)(uintptr_t)str_copy(arena, files[f]).p;
+			u8 *bytes = (u8 *)(uintptr_t)str_copy(a, files[f]).p;
 			bytes[n] ^= 0x41; /* refused, or the same: never something else */
-			if (unpack(arena, str_from(bytes, files[f].n), &out) == NULL && n >= 4)
+			if (unpack(a, str_from(bytes, files[f].n), &out) == NULL && n >= 4)
 				assert_str(out, text);
 		}
 	}
@@ -232,11 +216,11 @@ static void cut_and_changed_at_every_byte(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(forms_are_known_by_their_bytes, setup, teardown),
-		cmocka_unit_test_setup_teardown(gzip_members_follow_each_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(bombs_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(strange_zips_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(cut_and_changed_at_every_byte, setup, teardown),
+		UNIT_TEST(forms_are_known_by_their_bytes),
+		UNIT_TEST(gzip_members_follow_each_other),
+		UNIT_TEST(bombs_are_refused),
+		UNIT_TEST(strange_zips_are_refused),
+		UNIT_TEST(cut_and_changed_at_every_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

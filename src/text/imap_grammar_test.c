@@ -1,26 +1,10 @@
 /* The IMAP grammar: tokens, sets, mailbox names and patterns, FETCH and SEARCH arguments, at each truncation too. */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 #include "text/imap_fetch.h"
 #include "text/imap_mailbox.h"
 #include "text/imap_print.h"
 #include "text/imap_scan.h"
 #include "text/imap_search.h"
-
-static struct arena *a;
-
-static int setup(void **state)
-{
-	(void)state;
-	a = arena_new(64 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_free(&a);
-	return 0;
-}
 
 static void strings(void **state)
 {
@@ -474,11 +458,10 @@ static void printing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(strings),  cmocka_unit_test(flags),    cmocka_unit_test(literals),
-		cmocka_unit_test(sets),     cmocka_unit_test(names),    cmocka_unit_test(patterns),
-		cmocka_unit_test(fetches),  cmocka_unit_test(searches), cmocka_unit_test(folding),
-		cmocka_unit_test(printing),
+		UNIT_TEST(strings), UNIT_TEST(flags),    UNIT_TEST(literals), UNIT_TEST(sets),
+		UNIT_TEST(names),   UNIT_TEST(patterns), UNIT_TEST(fetches),  UNIT_TEST(searches),
+		UNIT_TEST(folding), UNIT_TEST(printing),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,24 +1,8 @@
 /* ENVELOPE, BODYSTRUCTURE and sections of messages, from their bytes by the one parser. */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 #include "base/scan.h"
 #include "text/imap_fetch.h"
 #include "text/imap_structure.h"
-
-static struct arena *a;
-
-static int setup(void **state)
-{
-	(void)state;
-	a = arena_new(64 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_free(&a);
-	return 0;
-}
 
 static const struct skeleton *parse(str message)
 {
@@ -153,9 +137,8 @@ static void sections(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(envelopes),
-					    cmocka_unit_test(structures),
-					    cmocka_unit_test(sections) };
+	const struct CMUnitTest tests[] = { UNIT_TEST(envelopes), UNIT_TEST(structures),
+					    UNIT_TEST(sections) };
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,24 +1,8 @@
 /* Authentication-Results: what we write cannot be broken out of, what others write in our name is found (THREATS H12, D01 a3-a7). */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 
 #include "base/buf.h"
 #include "verdict/authres.h"
-
-static struct arena *a;
-
-static int start(void **state)
-{
-	(void)state;
-	a = arena_new(1 << 24);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	arena_free(&a);
-	return 0;
-}
 
 static const str ids[] = { S("mx.example.test") };
 
@@ -258,11 +242,10 @@ static void test_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ours),          cmocka_unit_test(test_others),
-		cmocka_unit_test(test_entry),         cmocka_unit_test(test_values),
-		cmocka_unit_test(test_none),          cmocka_unit_test(test_read),
-		cmocka_unit_test(test_international),
+		UNIT_TEST(test_ours),          UNIT_TEST(test_others), UNIT_TEST(test_entry),
+		UNIT_TEST(test_values),        UNIT_TEST(test_none),   UNIT_TEST(test_read),
+		UNIT_TEST(test_international),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,25 +1,9 @@
 /* The client's address: iprev, DNSBL. */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 
 #include "base/buf.h"
 #include "verdict/dnsbl.h"
 #include "verdict/iprev.h"
-
-static struct arena *a;
-
-static int start(void **state)
-{
-	(void)state;
-	a = arena_new(1 << 24);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	arena_free(&a);
-	return 0;
-}
 
 struct row {
 	str name;
@@ -131,10 +115,8 @@ static void test_lists(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_iprev),
-					    cmocka_unit_test(test_names),
-					    cmocka_unit_test(test_list_settings),
-					    cmocka_unit_test(test_lists) };
+	const struct CMUnitTest tests[] = { UNIT_TEST(test_iprev), UNIT_TEST(test_names),
+					    UNIT_TEST(test_list_settings), UNIT_TEST(test_lists) };
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,24 +1,8 @@
 /* DMARC: records, authors, and about eighty outcomes over a table of DNS (THREATS D11). */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 
 #include "verdict/dmarc.h"
 #include "verdict/zone_test.h"
-
-static struct arena *a;
-
-static int start(void **state)
-{
-	(void)state;
-	a = arena_new(1 << 24);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	arena_free(&a);
-	return 0;
-}
 
 /* --- DNS --------------------------------------------------------------------------------------------------------- */
 
@@ -435,11 +419,10 @@ static void test_override(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_records),  cmocka_unit_test(test_record_details),
-		cmocka_unit_test(test_authors),  cmocka_unit_test(test_outcomes),
-		cmocka_unit_test(test_aligned),  cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_override),
+		UNIT_TEST(test_records),  UNIT_TEST(test_record_details), UNIT_TEST(test_authors),
+		UNIT_TEST(test_outcomes), UNIT_TEST(test_aligned),        UNIT_TEST(test_bounds),
+		UNIT_TEST(test_override),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

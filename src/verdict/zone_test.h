@@ -19,9 +19,9 @@ struct zone {
 };
 
 /* RDATA: strings of at most 255 bytes (RFC 1035 3.3.14), an empty text as one empty string. */
-static inline str zone_txt(struct arena *a, str text)
+static inline str zone_txt(struct arena *arena, str text)
 {
-	struct buf *b = buf_new(a, text.n + text.n / 255 + 2);
+	struct buf *b = buf_new(arena, text.n + text.n / 255 + 2);
 
 	do {
 		str piece = str_slice(text, 0, 255);
@@ -33,17 +33,17 @@ static inline str zone_txt(struct arena *a, str text)
 }
 
 /* The query of a dns_source whose context is a struct zone. */
-static inline void zone_query(void *context, struct arena *a, str name, u32 type,
+static inline void zone_query(void *context, struct arena *arena, str name, u32 type,
 			      struct dns_answer *out)
 {
 	struct zone *z = context;
-	str *list = arena_array_of(a, z->n, str);
+	str *list = arena_array_of(arena, z->n, str);
 
 	z->asked++;
 	*out = (struct dns_answer){ .status = z->missing, .records = list };
 	for (size_t i = 0; type == DNS_TYPE_TXT && i < z->n; i++)
 		if (str_eq_nocase(str_cstr(z->records[i].name), name))
-			list[out->records_n++] = zone_txt(a, str_cstr(z->records[i].text));
+			list[out->records_n++] = zone_txt(arena, str_cstr(z->records[i].text));
 	if (out->records_n > 0)
 		out->status = DNS_OK;
 }

@@ -1,24 +1,8 @@
 /* From a verdict to what reports count: dispositions, reasons, what is left out (RFC 9990 3.1). */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 
 #include "edge/mx/fact.h"
 #include "report/aggregate.h"
-
-static struct arena *a;
-
-static int start(void **state)
-{
-	(void)state;
-	a = arena_new(1 << 24);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	arena_free(&a);
-	return 0;
-}
 
 struct scene {
 	struct config *config;
@@ -232,11 +216,9 @@ static void test_no_failure_loops(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_outcomes),
-					    cmocka_unit_test(test_left_out),
-					    cmocka_unit_test(test_signatures),
-					    cmocka_unit_test(test_failures),
-					    cmocka_unit_test(test_no_failure_loops) };
+	const struct CMUnitTest tests[] = { UNIT_TEST(test_outcomes), UNIT_TEST(test_left_out),
+					    UNIT_TEST(test_signatures), UNIT_TEST(test_failures),
+					    UNIT_TEST(test_no_failure_loops) };
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

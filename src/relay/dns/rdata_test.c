@@ -1,24 +1,8 @@
-#include "base/unit.h"
+#include "base/unit_arena.h"
 
 #include "base/env.h"
 #include "relay/dns/anchors.h"
 #include "relay/dns/lookup.h"
-
-static struct arena *a;
-
-static int start(void **state)
-{
-	(void)state;
-	a = arena_new(1 << 22);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	arena_free(&a);
-	return 0;
-}
 
 static void test_names(void **state)
 {
@@ -159,11 +143,10 @@ static void test_anchors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),    cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_lengths),  cmocka_unit_test(test_tlsa),
-		cmocka_unit_test(test_mx_order), cmocka_unit_test(test_reverse_names),
-		cmocka_unit_test(test_anchors),
+		UNIT_TEST(test_names),   UNIT_TEST(test_long_names), UNIT_TEST(test_lengths),
+		UNIT_TEST(test_tlsa),    UNIT_TEST(test_mx_order),   UNIT_TEST(test_reverse_names),
+		UNIT_TEST(test_anchors),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

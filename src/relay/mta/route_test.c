@@ -1,5 +1,5 @@
 /* The small pure parts: which addresses are public, what a site is, how many go there, what a message needs. */
-#include "base/unit.h"
+#include "base/unit_arena.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -7,22 +7,6 @@
 #include "relay/mta/body.h"
 #include "relay/mta/route.h"
 #include "relay/mta/site.h"
-
-static struct arena *a;
-
-static int start(void **state)
-{
-	(void)state;
-	a = arena_new(4 << 20);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	arena_free(&a);
-	return 0;
-}
 
 static void test_public_addresses(void **state)
 {
@@ -171,10 +155,10 @@ static void test_bodies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_public_addresses), cmocka_unit_test(test_site_keys),
-		cmocka_unit_test(test_site_limits),      cmocka_unit_test(test_families),
-		cmocka_unit_test(test_bodies),
+		UNIT_TEST(test_public_addresses), UNIT_TEST(test_site_keys),
+		UNIT_TEST(test_site_limits),      UNIT_TEST(test_families),
+		UNIT_TEST(test_bodies),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
