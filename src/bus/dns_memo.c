@@ -7,41 +7,62 @@
 
 void dns_memo_init(struct dns_memo *m)
 {
-	for (size_t i = 0; i < DNS_MEMO_SLOTS; i++) {
-		struct dns_memo_slot *slot = &m->slots[i];
-		CHECK(pthread_mutex_init(&slot->lock, NULL) == 0);
-		slot->until = 0;
-		buf_init(&slot->bytes, DNS_MEMO_BYTES);
+	*m = (struct dns_memo){ 0 };
+	for (size_t i = 0; i < DNS_MEMO_SETS; i++) {
+		CHECK(pthread_mutex_init(&m->sets[i].lock, NULL) == 0);
+		for (size_t w = 0; w < DNS_MEMO_WAYS; w++)
+			buf_init(&m->sets[i].slots[w].bytes, DNS_MEMO_BYTES);
 	}
 }
 
 void dns_memo_free(struct dns_memo *m)
 {
-	for (size_t i = 0; i < DNS_MEMO_SLOTS; i++) {
-		buf_free(&m->slots[i].bytes);
-		pthread_mutex_destroy(&m->slots[i].lock);
+	for (size_t i = 0; i < DNS_MEMO_SETS; i++) {
+		for (size_t w = 0; w < DNS_MEMO_WAYS; w++)
+			buf_free(&m->sets[i].slots[w].bytes);
+		pthread_mutex_destroy(&m->sets[i].lock);
 	}
 }
 
 /* name: in lower case. */
-static struct dns_memo_slot *slot_lock(struct dns_memo *m, str name, u32 type)
+static struct dns_memo_set *set_lock(struct dns_memo *m, str name, u32 type)
 {
-	struct dns_memo_slot *slot = &m->slots[crc32c(type, name) % DNS_MEMO_SLOTS];
+	struct dns_memo_set *set = &m->sets[crc32c(type, name) % DNS_MEMO_SETS];
 
-	pthread_mutex_lock(&slot->lock);
-	return slot;
+	pthread_mutex_lock(&set->lock);
+	set->turn++;
+	return set;
 }
 
-/* The slot's answer, when it is the one to this question. Borrows the slot. */
-static bool slot_read(const struct dns_memo_slot *slot, struct arena *a, str name, u32 type,
-		      struct relay_dns_query_answer *out)
+/* Is it about this question? Then *answer is what follows. Borrows the slot. */
+static bool slot_is_of(const struct dns_memo_slot *slot, str name, u32 type, struct decoder *answer)
 {
-	struct decoder d = { .arena = a, .rest = buf_str(&slot->bytes) };
+	*answer = (struct decoder){ .rest = buf_str(&slot->bytes) };
+	return slot->until > 0 && decode_u32(answer) == type && str_eq(decode_str(answer), name);
+}
 
-	if (decode_u32(&d) != type || !str_eq(decode_str(&d), name))
-		return false;
-	decode_relay_dns_query_answer(&d, out);
-	return decoder_done(&d);
+static struct dns_memo_slot *set_find(struct dns_memo_set *set, str name, u32 type,
+				      struct decoder *answer)
+{
+	for (size_t w = 0; w < DNS_MEMO_WAYS; w++)
+		if (slot_is_of(&set->slots[w], name, type, answer))
+			return &set->slots[w];
+	return NULL;
+}
+
+/* Where a new answer goes: the place of the old one, or of the one that was not asked for the longest (an empty one was never). */
+static struct dns_memo_slot *set_room(struct dns_memo_set *set, str name, u32 type)
+{
+	struct decoder unused;
+	struct dns_memo_slot *slot = set_find(set, name, type, &unused);
+
+	if (slot)
+		return slot;
+	slot = &set->slots[0];
+	for (size_t w = 1; w < DNS_MEMO_WAYS; w++)
+		if (set->slots[w].asked < slot->asked)
+			slot = &set->slots[w];
+	return slot;
 }
 
 static void answer_copy(struct arena *a, const struct relay_dns_query_answer *from,
@@ -62,15 +83,21 @@ bool dns_memo_find(struct dns_memo *m, struct arena *a, str name, u32 type, u64 
 		   struct dns_answer *out)
 {
 	str lower = str_lower(a, name);
-	struct dns_memo_slot *slot = slot_lock(m, lower, type);
+	struct dns_memo_set *set = set_lock(m, lower, type);
 	struct relay_dns_query_answer kept;
-	bool found = slot->until > now && slot_read(slot, a, lower, type, &kept);
+	struct decoder d;
+	struct dns_memo_slot *slot = set_find(set, lower, type, &d);
+	bool found = slot && slot->until > now;
 
 	if (found) {
+		d.arena = a;
+		decode_relay_dns_query_answer(&d, &kept);
+		CHECK(decoder_done(&d)); /* we wrote it */
 		answer_copy(a, &kept, out);
 		out->ttl = (u32)((slot->until - now) / 1000);
+		slot->asked = set->turn;
 	}
-	pthread_mutex_unlock(&slot->lock);
+	pthread_mutex_unlock(&set->lock);
 	return found;
 }
 
@@ -105,12 +132,15 @@ void dns_memo_put(struct dns_memo *m, struct arena *a, str name, u32 type, u64 n
 {
 	str lower = str_lower(a, name);
 	u64 life = lifetime(lower, answer);
+	struct dns_memo_set *set;
 	struct dns_memo_slot *slot;
 
 	if (life == 0)
 		return;
-	slot = slot_lock(m, lower, type);
+	set = set_lock(m, lower, type);
+	slot = set_room(set, lower, type);
 	slot_write(slot, lower, type, answer);
 	slot->until = slot->bytes.full ? 0 : now + life;
-	pthread_mutex_unlock(&slot->lock);
+	slot->asked = slot->until ? set->turn : 0;
+	pthread_mutex_unlock(&set->lock);
 }

@@ -22,7 +22,7 @@ static int start(void **state)
 {
 	struct fixture *f = test_calloc(1, sizeof *f);
 
-	f->a = arena_new(1 << 20);
+	f->a = arena_new(16 << 20);
 	dns_memo_init(&f->memo);
 	*state = f;
 	return 0;
@@ -152,6 +152,32 @@ static void test_many(void **state)
 	assert_true(found > DNS_MEMO_SLOTS / 2 && found <= DNS_MEMO_SLOTS);
 }
 
+/* A sender who writes all the time stays known, whatever else comes by; with a quarter of the room in use next to nothing is asked twice. */
+static void test_room(void **state)
+{
+	struct fixture *f = *state;
+	struct dns_answer in = answer_with(NULL, 0, 30);
+	size_t found = 0;
+
+	dns_memo_put(&f->memo, f->a, S("a.example"), TXT, NOW, &in);
+	for (u32 i = 0; i < 5 * DNS_MEMO_SLOTS; i++) {
+		str name = str_format(f->a, "o%u.example", i);
+		dns_memo_put(&f->memo, f->a, name, TXT, NOW, &in);
+		if (i % 16 == 0)
+			arena_reset(f->a);
+		assert_true(is_kept(f, S("a.example"), TXT, NOW));
+	}
+	for (int put = 1; put >= 0; put--)
+		for (u32 i = 0; i < DNS_MEMO_SLOTS / 4; i++) {
+			str name = str_format(f->a, "_dmarc.d%u.example", i);
+			if (put)
+				dns_memo_put(&f->memo, f->a, name, TXT, NOW, &in);
+			else
+				found += is_kept(f, name, TXT, NOW);
+		}
+	assert_true(found > DNS_MEMO_SLOTS / 4 * 95 / 100);
+}
+
 /* --- Over the bus ------------------------------------------------------------------------------------------------ */
 
 struct relay {
@@ -224,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lifetimes, start, stop),
 		cmocka_unit_test_setup_teardown(test_large, start, stop),
 		cmocka_unit_test_setup_teardown(test_many, start, stop),
+		cmocka_unit_test_setup_teardown(test_room, start, stop),
 		cmocka_unit_test_setup_teardown(test_relay, start, stop),
 	};
 
