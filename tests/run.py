@@ -145,7 +145,8 @@ def group_differential(tally):
     tally.add("build-test: builds", good, output)
     env = {**os.environ, "POSTERN_BUILD": str(ROOT / "build-test"), "PYTHONPATH": str(ROOT / "tests" / "lib")}
     for command in (["tests/differential/spf_diff.py", str(ROOT / "build-test" / "postern"), "300", "3"],
-                    ["tests/differential/dkim_diff.py"], ["tests/differential/dmarc_diff.py"]):
+                    ["tests/differential/dkim_diff.py"], ["tests/differential/dmarc_diff.py"],
+                    ["tests/differential/author_diff.py"]):
         run = subprocess.run(["/usr/bin/python3", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         tally.add(command[0], run.returncode == 0, run.stdout + run.stderr)
 
