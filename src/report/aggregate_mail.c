@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/chars.h"
 #include "report/aggregate_write.h"
+#include "report/mail_header.h"
 #include "text/date.h"
 #include "text/encoding.h"
 #include "text/header.h"
@@ -92,21 +93,9 @@ static void put_subject(struct arena *a, struct header_builder *h, const struct 
 static void put_header(struct arena *a, struct header_builder *h, const struct aggregate_mail *m,
 		       str boundary)
 {
-	header_start(h, S("From"));
-	header_add_address(h, m->report->org, m->report->email);
-	header_end(h);
-	header_start(h, S("To"));
-	for (size_t i = 0; i < m->to_n; i++) {
-		header_add_address(h, STR_NONE, m->to[i]);
-		if (i + 1 < m->to_n)
-			header_add_close(h, S(","));
-	}
-	header_end(h);
+	mail_header_people(h, m->report->org, m->report->email, m->to, m->to_n);
 	put_subject(a, h, m);
-	header_put(h, S("Date"), date_print(a, (i64)m->now, 0));
-	header_put(h, S("Message-ID"), m->message_id);
-	header_put(h, S("Auto-Submitted"), S("auto-generated")); /* RFC 3834 5 */
-	header_put(h, S("MIME-Version"), S("1.0"));
+	mail_header_machine(a, h, m->now, m->message_id);
 	header_start(h, S("Content-Type"));
 	header_add(h, S("multipart/mixed"));
 	header_add_param(h, S("boundary"), boundary);

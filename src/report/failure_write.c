@@ -7,6 +7,7 @@
 #include "base/chars.h"
 #include "base/check.h"
 #include "base/ip.h"
+#include "report/mail_header.h"
 #include "text/address.h"
 #include "text/date.h"
 #include "text/encoding.h"
@@ -282,22 +283,10 @@ static void put_feedback(struct arena *a, struct header_builder *h, const struct
 static void put_header(struct arena *a, struct header_builder *h, const struct failure_mail *m,
 		       str boundary)
 {
-	header_start(h, S("From"));
-	header_add_address(h, m->org, m->from);
-	header_end(h);
-	header_start(h, S("To"));
-	for (size_t i = 0; i < m->to_n; i++) {
-		header_add_address(h, STR_NONE, m->to[i]);
-		if (i + 1 < m->to_n)
-			header_add_close(h, S(","));
-	}
-	header_end(h);
+	mail_header_people(h, m->org, m->from, m->to, m->to_n);
 	header_put_text(h, S("Subject"),
 			str_format(a, "DMARC failure report about %.*s", STR_ARG(m->domain)));
-	header_put(h, S("Date"), date_print(a, (i64)m->now, 0));
-	header_put(h, S("Message-ID"), m->message_id);
-	header_put(h, S("Auto-Submitted"), S("auto-generated")); /* RFC 3834 5 */
-	header_put(h, S("MIME-Version"), S("1.0"));
+	mail_header_machine(a, h, m->now, m->message_id);
 	header_start(h, S("Content-Type"));
 	header_add(h, S("multipart/report"));
 	header_add_param(h, S("report-type"), S("feedback-report"));

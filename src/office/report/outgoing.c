@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "office/store/store_event.h"
+#include "text/charset.h"
 
 enum { DAY_S = 86400, DAY_MS = DAY_S * 1000 };
 
@@ -225,7 +226,13 @@ const struct fail *outgoing_take(struct tx *t, struct office_report_next_answer 
 
 static str cut(str why)
 {
-	return str_slice(why, 0, OUTGOING_WHY);
+	return utf8_cut(why, OUTGOING_WHY);
+}
+
+/* However the owner of a domain spells it: an address that thousands of domains name must not get a rate for each spelling. */
+static str rate_key(struct arena *a, const char *kind, str address)
+{
+	return str_lower(a, str_format(a, "%s%.*s", kind, STR_ARG(address)));
 }
 
 /* One address that many domains name is not flooded: what is over the rate goes later. */
@@ -233,14 +240,12 @@ static const struct fail *rate_all(struct tx *t, const str *recipients, size_t n
 {
 	*over = false;
 	for (size_t i = 0; i < n; i++) {
-		str key = str_format(t->arena, "aggregate %.*s", STR_ARG(recipients[i]));
 		u64 got;
-		TRY(store_rate_get(t, key, &got));
+		TRY(store_rate_get(t, rate_key(t->arena, "aggregate ", recipients[i]), &got));
 		*over |= got >= OUTGOING_RATE;
 	}
 	for (size_t i = 0; i < n && !*over; i++)
-		TRY(store_rate_add(t,
-				   str_format(t->arena, "aggregate %.*s", STR_ARG(recipients[i]))));
+		TRY(store_rate_add(t, rate_key(t->arena, "aggregate ", recipients[i])));
 	return NULL;
 }
 
@@ -291,11 +296,11 @@ static const struct fail *under_rate(struct tx *t, u64 rate, const str *in, size
 	TRY(store_rate_get(t, STR_NONE, &sent));
 	for (size_t i = 0; i < in_n && sent < rate * OUTGOING_FAILURES_ALL; i++) {
 		u64 got;
-		TRY(store_rate_get(t, in[i], &got));
+		TRY(store_rate_get(t, rate_key(t->arena, "", in[i]), &got));
 		if (got >= rate)
 			continue;
 		out[(*n)++] = in[i];
-		TRY(store_rate_add(t, in[i]));
+		TRY(store_rate_add(t, rate_key(t->arena, "", in[i])));
 	}
 	return *n > 0 ? store_rate_add(t, STR_NONE) : NULL;
 }
