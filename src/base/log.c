@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,7 +16,10 @@
 #include "base/fd.h"
 #include "base/id.h"
 
-enum { RING = 256 * 1024 };
+enum {
+	RING = 256 * 1024,
+	FLUSH_MS = 300, /* at the end, when nobody reads the log (THREATS F08) */
+};
 
 /* One line being made; what does not fit is cut, never written past. */
 struct line {
@@ -148,21 +152,51 @@ static void ring_copy_in(str s)
 	}
 }
 
+static void note_dropped(struct line *note)
+{
+	line_begin(note, LOG_WARN, "log.dropped");
+	note->n += (size_t)snprintf(note->text + note->n, 40, " lines=%llu\n",
+				    (unsigned long long)ring.dropped);
+	ring.dropped = 0;
+}
+
 static void ring_put(str s)
 {
 	struct line note;
 
 	if (ring.dropped && RING - (ring.head - ring.tail) > s.n + LOG_LINE) {
-		line_begin(&note, LOG_WARN, "log.dropped");
-		note.n += (size_t)snprintf(note.text + note.n, 40, " lines=%llu\n",
-					   (unsigned long long)ring.dropped);
-		ring.dropped = 0;
+		note_dropped(&note);
 		ring_copy_in(str_from(note.text, note.n));
 	}
 	if (RING - (ring.head - ring.tail) < s.n)
 		ring.dropped++;
 	else
 		ring_copy_in(s);
+}
+
+/* Without a thread for it nobody may wait for the log's reader: parent has none, and children would stay dead (THREATS F08). A pipe that is
+ * ready has room for a whole line. */
+static void write_now(str s)
+{
+	struct pollfd at = { STDERR_FILENO, POLLOUT, 0 };
+
+	if (poll(&at, 1, 0) != 1 || !fd_write_all(STDERR_FILENO, s))
+		ring.dropped++;
+}
+
+/* The line, after one that tells how many are missing. */
+static void put_now(str s)
+{
+	struct line note;
+	u64 dropped = ring.dropped;
+
+	if (dropped) {
+		note_dropped(&note);
+		write_now(str_from(note.text, note.n));
+		if (ring.dropped) /* still */
+			ring.dropped = dropped;
+	}
+	write_now(s);
 }
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n)
@@ -185,8 +219,8 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 	if (ring.started) {
 		ring_put(text);
 		pthread_cond_signal(&ring.filled);
-	} else if (!fd_write_all(STDERR_FILENO, text)) {
-		ring.dropped++;
+	} else {
+		put_now(text);
 	}
 	pthread_mutex_unlock(&ring.lock);
 }
@@ -234,10 +268,16 @@ void log_start(void)
 void log_flush(void)
 {
 	u64 until;
+	struct timespec end;
+	int late = 0;
 
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_nsec += FLUSH_MS * 1000000L;
+	end.tv_sec += end.tv_nsec / 1000000000L;
+	end.tv_nsec %= 1000000000L;
 	pthread_mutex_lock(&ring.lock);
 	until = ring.head;
-	while (ring.started && ring.tail < until)
-		pthread_cond_wait(&ring.drained, &ring.lock);
+	while (ring.started && ring.tail < until && late == 0)
+		late = pthread_cond_timedwait(&ring.drained, &ring.lock, &end);
 	pthread_mutex_unlock(&ring.lock);
 }

@@ -6,7 +6,8 @@
  *
  * Bytes from peers are escaped here, in one place. A `struct secret` has no LOG_ macro on purpose.
  * Lines go through a ring to one thread that writes to stderr; when the ring is full the line is dropped
- * and counted (the next line that fits tells how many). Before log_start() lines are written directly.
+ * and counted (the next line that fits tells how many). Before log_start() lines are written directly,
+ * and dropped in the same way when stderr takes none now.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -31,7 +32,8 @@ struct log_field {
 void log_name(const char *process, enum log_level lowest); /* lives for ever; before threads */
 void log_level_set(enum log_level lowest);
 void log_start(void); /* starts the writing thread; after the jail */
-void log_flush(void); /* waits until what was logged before is written */
+/* Waits until what was logged before is written, but not for a reader that is not there. */
+void log_flush(void);
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 
 #define LOG_STR(name_, value)                                        \

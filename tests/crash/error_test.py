@@ -6,6 +6,9 @@ well again when the fault is gone.
     POSTERN_ERRORS=1 tests/crash/error_test.py            every n, once and from then on
 
 The control makes the disk lie (a write that never happens and says that it did): the ledger must see it."""
+import array
+import fcntl
+import json
 import os
 import pathlib
 import random
@@ -15,6 +18,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -48,7 +52,7 @@ def plan():
     for role, calls in FAULTS.items():
         for call, errors in calls.items():
             for error in errors.split():
-                for when in whens or [rng.choice(("1", "2", "3", "5", "9", "17", "1+", "4+"))]:
+                for when in whens or [rng.choice(("1", "2", "3", "5", "1+", "4+"))]:
                     if EVERY and error in PASSING and when.endswith("+"):
                         continue
                     yield role, call, error, when.rstrip("+") if error in PASSING else when
@@ -69,13 +73,15 @@ class ErrorTest(unittest.TestCase):
     def test_nth_call_fails(self):
         random.seed(SEED)
         book = ledger.Ledger(SEED)
-        tried, longest = 0, 0
+        tried, hit, longest = 0, 0, 0
         with Instance(users=USERS, settings=["queue.retry_first=300ms", "server.log=warn"]) as p:
             for role, call, error, when in list(plan())[:: 1 if EVERY else 3]:
                 what = f"{role} {call} {error} {when}"
                 began = time.monotonic()
-                with fault.Strace(fault.wait_role(p, role), f"trace=?{call}", f"inject={call}:error={error}:when={when}"):
+                log = pathlib.Path(p.folder) / "injected.log"
+                with fault.Strace(fault.wait_role(p, role), f"trace=?{call}", f"inject={call}:error={error}:when={when}", output=log):
                     Work(p, book, timeout=3).run()
+                hit += "(INJECTED)" in log.read_text(errors="replace")
                 worked = time.monotonic() - began
                 fault.wait_role(p, role)
                 took = self.well_again(p, book, what)
@@ -88,7 +94,9 @@ class ErrorTest(unittest.TestCase):
             verified = p.ctl("verify", "--json", check=False)
         self.assertEqual(verified.returncode, 0, verified.stdout)
         command = "POSTERN_ERRORS=1 tests/crash/error_test.py"
-        results.record("acknowledged messages lost when the n-th call fails", 0, f"{tried} faults, {len(book.acked)} messages", "0", command)
+        self.assertGreater(hit, tried // 4, "faults that came to pass; some calls are rare")
+        results.record("acknowledged messages lost when the n-th call fails", 0, f"{hit} faults ({tried} tried), {len(book.acked)} messages", "0",
+                       command)
         results.record("longest time until well again after such a fault", f"{longest:.2f} s", f"{tried} faults", "< 10 s", command)
         self.assertLess(longest, 10)
 
@@ -154,13 +162,30 @@ class ErrorTest(unittest.TestCase):
         self.assertTrue(book.removed, "deleting works on a full disk")
 
     def test_log_nobody_reads(self):
-        """F08: the pipe of the log is full and stays so."""
+        """F08: the pipe of the log is full and stays so. Mail goes on; a process that dies is replaced; the end comes in time."""
         class Deaf(Instance):
             def _read_log(self, stream):
                 pass
         with Deaf(users=USERS, settings=["server.log=debug"]) as p:
-            for n in range(300):
+            after = 0
+            for n in range(3000):
                 self.assertEqual(deliver(p.port("smtp"), message(f"m{n}"), recipients=["user0@example.test"])[0], 250)
+                after += self.waiting(p.process.stderr) > 60000
+                if after == 100:
+                    break
+            self.assertEqual(after, 100, "messages after the pipe was full")
+            for role in ("mda", "office"):
+                pid = p.pids(role)[0]
+                os.kill(pid, signal.SIGKILL)
+                wait_for(lambda pid=pid, role=role: p.pids(role) not in ([], [pid]))
+            wait_for(lambda: serves(p))
+            self.assertEqual(p.stop(), 0)
+
+    @staticmethod
+    def waiting(pipe):
+        count = array.array("i", [0])
+        fcntl.ioctl(pipe, termios.FIONREAD, count)
+        return count[0]
 
     def test_standstill(self):
         """F15: each process stands still for a while; whoever waits is answered or put off, and nothing is lost."""
@@ -177,8 +202,7 @@ class ErrorTest(unittest.TestCase):
         """F17: the resolver does not answer. Mail for elsewhere waits; nobody is told that it failed."""
         with Instance(settings=["queue.retry_first=300ms", "queue.retry_most=1s", "server.log=error"]) as p:
             submit(p, message("far", sender="alice@example.test", to="x@elsewhere.test"), ["x@elsewhere.test"])
-            time.sleep(4)
-            self.assertFalse(queue_is_empty(p))
+            wait_for(lambda: any(job["attempts"] >= 1 for job in json.loads(p.ctl("queue", "list", "--json").stdout)), timeout=60)
             self.assertEqual(list(ledger.imap_messages(p.port("imap"), "alice@example.test", "alice")), [])
 
     def test_cut_in_data(self):
