@@ -81,20 +81,26 @@ static bool decode_last(struct buf *out, const u8 *p)
 	return true;
 }
 
+/* Four digits are three bytes; false when one of them is no digit. */
+static bool add_group(struct buf *out, const u8 *p)
+{
+	unsigned a = value_of(p[0]), b = value_of(p[1]), c = value_of(p[2]), d = value_of(p[3]);
+	u32 bits;
+
+	if (!a || !b || !c || !d)
+		return false;
+	bits = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+	buf_add(out, str_from((u8[]){ (u8)(bits >> 16), (u8)(bits >> 8), (u8)bits }, 3));
+	return true;
+}
+
 bool base64_decode(struct buf *out, str text)
 {
 	if (text.n % 4)
 		return false;
-	for (size_t i = 0; i < text.n; i += 4) {
-		const u8 *p = text.p + i;
-		unsigned a = value_of(p[0]), b = value_of(p[1]), c = value_of(p[2]),
-			 d = value_of(p[3]);
-		u32 bits;
-		if (!a || !b || !c || !d)
-			return i + 4 == text.n && decode_last(out, p);
-		bits = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
-		buf_add(out, str_from((u8[]){ (u8)(bits >> 16), (u8)(bits >> 8), (u8)bits }, 3));
-	}
+	for (size_t i = 0; i < text.n; i += 4)
+		if (!add_group(out, text.p + i))
+			return i + 4 == text.n && decode_last(out, text.p + i);
 	return true;
 }
 
@@ -112,7 +118,12 @@ void base64_finish(struct base64_reader *r, struct buf *out)
 void base64_read(struct base64_reader *r, str text, struct buf *out)
 {
 	for (size_t i = 0; i < text.n; i++) {
-		unsigned value = value_of(text.p[i]);
+		unsigned value;
+		if (r->count == 0 && text.n - i >= 4 && add_group(out, text.p + i)) {
+			i += 3;
+			continue;
+		}
+		value = value_of(text.p[i]);
 		if (text.p[i] == '=')
 			base64_finish(r, out);
 		if (!value)

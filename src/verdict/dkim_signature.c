@@ -286,18 +286,29 @@ static int entry_order(const void *left, const void *right)
 	return l->position > r->position ? -1 : l->position < r->position;
 }
 
+/* No header has more fields than lines. */
+static size_t lines_of(str header)
+{
+	size_t n = 1, at;
+
+	for (str rest = header; (at = str_find(rest, '\n')) != SIZE_MAX; n++)
+		rest = str_skip(rest, at + 1);
+	return n;
+}
+
 struct dkim_fields *dkim_fields_new(struct arena *a, str header)
 {
 	struct dkim_fields *f = arena_new_of(a, struct dkim_fields);
+	size_t room = lines_of(header);
 	struct header_field field;
-	size_t n = 0;
-	str rest;
+	str rest = header;
 
-	for (rest = header; header_next(&rest, &field);)
-		if (++n > DKIM_FIELDS)
+	if (room > DKIM_FIELDS)
+		room = DKIM_FIELDS;
+	f->list = arena_array_of(a, room, struct field_entry);
+	while (header_next(&rest, &field)) {
+		if (f->n == room)
 			return NULL;
-	f->list = arena_array_of(a, n, struct field_entry);
-	for (rest = header; header_next(&rest, &field);) {
 		f->list[f->n] = (struct field_entry){ .field = field, .position = (u32)f->n };
 		f->n++;
 	}
