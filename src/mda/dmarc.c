@@ -134,7 +134,7 @@ static struct aggregate_report report_of(struct arena *a, const struct config *c
 
 /* --- Who gets it ---------------------------------------------------------------------------------------------------- */
 
-/* RFC 9990 3.6: a limit counts against what the report has become, compressed and encoded. */
+/* A limit ("!10m", RFC 7489 6.2) counts against the payload: the compressed file, before the mail encodes it. */
 static void take_recipients(struct arena *a, const struct destinations *d, size_t size,
 			    struct office_report_commit_request *out)
 {

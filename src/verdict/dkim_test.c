@@ -13,6 +13,7 @@
 #include "verdict/dkim_key.h"
 #include "verdict/dkim_signature.h"
 #include "verdict/dkim_tag.h"
+#include "verdict/sign_test.h"
 #include "verdict/zone_test.h"
 
 enum { NOW = 1528637909 };
@@ -434,27 +435,6 @@ static struct pair make_pair(const char *selector, const char *extra, size_t bit
 
 	p.record = (struct zone_record){ cstr(arena, name), cstr(arena, text) };
 	return p;
-}
-
-static const struct fail *sign_with(void *context, struct arena *a, const struct dkim_identity *who,
-				    str digest, str *signature)
-{
-	size_t n = 1024;
-	u8 *out = arena_alloc(a, n);
-	EVP_MD_CTX *m = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(context, NULL);
-
-	if (who->algorithm == DKIM_ED25519_SHA256)
-		assert_true(EVP_DigestSignInit(m, NULL, NULL, NULL, context) == 1 &&
-			    EVP_DigestSign(m, out, &n, digest.p, digest.n) == 1);
-	else
-		assert_true(EVP_PKEY_sign_init(c) == 1 &&
-			    EVP_PKEY_CTX_set_signature_md(c, EVP_sha256()) == 1 &&
-			    EVP_PKEY_sign(c, out, &n, digest.p, digest.n) == 1);
-	EVP_MD_CTX_free(m);
-	EVP_PKEY_CTX_free(c);
-	*signature = str_from(out, n);
-	return NULL;
 }
 
 static str sign(const struct pair *p, const char *selector, const struct dkim_sign_options *o,

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "text/header.h"
 #include "verdict/dkim.h"
+#include "verdict/sign_test.h"
 #include "verdict/zone_test.h"
 
 enum { ARENA = 64 << 20, LINE = 8192, RECORDS = 16 };
@@ -62,27 +63,6 @@ static void verify(struct arena *a, char **word)
 	printf("\n");
 }
 
-static const struct fail *sign_here(void *context, struct arena *a, const struct dkim_identity *who,
-				    str digest, str *signature)
-{
-	EVP_MD_CTX *m = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(context, NULL);
-	size_t n = 1024;
-	u8 *out = arena_alloc(a, n);
-
-	if (who->algorithm == DKIM_ED25519_SHA256)
-		CHECK(EVP_DigestSignInit(m, NULL, NULL, NULL, context) == 1 &&
-		      EVP_DigestSign(m, out, &n, digest.p, digest.n) == 1);
-	else
-		CHECK(EVP_PKEY_sign_init(c) == 1 &&
-		      EVP_PKEY_CTX_set_signature_md(c, EVP_sha256()) == 1 &&
-		      EVP_PKEY_sign(c, out, &n, digest.p, digest.n) == 1);
-	EVP_PKEY_CTX_free(c);
-	EVP_MD_CTX_free(m);
-	*signature = str_from(out, n);
-	return NULL;
-}
-
 static size_t split_names(struct arena *a, char *text, const str **out)
 {
 	str *names = arena_array_of(a, LINE, str);
@@ -112,7 +92,7 @@ static void sign(struct arena *a, char **word)
 								     : DKIM_RSA_SHA256 };
 	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-	struct dkim_key_holder holder = { key, sign_here };
+	struct dkim_key_holder holder = { key, sign_with };
 	struct buf *field = buf_new(a, 1 << 20);
 	struct dkim_signer *s;
 
