@@ -7,6 +7,7 @@ lines says which replies are right: what a refused command may leave behind is n
 
 The control forgets in its model that TLS makes a session new; a pair must then differ."""
 import base64
+import concurrent.futures
 import itertools
 import os
 import pathlib
@@ -23,10 +24,11 @@ from postern import Instance
 SEED = int(os.environ.get("POSTERN_SEED", "1"))
 PAIRS = os.environ.get("POSTERN_PAIRS", "60")
 USER, PASSWORD = "alice@example.test", "alice"
+POP3_USER, POP3_PASSWORD = "bob@example.test", "bob"  # whose wrong passwords slow nobody else down
 PLAIN = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
 WRONG = base64.b64encode(b"\0nobody@example.test\0wrong").decode()
 COMMAND = "POSTERN_PAIRS=all tests/attack/pairs_test.py"
-ADDRESSES = itertools.cycle(f"127.1.{n // 250 + 1}.{n % 250 + 1}" for n in range(60000))
+ADDRESSES = itertools.cycle([f"127.1.{n // 250 + 1}.{n % 250 + 1}" for n in range(60000)])
 
 
 class FarWire(Wire):
@@ -287,12 +289,12 @@ class Pop3:
 
     def user(self):
         right = self.tls and not self.authed
-        self.say(f"USER {USER}", right)
+        self.say(f"USER {POP3_USER}", right)
         self.named = self.named or right
 
     def pass_(self):
         right = self.tls and self.named and not self.authed
-        self.say(f"PASS {PASSWORD}", right)
+        self.say(f"PASS {POP3_PASSWORD}", right)
         self.authed |= right
         self.named = False
 
@@ -337,40 +339,55 @@ def pairs_of(contexts, commands):
     return found if PAIRS == "all" else random.Random(SEED).sample(found, min(int(PAIRS), len(found)))
 
 
+def run_all(make, sequences):
+    for sequence in sequences:
+        session = make()
+        try:
+            for command in sequence:
+                session.do(command)
+        finally:
+            session.w.close()
+    return len(sequences)
+
+
 class PairsTest(unittest.TestCase):
+    """The four protocols at once: most of the time goes into waiting for passwords."""
+
     @classmethod
     def setUpClass(cls):
-        cls.p = cls.enterClassContext(Instance(plaintext=False, settings=["server.log=error", "limit.errors=1000"]))
+        p = cls.p = cls.enterClassContext(Instance(plaintext=False, settings=["server.log=error", "limit.errors=1000"]))
+        pool = cls.enterClassContext(concurrent.futures.ThreadPoolExecutor(4))
+        cls.runs = {
+            "SMTP": pool.submit(run_all, lambda: Smtp(p.port("smtp"), False), pairs_of(Smtp.contexts, Smtp.commands)),
+            "submission": pool.submit(run_all, lambda: Smtp(p.port("submission"), True),
+                                      pairs_of(Smtp.contexts + Smtp.submission_contexts, Smtp.commands)),
+            "IMAP": pool.submit(run_all, lambda: Imap(p.port("imap")), pairs_of(Imap.contexts, Imap.commands)),
+            "POP3": pool.submit(run_all, lambda: Pop3(p.port("pop3")), pairs_of(Pop3.contexts, Pop3.commands)),
+        }
 
-    def run_all(self, name, make, sequences):
-        for sequence in sequences:
-            session = make()
-            try:
-                for command in sequence:
-                    session.do(command)
-            finally:
-                session.w.close()
-        results.record(f"{name} command pairs that left their model", 0, f"{len(sequences)} sequences", "0", COMMAND)
+    def check(self, name):
+        n = self.runs[name].result()
+        results.record(f"{name} command pairs that left their model", 0, f"{n} sequences", "0", COMMAND)
 
     def test_smtp(self):
-        self.run_all("SMTP", lambda: Smtp(self.p.port("smtp"), False), pairs_of(Smtp.contexts, Smtp.commands))
+        self.check("SMTP")
 
     def test_submission(self):
-        self.run_all("submission", lambda: Smtp(self.p.port("submission"), True), pairs_of(Smtp.contexts + Smtp.submission_contexts, Smtp.commands))
+        self.check("submission")
 
     def test_imap(self):
-        self.run_all("IMAP", lambda: Imap(self.p.port("imap")), pairs_of(Imap.contexts, Imap.commands))
+        self.check("IMAP")
 
     def test_pop3(self):
-        self.run_all("POP3", lambda: Pop3(self.p.port("pop3")), pairs_of(Pop3.contexts, Pop3.commands))
+        self.check("POP3")
 
     def test_control_a_model_that_forgets_tls(self):
         with self.assertRaises(AssertionError):
-            self.run_all("control", lambda: Smtp(self.p.port("smtp"), False, forget_tls=True), [("ehlo", "starttls", "mail")])
+            run_all(lambda: Smtp(self.p.port("smtp"), False, forget_tls=True), [("ehlo", "starttls", "mail")])
         with self.assertRaises(AssertionError):
-            self.run_all("control", lambda: Imap(self.p.port("imap"), forget_tls=True), [("starttls", "login")])
+            run_all(lambda: Imap(self.p.port("imap"), forget_tls=True), [("starttls", "login")])
         with self.assertRaises(AssertionError):
-            self.run_all("control", lambda: Pop3(self.p.port("pop3"), forget_tls=True), [("stls", "user")])
+            run_all(lambda: Pop3(self.p.port("pop3"), forget_tls=True), [("stls", "user")])
 
 
 if __name__ == "__main__":
