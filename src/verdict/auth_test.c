@@ -8,6 +8,7 @@
 
 #include "text/encoding.h"
 #include "verdict/auth.h"
+#include "verdict/sign_test.h"
 #include "verdict/zone_test.h"
 
 enum { NOW = 1790000000 };
@@ -93,21 +94,6 @@ static void test_identity(void **state)
 				 rows[i].mail_from, v.spf.result,
 				 dmarc_result_name(v.dmarc.result));
 	}
-}
-
-static const struct fail *sign_with(void *context, struct arena *to,
-				    const struct dkim_identity *who, str digest, str *signature)
-{
-	EVP_MD_CTX *m = EVP_MD_CTX_new();
-	size_t n = 64;
-	u8 *out = arena_alloc(to, n);
-
-	(void)who;
-	assert_true(EVP_DigestSignInit(m, NULL, NULL, NULL, context) == 1 &&
-		    EVP_DigestSign(m, out, &n, digest.p, digest.n) == 1);
-	EVP_MD_CTX_free(m);
-	*signature = str_from(out, n);
-	return NULL;
 }
 
 static str signed_mail(bool with_length, str message)
