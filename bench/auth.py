@@ -222,9 +222,9 @@ def text(facts, found, count, rounds):
     loads = [r["load"] for f in found.values() for rs in f.values() for r in rs]
     lines = ["# Judging on port 25: SPF, DKIM and DMARC", "",
              f"Written by `bench/auth.py`, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC; {facts['processor']}, fdatasync {facts['fdatasync']}; "
-             f"one-minute load {min(loads):.1f} to {max(loads):.1f}.", "",
+             f"one-minute load {min(loads):.1f} to {max(loads):.1f}, at nice {os.getpriority(os.PRIO_PROCESS, 0)}.", "",
              f"Messages of 5 KB of {DOMAINS} domains in turn, signed before (RSA-2048, relaxed/relaxed), SPF by `mx`, From aligned, `p=reject`, each domain "
-             f"with records of its own; sent by `bench/smtp_flood.c`, one connection a message, to ten mailboxes: median of {rounds} rounds, {count[JUDGES]} messages a round to Postern, {count[PEER]} to the peer. nsd on loopback, TTL an "
+             f"with records of its own (but one key for all); sent by `bench/smtp_flood.c`, one connection a message, to ten mailboxes: median of {rounds} rounds, {count[JUDGES]} messages a round to Postern, {count[PEER]} to the peer. nsd on loopback, TTL an "
              "hour; each domain is asked for before a round, so within it answers come from caches. From each system one Authentication-Results is read: all three pass. CPU: all processes of the system; client and nsd are not in it.", "",
              "| connections | system | accepted, /s | delivered, /s | us CPU a message | us CPU of nsd | Postern accepts times as many | costs times Postern's CPU |",
              "|" + "---|" * 8]

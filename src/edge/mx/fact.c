@@ -221,8 +221,7 @@ static void take_signature(struct arena *a, const struct auth_verdict *v, struct
 {
 	for (size_t i = 0; v->has_dkim && i < v->dkim.n; i++) {
 		const struct dkim_verdict *d = &v->dkim.list[i];
-		if (d->result == DKIM_PASS || rank(d, v->dmarc.author) == 2 ||
-		    !dmarc_domain_is_under(v->dmarc.author, d->domain))
+		if (d->result == DKIM_PASS || !dmarc_domain_is_under(v->dmarc.author, d->domain))
 			continue;
 		out->dkim_domain = domain_of(a, d->domain);
 		out->dkim_selector = plain(a, d->selector, FACT_SELECTOR);
