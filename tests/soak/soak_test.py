@@ -14,6 +14,7 @@ The office has SQLite's page caches (16 MiB for its writer, 2 for each of 8 read
 an hour long, they are filled first, by mail to many (measured: it rises to 23 MiB with the first 1,100 to 20 each, and stays there); what
 comes after is judged. The controls are processes that leak."""
 import collections
+import concurrent.futures
 import contextlib
 import imaplib
 import math
@@ -45,6 +46,7 @@ JUDGED = 30  # minutes; shorter runs show that it works
 FLOOR = 60  # seconds of which the lowest sample counts
 LONG_LIFE = 35  # minutes at the end in which the office is left alone
 FILLING = 1200 if MINUTES >= JUDGED else 3  # messages to all of FILLED
+READERS = 12  # at once, so that each of the office's 8 readers gets work
 TOLERANCE = {"memory": 4.0, "descriptors": 2.0}  # MiB and descriptors an hour
 KEPT = {f"keep{n}@example.test": f"secret{n}" for n in range(3)}  # nothing is deleted there: the ledger's
 CHURNED = {f"churn{n}@example.test": f"secret{n}" for n in range(2)}
@@ -186,6 +188,15 @@ class Traffic:
         for _ in range(FILLING):
             if deliver(self.p.port("smtp"), text, recipients=list(FILLED))[0] != 250:
                 raise AssertionError("the mail to many is not taken")
+        with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(self.read_all, [*FILLED, *KEPT]))
+
+    def read_all(self, user):
+        client = imaplib.IMAP4("127.0.0.1", self.p.port("imap"), timeout=60)
+        client.login(user, {**FILLED, **KEPT}[user])
+        client.select("INBOX", readonly=True)
+        client.fetch("1:*", "(ENVELOPE BODY.PEEK[HEADER])")
+        client.logout()
 
     def send_kept(self):
         self.send("smtp", KEPT, "EHLO", True)
