@@ -47,19 +47,6 @@ const struct fail *store_event_add_record(struct tx *t, const struct event_recor
 
 /* --- Words ------------------------------------------------------------------------------------------------- */
 
-enum { HASH = 8, TRACE_HASHES = STORE_TRACE_RECIPIENTS + STORE_TRACE_WORDS + 3 };
-
-/* FNV-1a of the word in lower case: on disk, so it has no key. A chance meeting shows one message too many. */
-static void word_hash(str word, u8 out[HASH])
-{
-	u64 hash = 0xCBF29CE484222325;
-
-	for (size_t i = 0; i < word.n; i++)
-		hash = (hash ^ char_lower(word.p[i])) * 0x100000001B3;
-	for (size_t i = 0; i < HASH; i++)
-		out[i] = (u8)(hash >> 8 * i);
-}
-
 static str without_brackets(str s)
 {
 	s = str_trim(s);
@@ -82,39 +69,6 @@ static bool next_word(str *rest, str *word)
 			return true;
 	}
 	return false;
-}
-
-struct words {
-	u8 hashes[TRACE_HASHES][HASH];
-	size_t n;
-};
-
-static void words_add(struct words *w, str word)
-{
-	if (word.n && w->n < TRACE_HASHES)
-		word_hash(word, w->hashes[w->n++]);
-}
-
-static bool words_have(str hashes, const u8 hash[HASH])
-{
-	for (; hashes.n >= HASH; hashes = str_skip(hashes, HASH))
-		if (memcmp(hashes.p, hash, HASH) == 0)
-			return true;
-	return false;
-}
-
-static void words_of(const struct store_trace *trace, struct words *w)
-{
-	str rest = trace->subject, word;
-
-	w->n = 0;
-	words_add(w, trace->sender);
-	words_add(w, without_brackets(trace->message_id));
-	words_add(w, trace->client);
-	for (size_t i = 0; i < trace->recipients_n && i < STORE_TRACE_RECIPIENTS; i++)
-		words_add(w, trace->recipients[i]);
-	for (size_t i = 0; i < STORE_TRACE_WORDS && next_word(&rest, &word); i++)
-		words_add(w, word);
 }
 
 /* --- Traces ------------------------------------------------------------------------------------------------ */
@@ -149,55 +103,94 @@ static str clean(struct arena *a, str s, size_t max)
 const struct fail *store_trace_add(struct tx *t, const struct store_trace *given)
 {
 	struct store_trace trace = *given;
-	struct words w;
 
 	trace.subject = clean(t->arena, trace.subject, 500);
 	trace.message_id = clean(t->arena, trace.message_id, 300);
-	words_of(&trace, &w);
 	return SQL_RUN(t->arena, t->db,
-		       "INSERT INTO trace (message_id, words, time, sender, recipients, subject,"
-		       " header_id, client, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		       SQL_U64(trace.message), SQL_BLOB(str_from(w.hashes, w.n * HASH)),
-		       SQL_U64(t->now), SQL_STR(trace.sender),
+		       "INSERT INTO trace (message_id, time, sender, recipients, subject,"
+		       " header_id, client, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		       SQL_U64(trace.message), SQL_U64(t->now), SQL_STR(trace.sender),
 		       SQL_STR(recipients_join(t->arena, &trace)), SQL_STR(trace.subject),
 		       SQL_STR(trace.message_id), SQL_STR(trace.client), SQL_U64(trace.size));
 }
 
-static size_t lines_split(struct arena *a, str text, const str **out)
+static bool next_line(str *rest, str *line)
 {
-	str *lines = arena_array_of(a, STORE_TRACE_RECIPIENTS, str);
-	size_t n = 0, end;
+	size_t end = str_find(*rest, '\n');
 
-	while (n < STORE_TRACE_RECIPIENTS && (end = str_find(text, '\n')) != SIZE_MAX) {
-		lines[n++] = str_slice(text, 0, end);
-		text = str_skip(text, end + 1);
-	}
-	*out = lines;
-	return n;
+	if (end == SIZE_MAX)
+		return false;
+	*line = str_slice(*rest, 0, end);
+	*rest = str_skip(*rest, end + 1);
+	return true;
 }
 
-static void trace_row(struct query *q, struct arena *a, struct trace_info *info)
+/* A row as it lies there: until the next one. */
+struct trace_row {
+	u64 message, time, size;
+	str sender, recipients, subject, message_id, client;
+};
+
+static struct trace_row trace_row(struct query *q)
 {
-	info->message = sql_u64(q);
-	info->time = sql_u64(q);
-	info->sender = sql_str(q, a);
-	info->recipients_n = lines_split(a, sql_str(q, a), &info->recipients);
-	info->subject = sql_str(q, a);
-	info->message_id = sql_str(q, a);
-	info->size = sql_u64(q);
+	struct trace_row row = { .message = sql_u64(q) };
+
+	row.time = sql_u64(q);
+	row.sender = sql_borrow(q);
+	row.recipients = sql_borrow(q);
+	row.subject = sql_borrow(q);
+	row.message_id = sql_borrow(q);
+	row.client = sql_borrow(q);
+	row.size = sql_u64(q);
+	return row;
 }
 
-/* Of the query's rows those that have the word; hash NULL: all. */
-static const struct fail *traces_by(struct tx *t, struct query *q, const u8 *hash, u32 max,
+static bool trace_has(const struct trace_row *row, str word)
+{
+	str rest = row->recipients, piece;
+
+	if (str_eq_nocase(row->sender, word) || str_eq_nocase(row->client, word) ||
+	    str_eq_nocase(without_brackets(row->message_id), word))
+		return true;
+	while (next_line(&rest, &piece))
+		if (str_eq_nocase(piece, word))
+			return true;
+	rest = row->subject;
+	while (next_word(&rest, &piece))
+		if (str_eq_nocase(piece, word))
+			return true;
+	return false;
+}
+
+static struct trace_info trace_info(struct arena *a, const struct trace_row *row)
+{
+	str *recipients = arena_array_of(a, STORE_TRACE_RECIPIENTS, str);
+	struct trace_info info = { .message = row->message,
+				   .time = row->time,
+				   .sender = str_copy(a, row->sender),
+				   .recipients = recipients,
+				   .subject = str_copy(a, row->subject),
+				   .message_id = str_copy(a, row->message_id),
+				   .size = row->size };
+	str rest = str_copy(a, row->recipients);
+
+	while (info.recipients_n < STORE_TRACE_RECIPIENTS &&
+	       next_line(&rest, &recipients[info.recipients_n]))
+		info.recipients_n++;
+	return info;
+}
+
+/* Of the query's rows those that have the word; empty: all. */
+static const struct fail *traces_by(struct tx *t, struct query *q, str word, u32 max,
 				    struct office_trace_answer *r)
 {
 	struct trace_info *infos = arena_array_of(t->arena, max, struct trace_info);
 	size_t n = 0;
 
 	while (n < max && sql_row(q)) {
-		str hashes = sql_borrow(q);
-		if (hash == NULL || words_have(hashes, hash))
-			trace_row(q, t->arena, &infos[n++]);
+		struct trace_row row = trace_row(q);
+		if (word.n == 0 || trace_has(&row, word))
+			infos[n++] = trace_info(t->arena, &row);
 	}
 	r->messages = infos;
 	r->messages_n = n;
@@ -266,23 +259,25 @@ const struct fail *store_event_list(struct tx *t, u64 message, const struct even
 	return events_of(t, message, events, STORE_EVENT_SHOWN, n);
 }
 
-#define TRACE_COLUMNS \
-	"SELECT words, message_id, time, sender, recipients, subject, header_id, size FROM trace "
+#define TRACE_COLUMNS                                                                    \
+	"SELECT message_id, time, sender, recipients, subject, header_id, client, size " \
+	"FROM trace "
 
-/* There is no index of words: each message would change as many places of it as it has words, and one look through a million messages
- * takes less than a second. */
+/* There is no index of words: each message would change as many places of it as it has words, while one look through a million messages
+ * takes a second or two. */
 static const struct fail *trace_messages(struct tx *t, str word, u32 max,
 					 struct office_trace_answer *r)
 {
-	u8 hash[HASH];
 	u64 id;
 
 	if (id_parse(word, &id))
 		return traces_by(
-		    t, SQL_QUERY(t->db, TRACE_COLUMNS "WHERE message_id = ?", SQL_U64(id)), NULL,
-		    max, r);
-	word_hash(without_brackets(word), hash);
-	return traces_by(t, SQL_QUERY0(t->db, TRACE_COLUMNS "ORDER BY message_id DESC"), hash, max,
+		    t, SQL_QUERY(t->db, TRACE_COLUMNS "WHERE message_id = ?", SQL_U64(id)),
+		    STR_NONE, max, r);
+	word = without_brackets(word);
+	if (word.n == 0)
+		return NULL;
+	return traces_by(t, SQL_QUERY0(t->db, TRACE_COLUMNS "ORDER BY message_id DESC"), word, max,
 			 r);
 }
 

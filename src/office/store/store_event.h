@@ -14,7 +14,6 @@ enum store_event_limit {
 	STORE_EVENT_SLICE = 2000, /* rows of one expiry */
 	STORE_EVENT_SHOWN = 1000, /* of one message */
 	STORE_TRACE_RECIPIENTS = 50,
-	STORE_TRACE_WORDS = 16,   /* of a subject */
 	STORE_TRACE_SCAN = 20000, /* events without message that one trace looks through */
 	STORE_TRACE_MAX = 1000,
 };
