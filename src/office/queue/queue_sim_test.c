@@ -314,6 +314,7 @@ static void drain(struct life *l)
 	l->watched = 0;
 	l->s->w.fault_in = 0;
 	l->s->w.die_at = UINT64_MAX;
+	clock_go(l, WRITER_RESERVE_RETRY_MS); /* a disk that was full is tried again */
 	life_commit(l);
 	step_admin(l, QUEUE_RELEASE); /* poison that was none */
 	for (u32 i = 0; desk_number(&l->d, ask_queued, 0, 0) > 0; i++) {
