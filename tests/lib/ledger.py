@@ -233,13 +233,16 @@ def judge(ledger, messages):
     return {verdict: numbers for verdict, numbers in bad.items() if numbers}, len(found)
 
 
+Seen = collections.namedtuple("Seen", "validity uidnext highest rows exists uidnext_after highest_after")
+
+
 class Watch:
     """What a client may rely on from one look to the next, whatever happened between (RFC 3501 2.3.1.1, RFC 7162 3.1): UIDs keep their
     message and only rise, UIDVALIDITY stays, modseqs never fall."""
 
     def __init__(self, users):
         self.users = users
-        self.last = {}  # user -> (uidvalidity, uidnext, highest modseq, {uid: (number, modseq)})
+        self.last = {}  # user -> Seen
 
     def look(self, port):
         """{"UID" or "MODSEQ": what is wrong}, compared with the look before."""
@@ -252,40 +255,49 @@ class Watch:
         return dict(bad)
 
     @staticmethod
-    def _see(port, user, password):
+    def _numbers(client):
+        if client.select("INBOX", readonly=True)[0] != "OK":  # the office was killed, and is not back
+            raise imaplib.IMAP4.error("no INBOX now")
+        return (int(client.response(what)[1][0]) for what in ("UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ"))
+
+    @classmethod
+    def _see(cls, port, user, password):
+        """Mail goes on coming while it looks: the rows are held against the numbers before and after them."""
         client = imaplib.IMAP4("127.0.0.1", port, timeout=60)
         try:
             client.login(user, password)
-            if client.select("INBOX", readonly=True)[0] != "OK":  # the office was killed, and is not back
-                raise imaplib.IMAP4.error("no INBOX now")
-            validity, uidnext, highest = (int(client.response(what)[1][0]) for what in ("UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ"))
+            validity, uidnext, highest = cls._numbers(client)
             rows = {}
             for item in client.uid("FETCH", "1:*", "(MODSEQ BODY.PEEK[HEADER.FIELDS (X-Ledger)])")[1]:
                 if isinstance(item, tuple):
                     number = re.search(rb"X-Ledger: (\d+)", item[1])
                     rows[int(re.search(rb"UID (\d+)", item[0]).group(1))] = (int(number.group(1)) if number else 0,
                                                                             int(re.search(rb"MODSEQ \((\d+)", item[0]).group(1)))
-            return validity, uidnext, highest, rows
+            exists = max(int(n or 0) for n in client.response("EXISTS")[1])
+            _, uidnext_after, highest_after = cls._numbers(client)
+            return Seen(validity, uidnext, highest, rows, exists, uidnext_after, highest_after)
         finally:
             client.logout()
 
     @staticmethod
     def _compare(user, old, now, bad):
-        if now[0] != old[0]:
-            bad["UID"].append(f"{user}: UIDVALIDITY was {old[0]}, is {now[0]}")
-        if now[1] < old[1]:
-            bad["UID"].append(f"{user}: UIDNEXT was {old[1]}, is {now[1]}")
-        if now[2] < old[2]:
-            bad["MODSEQ"].append(f"{user}: HIGHESTMODSEQ was {old[2]}, is {now[2]}")
-        for uid, (number, modseq) in now[3].items():
-            if uid >= now[1]:
-                bad["UID"].append(f"{user}: uid {uid} is not below UIDNEXT {now[1]}")
-            if modseq > now[2]:
-                bad["MODSEQ"].append(f"{user}: uid {uid} has modseq {modseq}, above HIGHESTMODSEQ {now[2]}")
-            if uid in old[3]:
-                if old[3][uid][0] != number:
-                    bad["UID"].append(f"{user}: uid {uid} was message {old[3][uid][0]}, is {number}")
-                if modseq < old[3][uid][1]:
-                    bad["MODSEQ"].append(f"{user}: modseq of uid {uid} was {old[3][uid][1]}, is {modseq}")
-            elif uid < old[1]:
-                bad["UID"].append(f"{user}: uid {uid} came behind UIDNEXT {old[1]}")
+        if now.validity != old.validity:
+            bad["UID"].append(f"{user}: UIDVALIDITY was {old.validity}, is {now.validity}")
+        if now.uidnext < old.uidnext_after:
+            bad["UID"].append(f"{user}: UIDNEXT was {old.uidnext_after}, is {now.uidnext}")
+        if now.highest < old.highest_after:
+            bad["MODSEQ"].append(f"{user}: HIGHESTMODSEQ was {old.highest_after}, is {now.highest}")
+        if len(now.rows) > now.exists:  # RFC 3501 5.2: a client is told that a message is there before it is told about it
+            bad["UID"].append(f"{user}: {len(now.rows)} messages, but EXISTS was {now.exists}")
+        for uid, (number, modseq) in now.rows.items():
+            if uid >= now.uidnext_after:
+                bad["UID"].append(f"{user}: uid {uid} is not below UIDNEXT {now.uidnext_after}")
+            if modseq > now.highest_after:
+                bad["MODSEQ"].append(f"{user}: uid {uid} has modseq {modseq}, above HIGHESTMODSEQ {now.highest_after}")
+            if uid in old.rows:
+                if old.rows[uid][0] != number:
+                    bad["UID"].append(f"{user}: uid {uid} was message {old.rows[uid][0]}, is {number}")
+                if modseq < old.rows[uid][1]:
+                    bad["MODSEQ"].append(f"{user}: modseq of uid {uid} was {old.rows[uid][1]}, is {modseq}")
+            elif uid < old.uidnext:
+                bad["UID"].append(f"{user}: uid {uid} came behind UIDNEXT {old.uidnext}")
