@@ -28,6 +28,7 @@ FULL = os.environ.get("POSTERN_LOAD") == "full"
 SLOW = 5000 if FULL else 1000
 LARGE, LARGE_AT_ONCE = 50 << 20, 100 if FULL else 20
 SECONDS = 20 if FULL else 5
+GUESSERS = 16
 MIB = 1 << 20
 SERVICES = ("smtp", "imap", "pop3", "submission", "submissions", "imaps")
 COMMAND = "POSTERN_LOAD=full tests/attack/load_test.py"
@@ -168,6 +169,8 @@ class Slow:
 
     def begin(self):
         self.socket, self.said = connect(self.port, self.n), 0
+        if self.text is not HELLO:
+            self.socket.recv(4096)  # who speaks before the greeting is sent away
         self.socket.setblocking(False)
         self.say(1)
 
@@ -198,13 +201,13 @@ class Slow:
 
 
 def drip(held, told):
-    """An octet of each in ten seconds, until told to stop."""
+    """An octet of each in ten seconds, until told to stop. Handshakes have ten seconds (THREATS T07), so those come again."""
     at = 0
     while not told.poll(10 / len(held) * 50):
         for slow in held[at:at + 50]:
             slow.drip()
         at = at + 50 if at + 50 < len(held) else 0
-    told.send(sum(slow.again for slow in held))
+    told.send(sum(slow.again for slow in held if slow.text is not HELLO))
 
 
 class LoadTest(unittest.TestCase):
@@ -240,7 +243,7 @@ class LoadTest(unittest.TestCase):
         results.record(f"memory growth under {SLOW} slow connections", f"{grown / MIB:.1f} MiB", f"{SLOW} connections", "< 64 MiB", COMMAND)
         results.record(f"honest latency p99 beside {SLOW} slow connections", f"{p99(pressed) * 1000:.1f} ms ({ratio:.2f} x)",
                        f"{len(pressed)} mails", "< 2 x", COMMAND)
-        self.assertLess(again, SLOW // 10, "they are held")
+        self.assertLess(again, SLOW // 100, "they are held")
         self.assertEqual(put_off, 0)
         self.assertLess(grown, 64 * MIB)
         self.assertLess(p99(pressed), max(2 * p99(calm), 0.5))  # what else the machine does is in it too
@@ -269,7 +272,7 @@ class LoadTest(unittest.TestCase):
     def test_login_flood(self):
         with Instance(settings=["server.log=error"]) as p:
             took = []
-            with Peak(p) as peak, Flood(guess, p.port("imap"), 16) as tried:
+            with Peak(p) as peak, Flood(guess, p.port("imap"), GUESSERS) as tried:
                 until = time.monotonic() + SECONDS
                 while time.monotonic() < until:
                     began = time.monotonic()
@@ -279,7 +282,7 @@ class LoadTest(unittest.TestCase):
                     client.shutdown()
         results.record("honest login p99 during a flood of wrong passwords", f"{p99(took) * 1000:.0f} ms", f"{len(took)} logins, {tried.value} wrong ones",
                        "< 1 s", COMMAND)
-        self.assertGreater(tried.value, 2 * len(took), "it is a flood")
+        self.assertGreaterEqual(tried.value, GUESSERS, "each has a wrong password under way; that it must wait is the point")
         self.assertLess(p99(took), 1)
         self.assertLess(peak.most, 256 * MIB)
 
