@@ -229,7 +229,8 @@ static inline void step_arrive(struct life *l)
 	life_commit_perhaps(l);
 }
 
-/* Much for one site, then one letter for another: its turn comes after one job of each site that has any. */
+/* Much for one site, then one letter for another: its turn comes after one job of each site that has any; and between two of those there may
+ * be one of the other kind, slow or quick. */
 static inline void step_flood(struct life *l)
 {
 	struct sim_item *last;
@@ -244,6 +245,7 @@ static inline void step_flood(struct life *l)
 	l->turns_left = SIM_FAR;
 	for (u32 i = 0; i < l->s->items_n; i++)
 		l->turns_left += l->s->items[i].there[SIM_FAR_FRESH];
+	l->turns_left *= 2;
 }
 
 /* --- Mailboxes --- */
