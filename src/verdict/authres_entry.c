@@ -83,7 +83,8 @@ static bool claims(struct arena *a, str value, str id)
 		if (i > 0 && is_number(piece))
 			continue;
 		buf_add(joined, piece);
-		if (match_feed(&whole, piece) || is_same_name(a, buf_str(joined), id))
+		if (match_feed(&whole, piece) ||
+		    (!joined->full && is_same_name(a, buf_str(joined), id)))
 			return true;
 	}
 	return false;
