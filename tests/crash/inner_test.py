@@ -186,7 +186,7 @@ class InnerTest(unittest.TestCase):
             other = sqlite3.connect(f"{p.folder}/store/postern.db", isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
-            Work(p, book, timeout=3).smtp()
+            Work(p, book, timeout=20).smtp()
             held = len(book.acked)
             self.assertEqual(held, before, "the fault was there")
             bad, _ = ledger.check(book, p.port("imap"), USERS)
