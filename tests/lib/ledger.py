@@ -10,10 +10,12 @@ import random
 import re
 import socket
 import threading
+import time
 
 import rawstore
 from client import trusting
 
+RESTART_SECONDS = 20  # what may pass until a process that was killed serves again
 NUMBER = re.compile(rb"^X-Ledger: (\d+) ([0-9a-f]{64})\r\n", re.M)
 
 
@@ -181,9 +183,14 @@ def imap_messages(port, user, password, mailboxes=("INBOX",)):
     client.login(user, password)
     try:
         for mailbox in mailboxes:
-            count = int(client.select(mailbox, readonly=True)[1][0])
+            status, answer = client.select(mailbox, readonly=True)
+            if status != "OK":
+                raise imaplib.IMAP4.error(answer[0])
+            count = int(answer[0])
             for first in range(1, count + 1, 500):
                 status, answer = client.fetch(f"{first}:{min(first + 499, count)}", "(UID BODY.PEEK[])")
+                if status != "OK" and b"[UNAVAILABLE]" in answer[0]:
+                    raise imaplib.IMAP4.error(answer[0])
                 if status != "OK":  # imaplib sets aside what came before a NO: one that cannot be read must not hide the others
                     answer = client.response("FETCH")[1]
                 for item in answer:
@@ -195,8 +202,18 @@ def imap_messages(port, user, password, mailboxes=("INBOX",)):
 
 
 def check(ledger, port, users):
-    """Compares what is found by IMAP with what was acknowledged. Answers {verdict: [numbers]}, without empty ones, and how many were found."""
-    return judge(ledger, ((user, uid, raw) for user, password in users.items() for uid, raw in imap_messages(port, user, password)))
+    """Compares what is found by IMAP with what was acknowledged. Answers {verdict: [numbers]}, without empty ones, and how many were found.
+
+    A process may still be restarting after the fault: [UNAVAILABLE] asks to come again, and this look does, as a client would."""
+    until = time.monotonic() + RESTART_SECONDS
+    while True:
+        try:
+            return judge(ledger, ((user, uid, raw) for user, password in users.items() for uid, raw in imap_messages(port, user, password)))
+        except (imaplib.IMAP4.error, OSError) as e:
+            passing = isinstance(e, (imaplib.IMAP4.abort, OSError)) or "[UNAVAILABLE]" in str(e)
+            if not passing or time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def check_raw(ledger, folder, users):
