@@ -101,13 +101,14 @@ bool dns_memo_find(struct dns_memo *m, struct arena *a, str name, u32 type, u64 
 	return found;
 }
 
-static u64 lifetime(str name, const struct dns_answer *answer)
+u64 dns_answer_life(str name, const struct dns_answer *answer, u64 most)
 {
-	u64 most = str_eq(answer->canonical, name) ? DNS_MEMO_MS : DNS_MEMO_ALIAS_MS;
 	u64 told = (u64)answer->ttl * 1000;
 
-	if (answer->status == DNS_TEMPFAIL || answer->status == DNS_BOGUS)
+	if (dns_is_trouble(answer->status))
 		return 0;
+	if (!str_eq_nocase(answer->canonical, name))
+		most = DNS_MEMO_ALIAS_MS;
 	return told < most ? told : most;
 }
 
@@ -131,7 +132,7 @@ void dns_memo_put(struct dns_memo *m, struct arena *a, str name, u32 type, u64 n
 		  const struct dns_answer *answer)
 {
 	str lower = str_lower(a, name);
-	u64 life = lifetime(lower, answer);
+	u64 life = dns_answer_life(lower, answer, DNS_MEMO_MS);
 	struct dns_memo_set *set;
 	struct dns_memo_slot *slot;
 

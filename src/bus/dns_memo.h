@@ -41,6 +41,8 @@ struct dns_memo {
 void dns_memo_init(struct dns_memo *m);
 void dns_memo_free(struct dns_memo *m);
 
+/* For how long it may be used, in milliseconds and at most `most`. */
+u64 dns_answer_life(str name, const struct dns_answer *answer, u64 most);
 /* now: of env_monotonic. What is found is as if asked: *out lives as long as the arena. Its ttl is what is left of it. */
 bool dns_memo_find(struct dns_memo *m, struct arena *a, str name, u32 type, u64 now,
 		   struct dns_answer *out);

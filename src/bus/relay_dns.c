@@ -6,11 +6,13 @@
 
 /* One for the process: what DNS says does not depend on who asks. */
 static struct dns_memo memo;
+static struct dns_rate rate;
 static pthread_once_t memo_once = PTHREAD_ONCE_INIT;
 
 static void memo_make(void)
 {
 	dns_memo_init(&memo);
+	dns_rate_init(&rate);
 }
 
 static void query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
@@ -24,6 +26,10 @@ static void query(void *context, struct arena *a, str name, u32 type, struct dns
 	*out = (struct dns_answer){ .status = DNS_TEMPFAIL };
 	if (!d->relay || now >= d->deadline || dns_memo_find(&memo, a, name, type, now, out))
 		return;
+	if (!dns_rate_take(&rate, a, &d->payer, name, type, now)) {
+		out->status = DNS_OVER_RATE;
+		return;
+	}
 	d->asked++;
 	q.budget_ms = (u32)(d->deadline - now);
 	f = relay_dns_query(a, d->relay, &q, &r);
@@ -40,7 +46,11 @@ static void query(void *context, struct arena *a, str name, u32 type, struct dns
 				    .records_n = r.records_n,
 				    .ttl = r.ttl,
 				    .why_bogus = r.why_bogus };
-	dns_memo_put(&memo, a, name, type, env_monotonic(env_system()), out);
+	now = env_monotonic(env_system());
+	dns_memo_put(&memo, a, name, type, now, out);
+	if (d->payer.rate)
+		dns_rate_know(&rate, a, name, type, now,
+			      dns_answer_life(name, out, DNS_RATE_KNOWN_MS));
 }
 
 struct dns_source relay_dns_source(struct relay_dns *d, struct bus *relay, u32 budget_ms)

@@ -72,6 +72,7 @@ const char *ctl_dns_status_name(enum dns_status status)
 	case DNS_BOGUS:
 		return "refused by DNSSEC";
 	case DNS_TEMPFAIL:
+	case DNS_OVER_RATE:
 		break;
 	}
 	return "no answer";

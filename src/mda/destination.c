@@ -78,7 +78,7 @@ static void add_external(struct finding *x, const struct report_uri *uri)
 
 	if (name.n <= RDATA_NAME_TEXT)
 		x->dns->query(x->dns->context, x->a, name, DNS_TYPE_TXT, &answer);
-	if (answer.status == DNS_TEMPFAIL || answer.status == DNS_BOGUS) {
+	if (dns_is_trouble(answer.status)) {
 		x->out->undecided = true;
 		say(x, uri->address, "DNS does not answer");
 		return;

@@ -9,11 +9,18 @@
 
 enum dns_status {
 	DNS_OK,
-	DNS_NODATA,   /* the name exists, not with this type */
-	DNS_NXDOMAIN, /* no such name */
-	DNS_TEMPFAIL, /* SERVFAIL, timeout, no resolver */
-	DNS_BOGUS,    /* DNSSEC says it was tampered with */
+	DNS_NODATA,    /* the name exists, not with this type */
+	DNS_NXDOMAIN,  /* no such name */
+	DNS_TEMPFAIL,  /* SERVFAIL, timeout, no resolver */
+	DNS_BOGUS,     /* DNSSEC says it was tampered with */
+	DNS_OVER_RATE, /* not asked: its sender made us ask too much (bus/dns_rate.h) */
 };
+
+/* Nothing is known: neither that it is so nor that it is not. */
+static inline bool dns_is_trouble(enum dns_status status)
+{
+	return status >= DNS_TEMPFAIL;
+}
 
 struct dns_answer {
 	enum dns_status status;

@@ -32,10 +32,10 @@ void auth_check_body(struct auth_check *c, str piece)
 		dkim_verifier_body(c->dkim, piece);
 }
 
-static void next_part(const struct auth_check *c)
+static void next_part(const struct auth_check *c, str payer)
 {
 	if (c->rules->part)
-		c->rules->part(c->rules->context);
+		c->rules->part(c->rules->context, payer);
 }
 
 /* --- DMARC ------------------------------------------------------------------------------------------------------- */
@@ -104,7 +104,7 @@ static void check_dmarc(struct auth_check *c, struct auth_verdict *v)
 	size_t n = identifiers_of(c->a, v, list);
 
 	dmarc_author_find(c->a, c->header, &v->author);
-	next_part(c);
+	next_part(c, v->author.domains_n ? v->author.domains[0] : STR_NONE);
 	dmarc_check(c->a, c->rules->dns, &v->author, list, n, &v->dmarc);
 	v->has_dmarc = true;
 	if (v->author.kind == DMARC_AUTHOR_ONE)
@@ -117,15 +117,15 @@ void auth_check_finish(struct auth_check *c, const struct spf_query *q, struct a
 
 	*out = (struct auth_verdict){ .has_spf = r->spf, .has_dkim = r->dkim, .has_arc = r->arc };
 	if (r->spf) {
-		next_part(c);
+		next_part(c, spf_identity_domain(q));
 		spf_check(c->a, r->dns, q, &out->spf);
 	}
 	if (r->dkim) {
-		next_part(c);
+		next_part(c, STR_NONE);
 		dkim_verifier_finish(c->dkim, r->dns, q->now, &out->dkim);
 	}
 	if (r->arc) {
-		next_part(c);
+		next_part(c, STR_NONE);
 		arc_verifier_finish(c->arc, r->dns, q->now, &out->arc);
 	}
 	if (r->dmarc)

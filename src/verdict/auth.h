@@ -17,8 +17,9 @@ struct auth_rules {
 	const str *mailing_lists, *trusted_sealers; /* A-labels, lower case */
 	size_t mailing_lists_n, trusted_sealers_n;
 	const struct dns_source *dns;
-	/* Before each part (SPF, DKIM, ARC, DMARC): a budget of its own begins, so that none can eat what the next one needs. NULL: none. */
-	void (*part)(void *context);
+	/* Before each part (SPF, DKIM, ARC, DMARC): a budget of its own begins, so that none can eat what the next one needs.
+	 * payer: the domain whose mail makes the questions; empty: the one each is about. NULL: none. */
+	void (*part)(void *context, str payer);
 	void *context;
 };
 

@@ -1,6 +1,6 @@
 /*
  * The parts together, where one could be taken for another: which identity SPF spoke for (THREATS D13), and a signature that covers only
- * the start of the body (D03), which proves nothing about the author.
+ * the start of the body (D03), which proves nothing about the author. And who pays for the questions (D09).
  */
 #include "base/unit.h"
 
@@ -48,11 +48,23 @@ static int stop(void **state)
 	return 0;
 }
 
-static void judge(str message, const char *helo, const char *mail_from, struct auth_verdict *out)
+static str payers[16];
+static size_t payers_n;
+
+static void note_payer(void *context, str payer)
 {
-	struct zone zone = { records, ARRAY_LEN(records), DNS_NODATA, 0 };
-	const struct dns_source dns = { &zone, zone_query };
-	const struct auth_rules rules = { .spf = true, .dkim = true, .dmarc = true, .dns = &dns };
+	(void)context;
+	assert_true(payers_n < ARRAY_LEN(payers));
+	payers[payers_n++] = payer;
+}
+
+static void judge_in(struct zone *zone, str message, const char *helo, const char *mail_from,
+		     struct auth_verdict *out)
+{
+	const struct dns_source dns = { zone, zone_query };
+	const struct auth_rules rules = {
+		.spf = true, .dkim = true, .dmarc = true, .dns = &dns, .part = note_payer
+	};
 	const struct spf_query q = { .client = { .bytes = { 192, 0, 2, 1 } },
 				     .helo = str_cstr(helo),
 				     .mail_from = str_cstr(mail_from),
@@ -61,7 +73,15 @@ static void judge(str message, const char *helo, const char *mail_from, struct a
 	struct auth_check *c = auth_check_new(a, &rules, str_slice(message, 0, header));
 
 	auth_check_body(c, str_skip(message, header));
+	payers_n = 0;
 	auth_check_finish(c, &q, out);
+}
+
+static void judge(str message, const char *helo, const char *mail_from, struct auth_verdict *out)
+{
+	struct zone zone = { records, ARRAY_LEN(records), DNS_NODATA, 0 };
+
+	judge_in(&zone, message, helo, mail_from, out);
 }
 
 static void test_identity(void **state)
@@ -143,10 +163,52 @@ static void test_length(void **state)
 	}
 }
 
+/* Nothing is asked any more (THREATS D09): nothing passes, each says why, and the mail must come again. */
+static void test_over_rate(void **state)
+{
+	struct zone refused = { NULL, 0, DNS_OVER_RATE, 0 };
+	str mail = signed_mail(false, S("From: ann@good.example\r\n\r\nbody\r\n"));
+	struct auth_verdict v;
+
+	(void)state;
+	judge_in(&refused, mail, "x.example", "x@good.example", &v);
+	assert_int_equal(v.spf.result, SPF_TEMPERROR);
+	assert_str(v.spf.reason, S("mail of good.example takes too many DNS questions a minute"));
+	assert_int_equal(v.dkim.list[0].result, DKIM_TEMPERROR);
+	assert_str(v.dkim.list[0].reason,
+		   S("not asked, mail of its domain takes too many DNS questions a minute"));
+	assert_int_equal(v.dmarc.result, DMARC_TEMPERROR);
+	assert_int_equal(v.dmarc.disposition, DMARC_DEFER);
+	assert_str(v.dmarc.reason, S("mail of good.example takes too many DNS questions a minute"));
+}
+
+/* Whose mail makes the questions: MAIL FROM (or HELO) for SPF, each name for DKIM, the author for DMARC. */
+static void test_payers(void **state)
+{
+	static const char *const rows[][4] = {
+		/* HELO, MAIL FROM, From, who pays for SPF */
+		{ "h.example", "x@y@evil.example", "ann@good.example", "evil.example" },
+		{ "h.example", "", "ann@good.example", "h.example" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct auth_verdict v;
+		judge(str_format(a, "From: %s\r\n\r\nx\r\n", rows[i][2]), rows[i][0], rows[i][1],
+		      &v);
+		assert_int_equal(payers_n, 3);
+		assert_str(payers[0], str_cstr(rows[i][3]));
+		assert_str(payers[1], STR_NONE);
+		assert_str(payers[2], S("good.example"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_identity),
-					    cmocka_unit_test(test_length) };
+					    cmocka_unit_test(test_length),
+					    cmocka_unit_test(test_over_rate),
+					    cmocka_unit_test(test_payers) };
 
 	return cmocka_run_group_tests(tests, start, stop);
 }

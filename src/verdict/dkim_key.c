@@ -391,6 +391,10 @@ enum dkim_result dkim_keys_find(struct arena *a, const struct dns_source *dns, s
 	case DNS_NODATA:
 	case DNS_NXDOMAIN:
 		return refuse(DKIM_PERMERROR, reason, S("there is no key in DNS"));
+	case DNS_OVER_RATE:
+		return refuse(
+		    DKIM_TEMPERROR, reason,
+		    S("not asked, mail of its domain takes too many DNS questions a minute"));
 	case DNS_TEMPFAIL:
 	case DNS_BOGUS:
 		break;

@@ -112,7 +112,7 @@ static const struct lookup *look_up(struct judge *j, str domain)
 
 static bool lookup_failed(const struct lookup *l)
 {
-	return l->status == DNS_TEMPFAIL || l->status == DNS_BOGUS;
+	return dns_is_trouble(l->status);
 }
 
 /* --- The tree walk, RFC 9989 4.10 ------------------------------------------------------------------------------- */
@@ -256,6 +256,14 @@ static void pass(struct judge *j, struct dmarc_verdict *v, const struct dmarc_id
 		       STR_ARG(v->author));
 }
 
+static bool was_over_rate(const struct judge *j)
+{
+	for (const struct lookup *l = j->lookups; l; l = l->next)
+		if (l->status == DNS_OVER_RATE)
+			return true;
+	return false;
+}
+
 static void temperror(struct judge *j, struct dmarc_verdict *v, str domain)
 {
 	v->result = DMARC_TEMPERROR;
@@ -263,6 +271,12 @@ static void temperror(struct judge *j, struct dmarc_verdict *v, str domain)
 		v->disposition = DMARC_DEFER;
 	v->reason = str_format(j->a, "the DMARC record of %.*s could not be looked up just now",
 			       STR_ARG(domain));
+	if (!was_over_rate(j))
+		return;
+	/* A forger could bring that about: what it lets in must wait, whatever the policy. */
+	v->disposition = DMARC_DEFER;
+	v->reason = str_format(j->a, "mail of %.*s takes too many DNS questions a minute",
+			       STR_ARG(v->author));
 }
 
 /* Could one organization hold both? With the last label in common it could be that. */

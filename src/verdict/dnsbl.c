@@ -88,7 +88,7 @@ static void ask(struct arena *a, const struct dns_source *dns, str name, struct 
 	struct dns_answer answer = { .status = DNS_TEMPFAIL };
 
 	dns->query(dns->context, a, name, DNS_TYPE_A, &answer);
-	if (answer.status == DNS_TEMPFAIL || answer.status == DNS_BOGUS)
+	if (dns_is_trouble(answer.status))
 		hit->result = DNSBL_NO_ANSWER;
 	for (size_t i = 0; answer.status == DNS_OK && i < answer.records_n; i++) {
 		struct dns_address code;

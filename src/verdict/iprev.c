@@ -45,8 +45,7 @@ static enum iprev_result leads_back(struct arena *a, const struct dns_source *dn
 		    memcmp(found.bytes, client->bytes, four ? 4 : 16) == 0)
 			return IPREV_PASS;
 	}
-	return answer.status == DNS_TEMPFAIL || answer.status == DNS_BOGUS ? IPREV_TEMPERROR
-									   : IPREV_FAIL;
+	return dns_is_trouble(answer.status) ? IPREV_TEMPERROR : IPREV_FAIL;
 }
 
 /* RFC 8601 3: permerror when there is no name at all. */
@@ -59,7 +58,7 @@ void iprev_check(struct arena *a, const struct dns_source *dns, const struct dns
 
 	dns->query(dns->context, a, question, DNS_TYPE_PTR, &answer);
 	*out = (struct iprev_verdict){ .result = IPREV_PERMERROR };
-	if (answer.status == DNS_TEMPFAIL || answer.status == DNS_BOGUS)
+	if (dns_is_trouble(answer.status))
 		out->result = IPREV_TEMPERROR;
 	for (size_t i = 0; answer.status == DNS_OK && i < answer.records_n && i < IPREV_NAMES;
 	     i++) {

@@ -103,7 +103,12 @@ static struct step fetch_record(struct spf_run *r, struct spf_frame *f)
 	answer = spf_ask(r, domain, DNS_TYPE_TXT, &over);
 	if (over)
 		return end_because(r, SPF_PERMERROR, S("it takes too many DNS questions"));
-	if (answer.status == DNS_TEMPFAIL || answer.status == DNS_BOGUS)
+	if (answer.status == DNS_OVER_RATE)
+		return end_because(r, SPF_TEMPERROR,
+				   str_format(r->arena,
+					      "mail of %.*s takes too many DNS questions a minute",
+					      STR_ARG(r->domain)));
+	if (dns_is_trouble(answer.status))
 		return end_because(
 		    r, SPF_TEMPERROR,
 		    str_format(r->arena, "DNS does not answer for %.*s", STR_ARG(domain)));
@@ -338,11 +343,19 @@ void spf_check_helo(struct arena *a, const struct dns_source *source, const stru
 	check(a, source, q, out, S("postmaster"), q->helo);
 }
 
+str spf_identity_domain(const struct spf_query *q)
+{
+	size_t at = str_find_last(q->mail_from, '@');
+
+	if (q->mail_from.n == 0)
+		return q->helo;
+	return at == SIZE_MAX ? q->mail_from : str_skip(q->mail_from, at + 1);
+}
+
 void spf_check(struct arena *a, const struct dns_source *source, const struct spf_query *q,
 	       struct spf_verdict *out)
 {
 	size_t at = str_find_last(q->mail_from, '@');
-	str domain = at == SIZE_MAX ? q->mail_from : str_skip(q->mail_from, at + 1);
 
 	if (q->mail_from.n == 0) {
 		spf_check_helo(a, source, q, out);
@@ -350,5 +363,5 @@ void spf_check(struct arena *a, const struct dns_source *source, const struct sp
 	}
 	*out = (struct spf_verdict){ .result = SPF_NONE, .identity = SPF_MAILFROM };
 	check(a, source, q, out, at == SIZE_MAX ? STR_NONE : str_slice(q->mail_from, 0, at),
-	      domain);
+	      spf_identity_domain(q));
 }

@@ -76,6 +76,8 @@ struct spf_verdict {
 /* Checks MAIL FROM, or HELO when the sender is null. */
 void spf_check(struct arena *a, const struct dns_source *source, const struct spf_query *q,
 	       struct spf_verdict *out);
+/* The name that spf_check() looks at, as it was given. */
+str spf_identity_domain(const struct spf_query *q);
 /* Checks HELO, whoever the sender is. */
 void spf_check_helo(struct arena *a, const struct dns_source *source, const struct spf_query *q,
 		    struct spf_verdict *out);

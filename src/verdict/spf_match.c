@@ -43,6 +43,9 @@ static enum spf_match ask(struct spf_run *r, str name, u32 type, struct dns_answ
 		return give_up(r, SPF_MATCH_TEMPERROR, "DNS does not answer", name);
 	if (answer->status == DNS_BOGUS)
 		return give_up(r, SPF_MATCH_TEMPERROR, "DNSSEC refuses the answer", name);
+	if (answer->status == DNS_OVER_RATE)
+		return give_up(r, SPF_MATCH_TEMPERROR,
+			       "not asked, its mail takes too many DNS questions a minute", name);
 	return SPF_MATCH_YES;
 }
 

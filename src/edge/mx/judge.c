@@ -66,16 +66,20 @@ static const struct fail *check_lists(struct judge *j, const struct config *c)
 	return refuse_listed(j);
 }
 
-static void next_part(void *context)
+static void next_part(void *context, str payer)
 {
 	struct judge *j = context;
 
 	j->source = relay_dns_source(&j->dns, smtp_relay(j->smtp), JUDGE_PART_MS);
+	j->dns.payer = (struct dns_payer){ .rate = smtp_config(j->smtp)->auth_dns_rate,
+					   .domain = payer,
+					   .network = smtp_client(j->smtp).address };
 }
 
 static const struct fail *check_client(struct judge *j, const struct config *c)
 {
-	next_part(j);
+	/* About the client itself; there are no more of those than connections. */
+	j->source = relay_dns_source(&j->dns, smtp_relay(j->smtp), JUDGE_PART_MS);
 	j->has_iprev = c->auth_iprev;
 	if (j->has_iprev) {
 		iprev_check(j->arena, &j->source, &j->query.client, &j->iprev);

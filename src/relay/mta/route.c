@@ -132,6 +132,7 @@ static const struct fail *route_domain(struct arena *a, const struct router *r, 
 				 STR_ARG(domain));
 	case DNS_TEMPFAIL:
 	case DNS_BOGUS:
+	case DNS_OVER_RATE:
 		break;
 	}
 	return dns_doubt(a, domain, mx.status, mx.why_bogus);
@@ -227,7 +228,7 @@ const struct fail *route_addresses(struct arena *a, const struct router *r,
 		choose(&choice, &host->address);
 	} else {
 		list = dns_lookup_addresses(a, r->resolver, host->name, r->dns_ms);
-		if (list.status == DNS_TEMPFAIL || list.status == DNS_BOGUS)
+		if (dns_is_trouble(list.status))
 			return dns_doubt(a, host->name, list.status, list.why_bogus);
 		choose_in_order(&choice, &list, order);
 	}
