@@ -21,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		log_name("fuzz", LOG_ERROR);
 		x = fake_new();
 		x->peers.config->limit_errors = 1000;
+		x->peers.delay_ms = 1; /* of a wrong password */
 		fake_fill(x, "INBOX", str_cstr(mail), 3);
 	}
 	if (x->mailboxes_n + size / 8 >= FAKE_MAILBOXES || (fake_find(x, S("INBOX")) == NULL) ||

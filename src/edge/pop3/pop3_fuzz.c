@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		log_name("fuzz", LOG_ERROR + 1);
 		x = fake_new();
 		x->peers.config->limit_errors = 1000;
+		x->peers.delay_ms = 1; /* of a wrong password */
 		fake_fill(x, "INBOX", S("Subject: x\r\n\r\n.dot\r\nline\r\n"), 20);
 	}
 	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);

@@ -115,7 +115,7 @@ static void folder_free(void)
 
 static const struct fail *life_open(struct life *l)
 {
-	const struct store_options o = { .folder = folder.path, .env = &sim_env };
+	const struct store_options o = { .folder = folder.path, .env = &sim_env, .readers = 1 };
 
 	l->d = (struct desk){ .policy = { .retry_first = 300000,
 					  .retry_most = 7200000,

@@ -173,7 +173,7 @@ bool segment_walk_next(struct arena *a, struct segment_walk *w, struct record *r
 bool segment_walk_message_good(struct arena *a, const struct segment_walk *w,
 			       const struct record *r, u64 at)
 {
-	u8 *piece = arena_alloc(a, SEGMENT_COPY);
+	u8 *piece = arena_alloc(a, r->message < SEGMENT_COPY ? (size_t)r->message : SEGMENT_COPY);
 	u32 crc = 0;
 
 	for (u64 done = 0; done < r->message; done += SEGMENT_COPY) {

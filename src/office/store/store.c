@@ -59,9 +59,9 @@ static const struct fail *open_database(struct arena *a, struct store *s, const 
 	fd_close(&made);
 	TRY(sql_open(a, text, SQL_WRITER, &s->db));
 	TRY(schema_bring_up(a, s->db));
-	for (size_t i = 0; i < ARRAY_LEN(s->readers); i++)
+	for (size_t i = 0; i < s->readers_n; i++)
 		TRY(sql_open(a, text, SQL_READER, &s->readers[i]));
-	s->readers_free = STORE_READERS;
+	s->readers_free = s->readers_n;
 	return NULL;
 }
 
@@ -91,6 +91,8 @@ const struct fail *store_open_files(struct arena *a, const struct store_options 
 			     .lock = -1 };
 	s->env = o->env ? o->env : env_system();
 	s->ids.node = o->node;
+	s->readers_n = o->readers ? o->readers : STORE_READERS;
+	CHECK(s->readers_n <= STORE_READERS);
 	CHECK(pthread_mutex_init(&s->readers_lock, NULL) == 0);
 	CHECK(pthread_mutex_init(&s->ids_lock, NULL) == 0);
 	CHECK(pthread_cond_init(&s->reader_free, NULL) == 0);
@@ -150,7 +152,7 @@ void store_close(struct store **at)
 	if (s == NULL)
 		return;
 	CHECK_MAGIC(s, STORE_MAGIC);
-	CHECK(s->readers_free == STORE_READERS || s->readers[STORE_READERS - 1] == NULL);
+	CHECK(s->readers_free == s->readers_n || s->readers[s->readers_n - 1] == NULL);
 	writer_settle(s);
 	writer_free(s);
 	views_free(&s->views);

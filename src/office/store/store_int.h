@@ -53,7 +53,7 @@ struct store {
 	pthread_mutex_t readers_lock;
 	pthread_cond_t reader_free;
 	struct sql *readers[STORE_READERS]; /* those not in use come first */
-	u32 readers_free;
+	u32 readers_n, readers_free;        /* opened; of these not in use */
 
 	pthread_mutex_t ids_lock;
 	struct id_maker ids;
