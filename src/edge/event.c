@@ -7,6 +7,7 @@
 #include "edge/edge.h"
 #include "text/charset.h"
 #include "text/json.h"
+#include "verdict/decision.h"
 
 u64 event_attempt(const struct process *p)
 {
@@ -101,6 +102,58 @@ u64 event_note_now(struct session *s, const char *stage, const char *code,
 {
 	return event_note_peer(session_process(s), session_client(s).address, stage, code,
 			       arguments, n, decision);
+}
+
+/* --- Refusals ------------------------------------------------------------------------------------------------------ */
+
+struct refusal {
+	const struct process *process;
+	const char *stage, *check;
+	str status, text, address, address_text;
+};
+
+static u64 note_refusal(struct arena *a, const struct refusal *r)
+{
+	bool ended = str_eq(str_cstr(r->check), S("connection"));
+	str reply = str_format(a, "%.*s %.*s", STR_ARG(r->status), STR_ARG(r->text));
+	struct event_argument argument = EVENT_STR("reply", reply);
+	struct decision *d = arena_new_of(a, struct decision);
+
+	decision_add(d, &(struct fact){ .check = str_cstr(r->check),
+					.input = ended ? r->address_text : STR_NONE,
+					.result = r->status,
+					.reason = r->text });
+	decision_want(d, ended ? DECISION_DEFER : DECISION_REJECT, str_cstr(r->check));
+	LOG(INFO, "edge.refused", LOG_STR("client", r->address_text), LOG_CSTR("stage", r->stage),
+	    LOG_STR("reply", reply));
+	return event_note_peer(r->process, r->address, r->stage,
+			       ended ? "refused_connection" : "refused_command", &argument, 1,
+			       decision_print(a, d));
+}
+
+u64 event_refused_now(struct session *s, const char *check, str status, str text)
+{
+	const struct refusal r = {
+		session_process(s),        event_stage(session_service(s)), check, status, text,
+		session_client(s).address, session_address_text(s)
+	};
+
+	return note_refusal(session_turn_arena(s), &r);
+}
+
+u64 event_turned_away(struct arena *a, const struct session_refusal *refusal, str status, str text)
+{
+	const struct refusal r = {
+		refusal->process, event_stage(refusal->service), "connection", status, text,
+		refusal->address, refusal->address_text
+	};
+
+	return note_refusal(a, &r);
+}
+
+str event_named(struct arena *a, str text, u64 attempt)
+{
+	return str_format(a, "%.*s (id %.*s)", STR_ARG(text), STR_ARG(id_text(a, attempt)));
 }
 
 const char *event_stage(enum service service)

@@ -57,6 +57,13 @@ u64 event_note_peer(const struct process *p, str client_address, const char *sta
 /* The same of a session's peer. */
 u64 event_note_now(struct session *s, const char *stage, const char *code,
 		   const struct event_argument *arguments, size_t n, str decision);
+/* A refusal of a protocol that knows no SMTP codes, as a decision of its own. check: "connection" (it is ended: put off) or "command"
+ * (refused). status: "BYE [LIMIT]"; text: what else the peer is told. */
+u64 event_refused_now(struct session *s, const char *check, str status, str text);
+/* The same of a client that has no session: turned away by a cap. */
+u64 event_turned_away(struct arena *a, const struct session_refusal *r, str status, str text);
+/* "too many connections (id 0123456789)". */
+str event_named(struct arena *a, str text, u64 attempt);
 /* The stage that a service is, where nothing else says it. */
 const char *event_stage(enum service service);
 /* For struct protocol: tls_failed, with the protocol's name as its stage. */

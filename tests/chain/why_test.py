@@ -22,6 +22,9 @@ ZONES = {
 }
 
 
+ID = re.compile(r"\(id ([0-9a-z]{10})\)")
+
+
 class WhyTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -184,6 +187,46 @@ class WhyTest(unittest.TestCase):
         self.assertIn({"check": "connection", "input": "127.0.0.9", "result": "421 4.7.0", "reason": "too many connections from your address"},
                       story["decision"]["facts"])
 
+    def test_turned_away_by_imap_and_pop3(self):
+        for service, address, greeting, answer in (("imap", "127.0.0.10", r"\* OK", r"\* BYE \[LIMIT\]"), ("pop3", "127.0.0.11", r"\+OK", r"-ERR \[SYS/TEMP\]")):
+            with self.subTest(service), contextlib.ExitStack() as open_ones:
+                for _ in range(100):
+                    self.assertRegex(open_ones.enter_context(from_address(self.p.port(service), address)).line().decode(), greeting)
+                with from_address(self.p.port(service), address) as w:
+                    line = w.line().decode()
+                self.assertRegex(line, answer + r" too many connections from your address \(id [0-9a-z]{10}\)\r?\n?$")
+                story = self.asked(ID.search(line)[1], "put_off")
+                self.assertIn("too many connections from your address", story["summary"])
+                self.assertEqual([(f["check"], f["input"]) for f in story["decision"]["facts"]], [("connection", address)])
+
+    def imap_says(self, wire, command):
+        wire.send(command.encode() + b"\r\n")
+        return wire.line().decode()
+
+    def test_login_by_imap_and_pop3(self):
+        with Wire(self.p.port("imap")) as w:
+            w.line()
+            ids = [ID.search(self.imap_says(w, f"a LOGIN {name} wrong"))[1] for name in ("alice@example.test", "nobody@example.test")]
+        with Wire(self.p.port("pop3")) as w:
+            w.line()
+            w.send(b"USER alice@example.test\r\nPASS wrong\r\n")
+            w.line()
+            line = w.line().decode()
+        self.assertIn("[AUTH] authentication failed", line)
+        ids.append(ID.search(line)[1])
+        self.assertEqual(len(set(ids)), 3)
+        for ident, name in zip(ids, ("alice", "nobody", "alice")):
+            self.assertIn(f"wrong for {name}@example.test", self.asked(ident)["summary"])
+
+    def test_too_many_errors(self):
+        for service, bad in (("imap", b"a LOGIN\r\n"), ("pop3", b"PASS x\r\n")):
+            with self.subTest(service), Wire(self.p.port(service)) as w:
+                w.send(bad * 60)
+                lines = []
+                while not lines or "too many errors" not in lines[-1]:
+                    lines.append(w.line().decode())
+                self.assertIn("too many errors", self.asked(ID.search(lines[-1])[1], "put_off")["summary"])
+
     def test_bare_line_feed(self):
         with Wire(self.p.port("smtp")) as w:
             w.expect(220)
@@ -212,6 +255,13 @@ class WhyTest(unittest.TestCase):
             text = wait_for(lambda: p.ctl("why", lines[-1][-11:-1], "--language=nl", check=False).stdout, 10, 0.1)
             self.assertIn("alleen over TLS aangenomen", text)
             self.assertIn("poort 465", text)
+            with Wire(p.port("imap")) as w:
+                w.line()
+                said = [ID.search(self.imap_says(w, "a LOGIN alice@example.test alice"))[1] for _ in range(2)]
+            self.assertEqual(said[0], said[1])  # one event a session
+            text = wait_for(lambda: p.ctl("why", said[0], "--language=nl", check=False).stdout, 10, 0.1)
+            self.assertIn("alleen over TLS aangenomen", text)
+            self.assertIn("poort 993", text)
 
     # --- Going out
 

@@ -15,11 +15,16 @@ static struct imap_reply logged_in(struct imap *i, const struct sasl_login *logi
 	return (struct imap_reply){ IMAP_OK, buf_str(b), S("logged in") };
 }
 
-static void record_privacy(struct imap *i)
+/* One event a session, or a peer could fill the record with one connection. */
+static struct imap_reply refused_privacy(struct imap *i)
 {
+	str text = S("not without TLS: turn on STARTTLS");
+
 	if (!i->privacy_refused)
-		imap_record_refusal(i, "refused_command", S("PRIVACYREQUIRED: not without TLS"));
-	i->privacy_refused = true;
+		i->privacy_refused =
+		    event_refused_now(i->session, "command", S("NO [PRIVACYREQUIRED]"), text);
+	return (struct imap_reply){ IMAP_NO, S("PRIVACYREQUIRED"),
+				    event_named(imap_arena(i), text, i->privacy_refused) };
 }
 
 static struct imap_reply refused(struct imap *i, const struct fail *f)
@@ -32,8 +37,7 @@ static struct imap_reply refused(struct imap *i, const struct fail *f)
 	case FAIL_CONFLICT:
 		return BAD_REPLY("cancelled");
 	case FAIL_DENIED:
-		record_privacy(i);
-		return REPLY(IMAP_NO, "PRIVACYREQUIRED", "not without TLS");
+		return refused_privacy(i);
 	default:
 		return imap_fail(f);
 	}
@@ -54,7 +58,7 @@ struct imap_reply imap_sasl_result(struct imap *i, const struct fail *f,
 		buf_printf(imap_out(i), "+ %.*s\r\n", STR_ARG(r->challenge));
 		return LATER;
 	}
-	sasl_record_failure(i->session, "imap", r);
+	i->login_refused = sasl_record_failure(i->session, "imap", r);
 	i->errors++;
 	i->rude = i->errors >= imap_config(i)->limit_errors;
 	i->stage = STAGE_PENALTY;

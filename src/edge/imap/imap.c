@@ -63,8 +63,9 @@ static enum turn tell(struct imap *i)
 		return TURN_TLS;
 	}
 	if (i->rude) {
-		imap_record_refusal(i, "refused_connection", S("too many errors"));
-		return bye(i, S(""), S("too many errors"));
+		str text = S("too many errors");
+		u64 attempt = event_refused_now(i->session, "connection", S("BYE"), text);
+		return bye(i, S(""), event_named(imap_arena(i), text, attempt));
 	}
 	if (i->lost)
 		return bye(i, S(""), str_cstr(i->lost));
@@ -291,6 +292,14 @@ static enum turn bad_line(struct imap *i)
 	return finish(i, (struct imap_reply){ IMAP_BAD, STR_NONE, texts[session_bad(i->session)] });
 }
 
+/* Always these words, for an unknown user and a wrong password alike. */
+static struct imap_reply login_failed(struct imap *i)
+{
+	return (struct imap_reply){ IMAP_NO, S("AUTHENTICATIONFAILED"),
+				    event_named(imap_arena(i), S("authentication failed"),
+						i->login_refused) };
+}
+
 static enum turn resume(struct imap *i)
 {
 	switch (i->stage) {
@@ -299,7 +308,7 @@ static enum turn resume(struct imap *i)
 	case STAGE_NEWS:
 		return tell(i);
 	case STAGE_PENALTY:
-		return finish(i, REPLY(IMAP_NO, "AUTHENTICATIONFAILED", "authentication failed"));
+		return finish(i, login_failed(i));
 	case STAGE_IDLE:
 		return idle_news(i);
 	case STAGE_COMMAND:
@@ -386,9 +395,11 @@ static void imap_session_close(struct session *s)
 
 static str too_many(struct arena *a, const struct session_refusal *r)
 {
-	(void)a;
-	return r->per_address ? S("* BYE [LIMIT] too many connections from your address\r\n")
-			      : S("* BYE [LIMIT] too many connections, try again later\r\n");
+	str text = r->per_address ? S("too many connections from your address")
+				  : S("too many connections, try again later");
+	u64 attempt = event_turned_away(a, r, S("BYE [LIMIT]"), text);
+
+	return str_format(a, "* BYE [LIMIT] %.*s\r\n", STR_ARG(event_named(a, text, attempt)));
 }
 
 const struct protocol imap_protocol = {

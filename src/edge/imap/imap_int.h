@@ -102,8 +102,9 @@ struct imap {
 	struct imap_literal_sink literal_sink;
 	u64 literals_plain; /* bytes of literals before login */
 	u64 errors;
-	bool rude;            /* over the limit of errors: BYE */
-	bool privacy_refused; /* an event tells of it */
+	bool rude;           /* over the limit of errors: BYE */
+	u64 privacy_refused; /* the event that tells of it, once a session; 0: none */
+	u64 login_refused;   /* the event of the login that failed last */
 
 	struct sasl sasl;
 	const struct sasl_login *login;
@@ -165,8 +166,6 @@ static inline const struct ticket *imap_ticket(const struct imap *i)
 /* NO (or BAD for syntax) with the code of RFC 5530 that fits. */
 struct imap_reply imap_fail(const struct fail *f);
 /* One line: "* OK [code] text". */
-/* An event. At most once a session of each kind, or a peer could fill the record with one connection. */
-void imap_record_refusal(struct imap *i, const char *code, str reply);
 void imap_untagged(struct imap *i, const char *status, str code, str text);
 /* A tagged line with an explicit tag part. */
 void imap_put_reply(struct imap *i, struct buf *b, struct imap_reply r);

@@ -33,13 +33,6 @@ static void put_code(struct buf *b, str code)
 	buf_add(b, S("] "));
 }
 
-void imap_record_refusal(struct imap *i, const char *code, str reply)
-{
-	struct event_argument arguments[] = { EVENT_STR("reply", reply) };
-
-	event_note_now(i->session, "imap", code, arguments, 1, STR_NONE);
-}
-
 void imap_untagged(struct imap *i, const char *status, str code, str text)
 {
 	struct buf *out = imap_out(i);

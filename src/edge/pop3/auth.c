@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "edge/event.h"
 #include "edge/pop3/pop3_int.h"
 
 enum turn pop3_capa(struct pop3 *p, struct scan *s)
@@ -100,8 +101,11 @@ static enum turn logged_in(struct pop3 *p, const struct sasl_login *login)
 /* Always these words, for an unknown user and a wrong password alike. */
 static enum turn auth_failed(struct pop3 *p)
 {
+	struct arena *a = session_turn_arena(p->session);
+
 	p->resume = NULL;
-	return pop3_error(p, "[AUTH] authentication failed");
+	return pop3_error(p, "[AUTH] %.*s",
+			  STR_ARG(event_named(a, S("authentication failed"), p->login_refused)));
 }
 
 static enum turn go_on(struct pop3 *p, const struct fail *f, const struct sasl_result *r)
@@ -122,7 +126,7 @@ static enum turn go_on(struct pop3 *p, const struct fail *f, const struct sasl_r
 		return TURN_MORE;
 	}
 	LOG(INFO, "pop3.login_failed", LOG_STR("from", session_address_text(p->session)));
-	sasl_record_failure(p->session, "pop3", r);
+	p->login_refused = sasl_record_failure(p->session, "pop3", r);
 	if (r->delay_ms == 0)
 		return auth_failed(p);
 	p->resume = auth_failed;

@@ -48,6 +48,17 @@ enum turn pop3_ok(struct pop3 *p, const char *format, ...)
 	return TURN_MORE;
 }
 
+static enum turn too_many_errors(struct pop3 *p)
+{
+	const str status = S("-ERR [SYS/PERM]"), text = S("too many errors, goodbye");
+	struct arena *a = session_turn_arena(p->session);
+	u64 attempt = event_refused_now(p->session, "connection", status, text);
+
+	buf_printf(session_out(p->session), "%.*s %.*s\r\n", STR_ARG(status),
+		   STR_ARG(event_named(a, text, attempt)));
+	return TURN_CLOSE;
+}
+
 enum turn pop3_error(struct pop3 *p, const char *format, ...)
 {
 	va_list args;
@@ -57,8 +68,7 @@ enum turn pop3_error(struct pop3 *p, const char *format, ...)
 	va_end(args);
 	if (++p->errors < pop3_config(p)->limit_errors)
 		return TURN_MORE;
-	buf_add(session_out(p->session), S("-ERR [SYS/PERM] too many errors, goodbye\r\n"));
-	return TURN_CLOSE;
+	return too_many_errors(p);
 }
 
 /* RFC 3206 4 and RFC 2449 8.1. */
@@ -193,9 +203,13 @@ static void session_close(struct session *s)
 
 static str too_many(struct arena *a, const struct session_refusal *r)
 {
-	(void)a;
-	return r->per_address ? S("-ERR [SYS/TEMP] too many connections from your address\r\n")
-			      : S("-ERR [SYS/TEMP] too many connections\r\n");
+	const str status = S("-ERR [SYS/TEMP]"),
+		  text = r->per_address ? S("too many connections from your address")
+					: S("too many connections, try again later");
+	u64 attempt = event_turned_away(a, r, status, text);
+
+	return str_format(a, "%.*s %.*s\r\n", STR_ARG(status),
+			  STR_ARG(event_named(a, text, attempt)));
 }
 
 const struct protocol pop3_protocol = {

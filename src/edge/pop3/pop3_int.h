@@ -51,6 +51,7 @@ struct pop3 {
 	struct sasl sasl;
 	struct ticket ticket;
 	struct pop3_maildrop drop;
+	u64 login_refused;                   /* the event of the login that failed last */
 	enum turn (*resume)(struct pop3 *p); /* a long answer under way: how it goes on */
 	u32 list_next;                       /* LIST and UIDL: the next number to tell of */
 	struct pop3_transfer transfer;

@@ -101,17 +101,9 @@ static str under_way(const struct smtp *s)
 void smtp_record_turned_away(struct arena *a, const struct session_refusal *refusal,
 			     struct reply *r)
 {
-	str reply = reply_summary(a, r);
-	struct event_argument argument = EVENT_STR("reply", reply);
-	struct decision *d = arena_new_of(a, struct decision);
+	str status = str_format(a, "%u %.*s", r->code, STR_ARG(r->enhanced));
 
-	decide(a, d, "connection", refusal->address_text, r);
-	reply_name(a, r,
-		   event_note_peer(refusal->process, refusal->address,
-				   event_stage(refusal->service), "refused_connection", &argument,
-				   1, decision_print(a, d)));
-	LOG(INFO, "smtp.refused", LOG_STR("client", refusal->address_text),
-	    LOG_CSTR("event", "refused_connection"), LOG_STR("reply", reply));
+	reply_name(a, r, event_turned_away(a, refusal, status, r->text));
 }
 
 u64 smtp_record_end(struct smtp *s, const char *code)
