@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import reasons
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 
@@ -111,6 +113,7 @@ def main():
         check_words(path, "\n".join(kept), say)
         check_functions(path, code, say)
     check_readmes(say)
+    reasons.check(say)
     check_format([p for p in files if p.name not in ("message.h", "message_end.h")], say)
     print("\n".join(findings))
     return 1 if findings else 0
