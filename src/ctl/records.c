@@ -203,6 +203,9 @@ static void say_the_rest(struct records *r)
 	    S("MTA-STS is left out: its policy is fetched by HTTPS, which this host does not serve."));
 	records_say(
 	    r,
+	    S("When these are published, and whenever the SPF record is changed: \"postern dns check\" warns when it lets in too many."));
+	records_say(
+	    r,
 	    S("DMARC begins with p=none; p=quarantine or p=reject when the reports show that all mail passes."));
 }
 

@@ -65,8 +65,7 @@ static struct spf_frame *top(struct spf_run *r)
 
 /* --- The record of a domain ------------------------------------------------------------------------------- */
 
-/* RFC 7208 4.5: how many of the TXT records are policies; *out is the last. */
-static size_t select_record(struct arena *a, const struct dns_answer *answer, str *out)
+size_t spf_record_select(struct arena *a, const struct dns_answer *answer, str *out)
 {
 	size_t n = 0;
 	str text;
@@ -112,7 +111,7 @@ static struct step fetch_record(struct spf_run *r, struct spf_frame *f)
 		return end_because(
 		    r, SPF_TEMPERROR,
 		    str_format(r->arena, "DNS does not answer for %.*s", STR_ARG(domain)));
-	n = select_record(r->arena, &answer, &text);
+	n = spf_record_select(r->arena, &answer, &text);
 	if (n == 1 && f == &r->frames[0] && r->verdict->record.n == 0)
 		r->verdict->record = spf_printable(r->arena, text, SHOWN_RECORD);
 	if (n == 0)

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "verdict/spf_int.h"
+#include "verdict/spf_width.h"
 #include "verdict/zone_test.h"
 
 enum { LINES = 16 };
@@ -42,6 +43,18 @@ static void check_line(str s)
 		CHECK(char_is(s.p[i], CHAR_VCHAR) || s.p[i] == ' ');
 }
 
+/* The same records, looked at by their owner. */
+static void check_width(struct arena *a, const struct dns_source *source)
+{
+	struct spf_width w;
+
+	spf_width_of(a, source, S("x.example"), &w);
+	CHECK(w.parts_n <= SPF_WIDTH_PARTS && w.findings_n <= SPF_WIDTH_FINDINGS);
+	check_line(w.record);
+	for (size_t i = 0; i < w.findings_n; i++)
+		check_line(spf_warning_text(a, &w.findings[i]));
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 {
 	struct arena *a = arena_new(16 << 20);
@@ -61,6 +74,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 			       .helo = l.line[0],
 			       .mail_from = l.line[1] };
 	spf_check(a, &source, &q, &v);
+	check_width(a, &source);
 	CHECK(v.terms <= SPF_TERMS + 1 && v.voids <= SPF_VOID + 1 && v.lookups_n <= SPF_QUESTIONS);
 	check_line(v.explanation);
 	check_line(v.reason);

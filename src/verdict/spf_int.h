@@ -43,6 +43,8 @@ struct spf_record {
 
 /* Is text an SPF version 1 record (RFC 7208 4.5)? */
 bool spf_record_is(str text);
+/* RFC 7208 4.5: how many of the TXT records are policies; *out is the last. */
+size_t spf_record_select(struct arena *a, const struct dns_answer *answer, str *out);
 /* Checks all of it (RFC 7208 4.6). */
 struct spf_record spf_record_read(str text);
 /* The next term; false at the end. *term is filled only when *good. */

@@ -7,7 +7,8 @@ import ssl
 import subprocess
 import unittest
 
-from postern import Instance
+from nameserver import NameServer
+from postern import BINARY, Instance
 
 HEAD = """$ORIGIN example.test.
 @ 3600 IN SOA ns.example.test. hostmaster.example.test. 1 3600 600 86400 600
@@ -88,6 +89,54 @@ class RecordsTest(unittest.TestCase):
         key = subprocess.run(["openssl", "x509", "-pubkey", "-noout"], input=shown.encode(), capture_output=True, check=True).stdout
         der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout
         self.assertEqual(tlsa, ["3 1 1 " + hashlib.sha256(der).hexdigest()])
+
+
+class CheckTest(unittest.TestCase):
+    """`postern dns check`: what is published, looked at by its owner."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dns = cls.enterClassContext(NameServer({
+            "good.example": '@ TXT "v=spf1 mx -all"\n@ MX 10 mail\nmail A 192.0.2.1\n',
+            "open.example": '@ TXT "v=spf1 mx +all"\n@ MX 10 mail\nmail A 192.0.2.1\n',
+            "vague.example": '@ TXT "v=spf1 ip4:192.0.2.1 ?all"\n',
+            "wide.example": '@ TXT "v=spf1 ip4:10.0.0.0/8 -all"\n',
+            "shared.example": '@ TXT "v=spf1 ip4:192.0.2.1 include:cloud.example -all"\n',
+            "cloud.example": '@ TXT "v=spf1 ip4:10.0.0.0/9 ip4:11.0.0.0/9 -all"\n',
+            "costly.example": '@ TXT "v=spf1 ' + " ".join(f"a:h{i}.costly.example" for i in range(11)) + ' -all"\n'
+                              + "".join(f"h{i} A 192.0.2.{i}\n" for i in range(11)),
+        }))
+
+    def check(self, domain, *options):
+        return subprocess.run([BINARY, "dns", "check", domain, "--dns", self.dns.address, *options], capture_output=True, text=True,
+                              timeout=60, check=False)
+
+    def test_warnings(self):
+        for domain, code, sentence in (
+                ("open.example", "everybody", '"+all" in the record of open.example lets everybody send in this name'),
+                ("vague.example", "no_end", "nobody is forbidden to send in this name"),
+                ("wide.example", "wide", "IPv4: 16777216"),
+                ("shared.example", "shared", "include:cloud.example lets in many addresses that others use as well"),
+                ("costly.example", "lookups", "it takes 11 terms that ask DNS, and 10 are allowed"),
+                ("mail.good.example", "none", "mail.good.example has no SPF record")):
+            with self.subTest(domain):
+                told = self.check(domain)
+                self.assertEqual(told.returncode, 3, told)
+                self.assertRegex(told.stdout, f"WARNING .*{re.escape(sentence)}")
+                found = json.loads(self.check(domain, "--json").stdout)
+                self.assertEqual([w["code"] for w in found["warnings"]], [code])
+                self.assertIn(sentence, found["warnings"][0]["text"])
+
+    def test_numbers(self):
+        found = json.loads(self.check("shared.example", "--json").stdout)
+        self.assertEqual((found["domain"], found["ipv4"], found["ipv6_64"], found["lookups"]), ("shared.example", 16777217, 0, 1))
+        self.assertEqual(found["parts"], [{"term": "", "ipv4": 1, "ipv6_64": 0}, {"term": "include:cloud.example", "ipv4": 16777216, "ipv6_64": 0}])
+
+    def test_good(self):
+        told = self.check("good.example")
+        self.assertEqual(told.returncode, 0, told)
+        self.assertIn("no warnings", told.stdout)
+        self.assertIn("1 of 10", told.stdout)
 
 
 if __name__ == "__main__":
