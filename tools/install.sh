@@ -5,7 +5,7 @@ build="build-essential meson ninja-build pkg-config libssl-dev libsqlite3-dev li
 	libidn2-dev libutf8proc-dev zlib1g-dev libexpat1-dev libjansson-dev dns-root-data"
 demo="curl"
 test="clang clang-format libclang-rt-14-dev libcmocka-dev python3 curl swaks msmtp isync fetchmail mutt postfix nsd ldnsutils libnet-ssleay-perl
-	strace openssl mandoc python3-spf python3-dkim python3-nacl libopendkim-dev libopendmarc-dev libxml2-utils lld llvm"
+	strace nftables iproute2 openssl mandoc python3-spf python3-dkim python3-nacl libopendkim-dev libopendmarc-dev libxml2-utils lld llvm"
 bench="postfix dovecot-imapd dovecot-lmtpd linux-perf valgrind opendkim opendmarc"
 analyze="clang-tidy cppcheck"
 case "$1" in

@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "ctl/instance.h"
 
 enum {
@@ -26,6 +29,7 @@ struct dev {
 	str folder;
 	bool throwaway;
 	u64 port_base;
+	bool ipv6;
 	str first_domain;
 };
 
@@ -35,16 +39,34 @@ static const struct fail *set(struct ctl *c, const char *key, str value)
 			  str_format(c->arena, "%s=%.*s", key, STR_ARG(value)));
 }
 
-/* Both loopback addresses, at port_base + the service's own port. */
+/* In containers ::1 is often missing. */
+static bool has_ipv6(void)
+{
+	const struct sockaddr_in6 at = { .sin6_family = AF_INET6,
+					 .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+
+	fd_close(&fd);
+	return good;
+}
+
+/* "127.0.0.1:10025 [::1]:10025", as a configuration has it. */
+static str endpoints(struct dev *d, u64 port)
+{
+	unsigned long long n = d->port_base + port;
+	str six = d->ipv6 ? str_format(d->ctl->arena, " [::1]:%llu", n) : STR_NONE;
+
+	return str_format(d->ctl->arena, "127.0.0.1:%llu%.*s", n, STR_ARG(six));
+}
+
+/* The loopback addresses there are, at port_base + the service's own port. */
 static const struct fail *set_listeners(struct dev *d)
 {
 	struct ctl *c = d->ctl;
 
-#define SERVICE(NAME, name, port, role, tls)                          \
-	TRY(set(c, "listen." name,                                    \
-		str_format(c->arena, "127.0.0.1:%llu [::1]:%llu",     \
-			   (unsigned long long)(d->port_base + port), \
-			   (unsigned long long)(d->port_base + port))));
+	d->ipv6 = has_ipv6();
+#define SERVICE(NAME, name, port, role, tls) TRY(set(c, "listen." name, endpoints(d, port)));
 #include "bus/services.tbl"
 #undef SERVICE
 	return NULL;
@@ -172,10 +194,8 @@ static void print_ports(struct dev *d)
 
 	buf_printf(out, "folder       %.*s%s\n", STR_ARG(d->folder),
 		   d->throwaway ? " (removed at the end)" : "");
-#define SERVICE(NAME, name, port, role, tls)                              \
-	buf_printf(out, "%-12s 127.0.0.1:%-6llu [::1]:%-6llu %s\n", name, \
-		   (unsigned long long)(d->port_base + port),             \
-		   (unsigned long long)(d->port_base + port), tls ? "TLS" : "");
+#define SERVICE(NAME, name, port, role, tls) \
+	buf_printf(out, "%-12s %-32.*s %s\n", name, STR_ARG(endpoints(d, port)), tls ? "TLS" : "");
 #include "bus/services.tbl"
 #undef SERVICE
 	buf_add(out, S("ready\n"));

@@ -2,7 +2,8 @@
 processors; then each rule broken on purpose, which must be noticed.
 
     tests/run.py sim                                          POSTERN_SEEDS=100
-    POSTERN_SEEDS=100000 tests/sim/sim_test.py                POSTERN_SEED=1 is the first; SIM_PROCESSES how many beside each other
+    POSTERN_SEEDS=100000 tests/sim/sim_test.py                POSTERN_SEED=1 is the first; SIM_PROCESSES how many beside each other;
+                                                              POSTERN_SIM_MINUTES when it is enough though there were fewer seeds
     build-test/office.queue.queue_sim_test 1 4711             one seed again; `1 4711 uid`: with that rule broken
 
 POSTERN_SIM=path/to/queue_sim_test says which program."""
@@ -12,6 +13,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -22,6 +24,7 @@ PROGRAM = os.environ.get("POSTERN_SIM", str(ROOT / "build-test" / "office.queue.
 SEEDS = int(os.environ.get("POSTERN_SEEDS", "100"))
 FIRST = int(os.environ.get("POSTERN_SEED", "1"))
 PROCESSES = int(os.environ.get("SIM_PROCESSES", str(os.cpu_count() or 1)))
+MINUTES = float(os.environ.get("POSTERN_SIM_MINUTES", "inf"))
 RULES = ("promise", "schedule", "once", "uid", "wait", "disk")
 CONTROL_SEEDS = 30
 SUMMARY = re.compile(r"(\w+) (\d+)(?:,|$)")
@@ -41,15 +44,17 @@ class SimTest(unittest.TestCase):
     def test_no_promise_is_broken(self):
         step = max(1, min(500, SEEDS // PROCESSES))
         chunks = [(min(step, FIRST + SEEDS - at), at) for at in range(FIRST, FIRST + SEEDS, step)]
+        until = time.monotonic() + MINUTES * 60
         with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
-            done = list(pool.map(lambda chunk: run(*chunk), chunks))
+            done = [d for d in pool.map(lambda chunk: run(*chunk) if time.monotonic() < until else None, chunks) if d]
         total = {what: sum(numbers[what] for numbers, _ in done) for what in done[0][0]}
         bad = [line for _, lines in done for line in lines]
         results.record("simulated histories of queue and store with a broken promise", total["failed"],
                        f"{total['seeds']} seeds, {total['kills']} kills, {total['faults']} faults, {total['acknowledged']} messages", "0",
                        "POSTERN_SEEDS=100000 tests/sim/sim_test.py")
         self.assertEqual(bad, [])
-        self.assertEqual(total["seeds"], SEEDS)
+        if MINUTES == float("inf"):
+            self.assertEqual(total["seeds"], SEEDS)
 
     def test_controls_broken_rules_are_noticed(self):
         for rule in RULES:
