@@ -249,7 +249,9 @@ enum exit_status ctl_setup(struct ctl *c)
 
 enum exit_status ctl_serve(struct ctl *c)
 {
-	struct parent_options o = { .config_path = c->config_path, .lived_in = !ctl_has(c, "new") };
+	struct parent_options o = { .config_path = c->config_path,
+				    .upgrade = true,
+				    .lived_in = !ctl_has(c, "new") };
 	const struct fail *f = ctl_config(c);
 
 	if (f)

@@ -1,4 +1,4 @@
-/* Binds what the configuration lists. Every failure names the setting's value. */
+/* Binds what the configuration lists, or takes it over from the program before (upgrade.c). Every failure names the setting's value. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -60,12 +60,20 @@ static bool bind_patiently(int fd, const struct endpoint *e)
 static const struct fail *listen_at(struct parent *p, enum service service, const char *name,
 				    str text)
 {
+	struct sockaddr_storage at = { 0 };
 	struct endpoint e;
 	int family, fd;
+	socklen_t n;
 
 	if (!endpoint_parse(text, &e))
 		return fail_new(p->arena, FAIL_INVALID, "listen.%s: \"%.*s\"", name, STR_ARG(text));
+	n = socket_address(&e, &at);
 	family = e.address_n == 4 ? AF_INET : AF_INET6;
+	fd = arena_own_fd(p->arena, upgrade_adopt(p, &at, n));
+	if (fd >= 0) {
+		p->listeners[p->listeners_n++] = (struct process_listener){ fd, service };
+		return NULL;
+	}
 	fd = arena_own_fd(p->arena, socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	if (fd < 0 || !bind_patiently(fd, &e))
 		return fail_because(p->arena, fail_errno(p->arena, errno, "bind"),
@@ -97,8 +105,10 @@ const struct fail *listeners_bind(struct parent *p)
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		n += all[i].list.n;
 	p->listeners = arena_array_of(p->arena, n, struct process_listener);
+	upgrade_inherit(p);
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		for (size_t k = 0; k < all[i].list.n; k++)
 			TRY(listen_at(p, all[i].service, all[i].name, all[i].list.items[k]));
+	upgrade_close_rest(p);
 	return NULL;
 }

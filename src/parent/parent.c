@@ -96,6 +96,7 @@ static const struct fail *signals_take(struct parent *p, sigset_t *before)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, before);
 	p->signals = arena_own_fd(p->arena, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 	p->epoll = arena_own_fd(p->arena, epoll_create1(EPOLL_CLOEXEC));
@@ -113,6 +114,7 @@ static const struct fail *parent_prepare(struct parent *p, bool *in_use)
 	p->program = arena_own_fd(p->arena, open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
 	if (p->program < 0)
 		return fail_errno(p->arena, errno, "opening our own program");
+	TRY(upgrade_remember(p));
 	TRY(identities_find(p));
 	TRY(folders_prepare(p, in_use));
 	TRY(listeners_bind(p));
@@ -293,6 +295,23 @@ static void renew_due_keys(struct parent *p)
 			child_reload(p, &p->children[i]);
 }
 
+/* --- Upgrade ------------------------------------------------------------------------------------------------- */
+
+/* True when it is time to stop, for another program to go on. */
+static bool upgrade(struct parent *p)
+{
+	const struct fail *f =
+	    p->options->upgrade ? upgrade_check(p)
+				: fail_new(p->arena, FAIL_INVALID, "this instance is not upgraded");
+
+	if (f)
+		LOG(ERROR, "parent.upgrade_refused", LOG_FAIL("why", f));
+	else
+		LOG(INFO, "parent.upgrading", LOG_CSTR("program", p->path));
+	p->upgrading = f == NULL;
+	return p->upgrading;
+}
+
 /* --- The loop ------------------------------------------------------------------------------------------------ */
 
 /* True when it is time to stop. */
@@ -306,8 +325,12 @@ static bool signals_read(struct parent *p)
 			reload(p);
 		if (s.ssi_signo == SIGCHLD)
 			reap(p);
-		if (s.ssi_signo == SIGTERM || s.ssi_signo == SIGINT)
+		if (s.ssi_signo == SIGUSR2 && !stop && !p->ending)
+			stop |= upgrade(p);
+		if (s.ssi_signo == SIGTERM || s.ssi_signo == SIGINT) {
 			stop = true;
+			p->upgrading = false;
+		}
 	}
 	return stop;
 }
@@ -443,12 +466,18 @@ int parent_run(struct arena *a, const struct parent_options *o)
 		f = parent_prepare(p, &in_use);
 	if (f == NULL) {
 		parent_loop(p);
+		p->ending = true;
 		children_end(p);
 	} else {
 		fprintf(stderr, "postern: %.*s\n", STR_ARG(fail_chain(a, f)));
 	}
 	if (!in_use)
 		folders_release(p);
+	if (p->upgrading) {
+		upgrade_run(p);
+		LOG(ERROR, "parent.upgrade_failed", LOG_U64("errno", (u64)errno));
+		p->failed = true;
+	}
 	status = in_use ? STATUS_IN_USE : f != NULL || p->failed;
 	arena_free(&mine);
 	sigprocmask(SIG_SETMASK, &before, NULL);

@@ -14,6 +14,8 @@ struct parent_options {
 	/* As root: role r runs as uid and gid uid_base + r (numbers that need no account); 0: as the users _postern_mx,
 	 * _postern_client, ... of the system. Not root: everybody stays who they are. */
 	u32 uid_base;
+	bool
+	    upgrade; /* at SIGUSR2 the command line of this process starts the program that is now where ours was */
 	bool lived_in; /* the data folder was made before: what is missing there is not made anew */
 	void (*ready)(void *context); /* every child serves; may be NULL */
 	void *context;

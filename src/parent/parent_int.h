@@ -2,6 +2,7 @@
 #ifndef PARENT_PARENT_INT_H
 #define PARENT_PARENT_INT_H
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "parent/parent.h"
@@ -42,9 +43,12 @@ struct parent {
 	const struct parent_options *options;
 	const struct config *config;
 	int program; /* /proc/self/exe as it was when we started: an upgrade never mixes versions */
+	const char *path; /* and where it was */
 	struct identity identities[ROLES];
 	struct process_listener *listeners;
 	size_t listeners_n;
+	int *inherited; /* listening sockets of the program before this one; -1: adopted */
+	size_t inherited_n;
 	int ctl[ROLES];
 	int run_folder;
 	u8 ticket_secret[32], permit_secret[32];
@@ -54,7 +58,7 @@ struct parent {
 	struct child children[CHILDREN_MAX];
 	size_t children_n;
 	int epoll, signals;
-	bool was_ready, failed;
+	bool was_ready, failed, upgrading, ending;
 	u64 next_key;
 	u8 scratch[BUS_FRAME];
 };
@@ -66,6 +70,15 @@ void folders_release(struct parent *p);
 const struct fail *identities_find(struct parent *p);
 /* listen.c: all that the configuration wants bound. */
 const struct fail *listeners_bind(struct parent *p);
+
+/* upgrade.c: another program in the place of this one. */
+const struct fail *upgrade_remember(struct parent *p);
+const struct fail *upgrade_check(struct parent *p); /* takes seconds at most */
+void upgrade_run(struct parent *p);                 /* returns only when it failed: errno */
+void upgrade_inherit(struct parent *p);
+int upgrade_adopt(struct parent *p, const struct sockaddr_storage *wanted,
+		  socklen_t n); /* -1: none */
+void upgrade_close_rest(struct parent *p);
 
 /* child.c */
 void child_spawn(struct parent *p, struct child *c);
