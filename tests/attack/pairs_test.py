@@ -27,7 +27,7 @@ USER, PASSWORD = "alice@example.test", "alice"
 POP3_USER, POP3_PASSWORD = "bob@example.test", "bob"  # whose wrong passwords slow nobody else down
 PLAIN = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
 WRONG = base64.b64encode(b"\0nobody@example.test\0wrong").decode()
-COMMAND = "POSTERN_PAIRS=all tests/attack/pairs_test.py"
+COMMAND = f"POSTERN_PAIRS={PAIRS} tests/attack/pairs_test.py"
 ADDRESSES = itertools.cycle([f"127.1.{n // 250 + 1}.{n % 250 + 1}" for n in range(60000)])
 
 
