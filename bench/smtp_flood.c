@@ -2,9 +2,9 @@
  * A flood of mail of many senders: message after message, each over a connection of its own, each command in a packet of its own, as
  * smtp-source sends them, but with the sender's domain of its turn (a domain's SPF, key and policy are asked for under its own name).
  *
- *	smtp_flood ADDRESS PORT CONNECTIONS COUNT DOMAINS FOLDER RECIPIENT...
+ *	smtp_flood ADDRESS PORT CONNECTIONS COUNT FIRST DOMAINS FOLDER RECIPIENT...
  *
- * Sender n is carol@dN.example, greets as mx.dN.example and sends FOLDER/N: the bytes behind DATA, their end included. Exit code 0: all
+ * The senders are FIRST and the DOMAINS - 1 behind it. Sender n is carol@dN.example, greets as mx.dN.example and sends FOLDER/N: the bytes behind DATA, their end included. Exit code 0: all
  * were taken.
  */
 #include <arpa/inet.h>
@@ -25,7 +25,7 @@ enum { MESSAGE = 64 * 1024, REPLY = 4096, ARENA = 256 << 20, CONNECTIONS = 1000 
 
 static struct {
 	struct sockaddr_in to;
-	size_t count, domains, recipients_n;
+	size_t count, first, domains, recipients_n;
 	char **recipients;
 	str *messages;
 	_Atomic size_t next;
@@ -59,13 +59,13 @@ static bool say(int fd, str bytes, char answer)
 
 static bool send_one(struct arena *a, int fd, size_t number)
 {
-	size_t d = number % flood.domains;
+	size_t turn = number % flood.domains, d = flood.first + turn;
 	const char *to = flood.recipients[number % flood.recipients_n];
 
 	return hear(fd, '2') && say(fd, str_format(a, "EHLO mx.d%zu.example\r\n", d), '2') &&
 	       say(fd, str_format(a, "MAIL FROM:<carol@d%zu.example>\r\n", d), '2') &&
 	       say(fd, str_format(a, "RCPT TO:<%s>\r\n", to), '2') && say(fd, S("DATA\r\n"), '3') &&
-	       say(fd, flood.messages[d], '2') && say(fd, S("QUIT\r\n"), '2');
+	       say(fd, flood.messages[turn], '2') && say(fd, S("QUIT\r\n"), '2');
 }
 
 static void *run(void *unused)
@@ -105,21 +105,22 @@ int main(int argc, char **argv)
 {
 	struct arena *a = arena_new(ARENA);
 	pthread_t threads[CONNECTIONS];
-	u64 port, connections, count, domains;
+	u64 port, connections, count, first, domains;
 
-	CHECK(argc > 7 && str_u64(str_cstr(argv[2]), &port) &&
+	CHECK(argc > 8 && str_u64(str_cstr(argv[2]), &port) &&
 	      str_u64(str_cstr(argv[3]), &connections) && str_u64(str_cstr(argv[4]), &count) &&
-	      str_u64(str_cstr(argv[5]), &domains) && port <= UINT16_MAX &&
-	      connections <= CONNECTIONS && domains > 0);
+	      str_u64(str_cstr(argv[5]), &first) && str_u64(str_cstr(argv[6]), &domains) &&
+	      port <= UINT16_MAX && connections <= CONNECTIONS && domains > 0);
 	flood.to = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((u16)port) };
 	CHECK(inet_pton(AF_INET, argv[1], &flood.to.sin_addr) == 1);
 	flood.count = count;
+	flood.first = first;
 	flood.domains = domains;
-	flood.recipients = argv + 7;
-	flood.recipients_n = (size_t)(argc - 7);
+	flood.recipients = argv + 8;
+	flood.recipients_n = (size_t)(argc - 8);
 	flood.messages = arena_array_of(a, domains, str);
 	for (size_t i = 0; i < domains; i++)
-		flood.messages[i] = message_load(a, argv[6], i);
+		flood.messages[i] = message_load(a, argv[7], first + i);
 	for (size_t i = 0; i < connections; i++)
 		CHECK(pthread_create(&threads[i], NULL, run, NULL) == 0);
 	for (size_t i = 0; i < connections; i++)
