@@ -31,6 +31,16 @@ u64 edge_message_id(struct process *p)
 	return id_next_shared(&e->last_id, node, env_system());
 }
 
+/* Ids go on from where we were when the clock is set back. An id that is ahead and was not taken may be of a time that the office never
+ * saw; it would refuse all that follow, until the clock comes there: so they begin anew. */
+void edge_message_id_refused(struct process *p, u64 id)
+{
+	struct edge *e = p->state;
+
+	if (id_time(id) > env_now(env_system()))
+		atomic_store(&e->last_id, 0);
+}
+
 bool edge_offers_tls(struct session *s)
 {
 	const struct edge *e = session_process(s)->state;

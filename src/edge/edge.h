@@ -27,6 +27,8 @@ struct edge {
 const struct config *edge_config(struct process *p);
 /* An id for a message that comes in. Any thread. */
 u64 edge_message_id(struct process *p);
+/* No message has this id: the office did not take it. */
+void edge_message_id_refused(struct process *p, u64 id);
 /* May this session ask for TLS: there is some, and it is not on yet. */
 bool edge_offers_tls(struct session *s);
 

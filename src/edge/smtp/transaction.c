@@ -179,11 +179,16 @@ static const struct fail *hand_over(struct smtp *s, struct transaction *t)
 	struct smtp_judgement judgement = { 0 };
 	const struct skeleton *skeleton;
 	struct gate_message m;
+	const struct fail *f;
 
 	TRY(gate_end(t->gate, &skeleton));
 	TRY(s->policy->message(s, t, skeleton, &judgement));
 	TRY(gate_seal(t->gate, judgement.fields, &m));
-	TRY(commit(s, t, &m, judgement.junk));
+	f = commit(s, t, &m, judgement.junk);
+	if (f) {
+		edge_message_id_refused(session_process(s->session), m.id);
+		return f;
+	}
 	LOG(INFO, "smtp.accepted", LOG_ID("id", m.id),
 	    LOG_STR("client", session_address_text(s->session)), LOG_STR("sender", t->sender),
 	    LOG_U64("recipients", t->recipients_n), LOG_U64("size", m.body.size));
