@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """All tests, or the groups that are named: style unit sanitize talk chain crash sim attack (and soak, which is long). Each group
-builds what it needs. Ends with one line "N passed, N failed"; exits 1 when anything failed."""
+builds what it needs. Ends with one line "N passed, N failed"; exits 1 when anything failed.
+
+What mostly waits runs beside others: files of system tests have instances and ports of their own (tests/lib/postern.py), and none
+may mind how fast it is. Only what measures the machine is alone."""
 import concurrent.futures
-import importlib.util
 import json
 import os
 import pathlib
@@ -13,7 +15,8 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
-CORES = str(os.cpu_count() or 2)
+CORES = os.cpu_count() or 2
+ALONE = ("load_test.py",)  # latencies, and memory files of the whole machine
 
 BUILDS = {
     "build-test": ([], {"CC": "gcc"}),
@@ -58,6 +61,12 @@ def build(name, *targets):
     return result.returncode == 0, result.stdout + result.stderr
 
 
+def side_by_side(function, things, at_once=CORES):
+    """(thing, what function(thing) gives), in order, so many of them under way."""
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        yield from zip(things, pool.map(function, things))
+
+
 def run_unit_test(test):
     env = {**os.environ, **SANITIZER_ENV, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
     try:
@@ -76,16 +85,15 @@ def meson_tests(tally, folder, names=(), without=()):
     listed = json.loads(subprocess.run(["meson", "introspect", "--tests", str(ROOT / folder)], capture_output=True, text=True,
                                        check=True).stdout)
     tests = [t for t in sorted(listed, key=lambda t: t["name"]) if (not names or t["name"].startswith(tuple(names))) and t["name"] not in without]
-    with concurrent.futures.ThreadPoolExecutor(int(CORES)) as pool:
-        for test, (output, status) in zip(tests, pool.map(run_unit_test, tests)):
-            passed = [line for line in output.split("\n") if line.startswith("ok ")]
-            failed = [line for line in output.split("\n") if line.startswith("not ok ")]
-            for line in passed:
-                tally.add(f"{folder} {test['name']} {line}", True)
-            for line in failed:
-                tally.add(f"{folder} {test['name']} {line}", False, output)
-            if status != 0 and not failed or not passed and not failed:
-                tally.add(f"{folder} {test['name']}: status {status}", False, output)
+    for test, (output, status) in side_by_side(run_unit_test, tests):
+        passed = [line for line in output.split("\n") if line.startswith("ok ")]
+        failed = [line for line in output.split("\n") if line.startswith("not ok ")]
+        for line in passed:
+            tally.add(f"{folder} {test['name']} {line}", True)
+        for line in failed:
+            tally.add(f"{folder} {test['name']} {line}", False, output)
+        if status != 0 and not failed or not passed and not failed:
+            tally.add(f"{folder} {test['name']}: status {status}", False, output)
 
 
 def script(tally, *command):
@@ -114,29 +122,40 @@ def group_fuzz(tally):
     script(tally, "tools/cost.py")
 
 
-def python_tests(tally, folder, pattern="*_test.py"):
-    good, output = build("build-test", "postern")
+def python_file(path):
+    """What the tests of a file printed; how many ran, and [name, why] of those that failed."""
+    run = subprocess.run([sys.executable, __file__, "--file", path], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         errors="replace", check=False)
+    output, _, last = run.stdout.rpartition("RESULT ")
+    if run.returncode != 0 or not last:
+        return run.stdout, 1, [["", f"status {run.returncode}\n{run.stdout[-4000:]}"]]
+    return output, *json.loads(last)
+
+
+def in_this_process(path):
+    """The other side of python_file."""
+    path, began = pathlib.Path(path), time.monotonic()
+    sys.path.insert(0, str(path.parent))
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromName(path.stem).run(result)
+    bad = [[str(test), text] for test, text in result.failures + result.errors]
+    bad += [[f"{test} skipped", f"{reason}: a test that does not run proves nothing"] for test, reason in result.skipped]
+    print(f"{path.relative_to(ROOT)}: {result.testsRun} tests, {time.monotonic() - began:.0f} s")
+    print("RESULT", json.dumps([result.testsRun, bad]))
+
+
+def python_tests(tally, *folders, at_once=2 * CORES):
+    good, output = build("build-test", "postern", "power_check")
     tally.add("build-test: postern builds", good, output)
     if not good:
         return
-    for path in sorted((ROOT / folder).glob(pattern)):
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        sys.path.insert(0, str(path.parent))
-        spec.loader.exec_module(module)
-        result = unittest.TestResult()
-        result.failfast = False
-        suite = unittest.defaultTestLoader.loadTestsFromModule(module)
-        began = time.monotonic()
-        suite.run(result)
-        bad = {str(test): text for test, text in result.failures + result.errors}
-        for test, text in bad.items():
-            tally.add(f"{path.name} {test}", False, text)
-        tally.passed += result.testsRun - len(bad) - len(result.skipped)
-        for test, reason in result.skipped:
-            tally.add(f"{path.name} {test} skipped: {reason}", False, "a test that does not run proves nothing")
-        print(f"{path.relative_to(ROOT)}: {result.testsRun} tests, {time.monotonic() - began:.0f} s", flush=True)
+    paths = sorted(path for folder in folders for path in (ROOT / folder).glob("*_test.py"))
+    for some, n in (([p for p in paths if p.name not in ALONE], at_once), ([p for p in paths if p.name in ALONE], 1)):
+        for path, (output, ran, bad) in side_by_side(python_file, some, n):
+            print(output, end="", flush=True)
+            for test, why in bad:
+                tally.add(f"{path.name} {test}", False, why)
+            tally.passed += max(0, ran - len({test for test, _ in bad}))
 
 
 def group_differential(tally):
@@ -174,8 +193,7 @@ def group_chain(tally):
 def group_crash(tally):
     good, output = build("build-drill", "postern")
     tally.add("build-drill: builds", good, output)
-    python_tests(tally, "tests/crash")
-    python_tests(tally, "tests/soak")
+    python_tests(tally, "tests/crash", "tests/soak")
 
 
 def group_sim(tally):
@@ -202,10 +220,8 @@ def group_soak(tally):
     for name, value in SOAK.items():
         os.environ.setdefault(name, value)
     group_cfi(tally)
-    python_tests(tally, "tests/crash")
     group_sim(tally)
-    python_tests(tally, "tests/attack")
-    python_tests(tally, "tests/soak")
+    python_tests(tally, "tests/crash", "tests/attack", "tests/soak", at_once=1)  # here the figures count
 
 
 GROUPS = {name[6:]: function for name, function in globals().items() if name.startswith("group_")}
@@ -213,6 +229,8 @@ ALL = ["style", "unit", "differential", "talk", "chain", "crash", "sim", "attack
 
 
 def main():
+    if sys.argv[1:2] == ["--file"]:
+        return in_this_process(sys.argv[2])
     tally = Tally()
     for name in sys.argv[1:] or ALL:
         began = time.monotonic()

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every fuzzer (clang's libFuzzer with ASan and UBSan) on its corpus: `fuzz.sh SECONDS [name...]`, at most SECONDS each. Crashing inputs
+# Runs every fuzzer (clang's libFuzzer with ASan and UBSan) on its corpus, one on each processor: `fuzz.sh SECONDS [name...]`, at most SECONDS each. Crashing inputs
 # land in build-fuzz/crashes; undefined behaviour is one. With POSTERN_FUZZ=docs/fuzz.json the executions are added to the ledger (tools/fuzz_ledger.py); then a fuzzer
 # that has reached FUZZ_UNTIL executions there (default: no end) is passed over. FUZZ_MAX_LEN: longest input (default: libFuzzer's own choice).
 # Two of libFuzzer's habits are off, for they take more time than the harnesses (perf: half of skeleton_fuzz, four fifths of pop3_fuzz): its entropic
@@ -22,37 +22,11 @@ if build-fuzz/control -runs=100000 -artifact_prefix=build-fuzz/control- >build-f
 	exit 1
 fi
 rm -f build-fuzz/control-crash-*
-failed=0
+rm -f build-fuzz/failed
+status=0
 for binary in build-fuzz/*_fuzz; do
 	name=$(basename "$binary")
-	if [ $# -gt 0 ] && ! echo "$*" | grep -qw "$name"; then continue; fi
-	runs=
-	if [ -n "${POSTERN_FUZZ:-}" ] && [ -n "${FUZZ_UNTIL:-}" ]; then
-		left=$(tools/fuzz_ledger.py left "$name" "$FUZZ_UNTIL")
-		[ "$left" -gt 0 ] || continue
-		runs="-runs=$left"
-	fi
-	corpus=build-fuzz/corpus/$name
-	# src/text/header_fuzz.c has its seeds in src/text/corpus/header, its words in src/text/corpus/header.dict
-	folder=src/$(dirname "$(echo "${name%_fuzz}" | tr . /)")
-	word=$(echo "${name%_fuzz}" | sed 's/.*\.//')
-	mkdir -p "$corpus"
-	extra=
-	[ -d "$folder/corpus/$word" ] && extra="$folder/corpus/$word"
-	dict=
-	[ -f "$folder/corpus/$word.dict" ] && dict="-dict=$folder/corpus/$word.dict"
-	length=${FUZZ_MAX_LEN:+-max_len=$FUZZ_MAX_LEN}
-	echo "== $name"
-	crashed=0
-	# shellcheck disable=SC2086
-	"$binary" -entropic=0 -detect_leaks=0 -max_total_time="$seconds" -artifact_prefix=build-fuzz/crashes/"$name"- -print_final_stats=1 $runs $length $dict "$corpus" $extra \
-		2>build-fuzz/"$name".log || crashed=1
-	if [ "$crashed" = 1 ]; then
-		failed=$((failed + 1))
-		tail -20 build-fuzz/"$name".log
-	fi
-	grep -a -E 'number_of_executed_units' build-fuzz/"$name".log || true
-	[ -z "${POSTERN_FUZZ:-}" ] || tools/fuzz_ledger.py add "$name" "$crashed" build-fuzz/"$name".log
-done
-echo "fuzzers that failed: $failed"
-[ "$failed" = 0 ]
+	if [ $# -eq 0 ] || echo "$*" | grep -qw "$name"; then echo "$name"; fi
+done | xargs -P "$(nproc)" -n 1 tools/fuzz_one.sh "$seconds" || status=1
+echo "fuzzers that failed: $(cat build-fuzz/failed 2>/dev/null | wc -l)"
+exit "$status"

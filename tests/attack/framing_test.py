@@ -25,8 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import ledger
 import results
 from client import Wire
-from nameserver import free_port
-from postern import Instance, wait_for
+from postern import PATIENCE, Instance, wait_for
 
 LONGEST = int(os.environ.get("POSTERN_FRAMING", "4"))
 SPLIT_LONGEST = 3
@@ -92,7 +91,7 @@ class Talk(Wire):
     addresses = itertools.cycle(f"127.0.{n // 250 + 1}.{n % 250 + 1}" for n in range(2000))
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(next(self.addresses), 0))
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(next(self.addresses), 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tag = 0
         self.input = self.socket.makefile("rb")
@@ -197,7 +196,7 @@ class RawSink(socketserver.ThreadingTCPServer):
 
     def __init__(self):
         self.messages, self.finds = collections.Counter(), []
-        super().__init__(("127.0.0.1", free_port()), RawTalk)
+        super().__init__(("127.0.0.1", 0), RawTalk)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
 
@@ -245,11 +244,6 @@ class RawTalk(socketserver.StreamRequestHandler):
         return True
 
 
-def queue_is_empty(p):
-    listed = p.ctl("queue", "list", "--json", check=False)
-    return listed.returncode == 0 and listed.stdout.strip() == "[]"
-
-
 class FramingTest(unittest.TestCase):
     maxDiff = 2000
 
@@ -277,7 +271,7 @@ class FramingTest(unittest.TestCase):
 
     def compare(self, way, expected):
         """Expected: a multiset of what stands behind X-Case. Empties the mailbox."""
-        wait_for(lambda: queue_is_empty(self.p), timeout=300)
+        wait_for(self.p.queue_is_empty, timeout=300)
         user = f"{way}@example.test"
         found = collections.Counter(rest_of(raw) for _, raw in ledger.imap_messages(self.p.port("imap"), user, USERS[user]))
         smuggled, missing = found - expected, expected - found
@@ -328,7 +322,7 @@ class FramingTest(unittest.TestCase):
         for x in self.every:
             if "RNdRN" not in name_of(x):
                 expected.update(stuffed_model("out", name_of(x), content("out", name_of(x), x))[0].values())
-        wait_for(lambda: queue_is_empty(self.p), timeout=600)
+        wait_for(self.p.queue_is_empty, timeout=600)
         got = self.sink.messages
         self.assertEqual(self.sink.finds, [])
         self.assertEqual((list(got - expected)[:3], list(expected - got)[:3]), ([], []))

@@ -10,22 +10,19 @@ import concurrent.futures
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import fault
 import results
-from client import deliver, message, wait_message
+from client import deliver_at_last, message, wait_message
 from drill import AUTHORITY, BINARY, DESCRIPTORS, FLOOD, FORBIDDEN, GARBAGE, OVERSIZED, ROLES, SYSTEM, drill
-from postern import ROOT, Instance, wait_for
+from postern import ROOT, Instance, alive, wait_for
 
 FULL = bool(os.environ.get("POSTERN_DRILL"))
-START = threading.Lock()  # ports are looked for, then taken: one at a time
 COMMAND = "POSTERN_DRILL=full tests/attack/jail_test.py"
 # What each role must at least have tried: a drill that stops half-way would find nothing too.
 LEAST = {SYSTEM: 24, AUTHORITY: 4}
@@ -34,7 +31,7 @@ LEAST = {SYSTEM: 24, AUTHORITY: 4}
 def honest(p, mark):
     """A mail comes in and is read."""
     wait_for(lambda: all(p.pids(role) for role in ROLES))
-    wait_for(lambda: deliver(p.port("smtp"), message(mark))[0] == 250, timeout=30, step=0.2)
+    deliver_at_last(p, message(mark))
     wait_message(p, mark)
 
 
@@ -46,9 +43,7 @@ class Drill:
         self.tried, self.holes, self.fallen = 0, [], []
 
     def run(self):
-        with START:
-            p = Instance(binary=BINARY, settings=["server.log=error"], **self.options)
-        with p:
+        with Instance(binary=BINARY, settings=["server.log=error"], **self.options) as p:
             honest(p, "before")
             for stage in (SYSTEM, AUTHORITY):
                 self.note(stage, drill(p, self.role, stage))
@@ -79,14 +74,14 @@ class Drill:
         after = {role: p.pids(role) for role in ROLES if role != self.role}
         if before != after or p.process.poll() is not None:
             self.fallen.append((self.role, stage, index, before, after))
-        if fault.alive(pid):
-            os.kill(pid, signal.SIGKILL)
+        if alive(pid):
+            fault.kill(pid)
         wait_for(lambda: p.pids(self.role) not in ([], [pid]))
         honest(p, f"{self.role}-{stage}-{index}")
         return next((int(detail[3:]) for try_, _, detail in tries if try_ == "count"), 0)
 
     def spared(self, p, pid):
-        if not fault.alive(pid):
+        if not alive(pid):
             self.fallen.append((self.role, "parent"))
 
 

@@ -19,7 +19,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import results
 from client import Wire
-from postern import Instance
+from postern import PATIENCE, Instance
 
 SEED = int(os.environ.get("POSTERN_SEED", "1"))
 PAIRS = os.environ.get("POSTERN_PAIRS", "60")
@@ -35,7 +35,7 @@ class FarWire(Wire):
     """From an address of its own: no cap, and no penalty of another pair, is in the way."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(next(ADDRESSES), 0))
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(next(ADDRESSES), 0))
         self.tag = 0
         self.input = self.socket.makefile("rb")
 

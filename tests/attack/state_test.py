@@ -27,11 +27,6 @@ USERS = {f"user{n}@example.test": f"secret{n}" for n in range(3)}
 COMMAND = "POSTERN_WALKS=2000 tests/attack/state_test.py"
 
 
-def queue_is_empty(p):
-    listed = p.ctl("queue", "list", "--json", check=False)
-    return listed.returncode == 0 and listed.stdout.strip() == "[]"
-
-
 class SmtpWalk:
     """The model is: greeted, mail, recipients, chunks. A step is a command and the codes that are right for it."""
     steps = ("ehlo", "helo", "mail", "mail", "mail", "rcpt", "rcpt", "rcpt", "rcpt_unknown", "rcpt_far", "data", "data", "bdat_last", "bdat_part", "rset", "noop",
@@ -321,7 +316,7 @@ class StateTest(unittest.TestCase):
 
     def test_smtp(self):
         expected = self.smtp(WALKS)
-        wait_for(lambda: queue_is_empty(self.p), timeout=60)
+        wait_for(self.p.queue_is_empty)
         found = collections.defaultdict(list)
         for user, password in USERS.items():
             for _, raw in ledger.imap_messages(self.p.port("imap"), user, password):
@@ -343,7 +338,7 @@ class StateTest(unittest.TestCase):
                 mark = f"P{n:05d}{len(there)}"
                 self.assertEqual(deliver(self.p.port("smtp"), message(mark), recipients=[user])[0], 250)
                 there.append(mark)
-                wait_for(lambda: queue_is_empty(self.p))
+                wait_for(self.p.queue_is_empty)
             there = pop3_walk(self.p, user, rng, there)
         results.record("POP3 walks that left their model", 0, f"{WALKS} walks of {STEPS} steps", "0", COMMAND)
 

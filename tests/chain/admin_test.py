@@ -10,18 +10,17 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-import time
 import unittest
 
-from client import Wire, deliver, fetch_all, mailbox, message, submit, wait_message
-from postern import BINARY, Instance, free_base, wait_for
+from client import Wire, deliver, deliver_at_last, fetch_all, mailbox, message, submit, wait_message
+from postern import BINARY, PATIENCE, Instance, free_base, wait_for
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 ROLES = ("mx", "client", "mda", "office", "relay", "login", "sign")
 
 
 def postern(*words, stdin=None, env=None):
-    return subprocess.run([BINARY, *words], capture_output=True, text=True, input=stdin, timeout=60, check=False, env=env)
+    return subprocess.run([BINARY, *words], capture_output=True, text=True, input=stdin, timeout=PATIENCE, check=False, env=env)
 
 
 class CommandTest(unittest.TestCase):
@@ -120,7 +119,7 @@ class CommandTest(unittest.TestCase):
         def waits():
             rows = [e for e in self.json("queue", "list") if e["recipient"] == "x@nowhere.test"]
             return rows and rows[0]["state"] == "waiting" and rows[0]["attempts"] and rows[0]
-        row = wait_for(waits, 60)
+        row = wait_for(waits)
         number = row["id"]
         self.assertRegex(number, r"^[0-9a-z]{13}$")
         self.assertEqual((row["sender"], row["attempts"]), (ALICE, 1))
@@ -196,10 +195,8 @@ class DevTest(unittest.TestCase):
                 with mailbox(p) as client:
                     client.store("2", "+FLAGS", r"(\Flagged)")
                     before = [line.replace(b" \\Recent", b"").replace(b"\\Recent", b"") for line in client.fetch("1:*", "(UID FLAGS)")[1]]
-                began = time.monotonic()
                 self.assertEqual(p.stop(), 0)
-                self.assertLess(time.monotonic() - began, 5)
-                self.assertIsNone(re.search("level=error", p.log_text()), p.log_text())
+                self.assertIsNone(re.search("level=error", p.log_text()), p.log_text())  # so nobody had to be killed
                 p.start()
                 with mailbox(p) as client:
                     self.assertEqual(client.fetch("1:*", "(UID FLAGS)")[1], before)
@@ -211,9 +208,8 @@ class DevTest(unittest.TestCase):
             w.imap("SELECT INBOX")
             w.send("a IDLE")
             s.expect(220)
-            began = time.monotonic()
             self.assertEqual(p.stop(), 0)
-            self.assertLess(time.monotonic() - began, 5)
+            self.assertNotIn("parent.child_killed", p.log_text())
             self.assertEqual(s.reply()[0], 421)
             self.assertIn(b"BYE", w.socket.recv(4096))
 
@@ -233,7 +229,7 @@ class DevTest(unittest.TestCase):
         self.assertEqual(deliver(base + 25, message("x"), recipients=["ann@two.test"])[0], 250)
         self.assertEqual(deliver(base + 25, message("x"), recipients=["ann@one.test"], host="::1")[0], 550)
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(5), 0)
+        self.assertEqual(process.wait(30), 0)
         self.assertFalse(os.path.exists(folder))
         process.stdout.close()
 
@@ -263,25 +259,15 @@ class DevTest(unittest.TestCase):
 class CrashTest(unittest.TestCase):
     def test_each_process_comes_back(self):
         with Instance(settings=["queue.retry_first=300ms"]) as p:
-            for i, role in enumerate(ROLES):
+            for role in ROLES:
                 with self.subTest(role):
                     [victim] = p.pids(role)
                     others = {r: p.pids(r) for r in ROLES if r != role}
                     os.kill(victim, signal.SIGKILL)
                     wait_for(lambda: [x for x in p.pids(role) if x != victim])
                     self.assertEqual({r: p.pids(r) for r in ROLES if r != role}, others)
-                    def works():
-                        try:
-                            return deliver(p.port("smtp"), message(f"after {role}."))[0] == 250
-                        except (OSError, AssertionError):
-                            return False
-                    wait_for(works)
-                    def arrived():
-                        try:
-                            return any(f"after {role}.".encode() in m for m in fetch_all(p))
-                        except Exception:  # what imaplib says while the process is away is no matter here
-                            return False
-                    wait_for(arrived)
+                    deliver_at_last(p, message(f"after {role}."))
+                    wait_message(p, f"after {role}.")
             self.assertEqual(p.ctl("verify").returncode, 0)
 
     def test_spoiled_directory(self):
@@ -308,7 +294,8 @@ class CrashTest(unittest.TestCase):
             s.smtp("EHLO c.example")
             s.smtp("MAIL FROM:<a@elsewhere.test>")
             self.assertEqual([s.smtp(f"RCPT TO:<{who}>")[0] for who in (carol, BOB, dave)], [450, 550, 250])
-            damaged = [line for line in p.log_text().splitlines() if "directory.damaged" in line]
+            damaged = wait_for(lambda: (lambda lines: lines if len(lines) >= 4 else None)(
+                [line for line in p.log_text().splitlines() if "directory.damaged" in line]))
             for name in ("kind=domain", "name=BOB", f"name={carol}", "name=info@example.test"):
                 self.assertEqual(sum(name in line for line in damaged), 1, (name, damaged))
             online = p.ctl("verify", "--json", check=False)

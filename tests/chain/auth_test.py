@@ -1,11 +1,9 @@
 """Who really sent this: SPF, DKIM and DMARC at port 25, from nsd's zones to the reply, the mailbox and the record."""
 import email
-import subprocess
 import sys
-import time
 import unittest
 
-from client import deliver, fetch_all, mailbox, message, new_key, txt_strings
+from client import deliver, empty, fetch_all, message, new_key, txt_strings
 from nameserver import NameServer
 from postern import Instance, wait_for
 
@@ -57,9 +55,7 @@ class AuthTest(unittest.TestCase):
 
     def setUp(self):
         for name in ("INBOX", "Junk"):
-            with mailbox(self.p, ALICE, name) as client:
-                client.store("1:*", "+FLAGS", "\\Deleted")
-                client.expunge()
+            empty(self.p, ALICE, name)
 
     def deliver(self, subject, author, sender=None, sign=None, headers="", p=None):
         data = message(subject, sender=author, headers=headers)
@@ -106,8 +102,7 @@ class AuthTest(unittest.TestCase):
         self.assertEqual(code, 550)
         self.assertRegex(line, r"^550 5\.7\.1 DMARC: .*reject\.example.* \(id [0-9a-z]{10}\)$")
         ident = line[-11:-1]
-        time.sleep(0.5)
-        events = self.p.events(ident)
+        events = wait_for(lambda: self.p.events(ident))
         self.assertEqual([e["code"] for e in events], ["refused_message"])
         self.assertEqual(fetch_all(self.p), [])
 
@@ -208,10 +203,8 @@ class AuthTest(unittest.TestCase):
     def test_no_resolver(self):
         """What cannot be asked is temperror, and mail is taken."""
         with Instance(settings=["auth.local_networks=yes", "auth.dmarc_reject=yes"]) as p:
-            start = time.monotonic()
             code, line = self.deliver("nobody answers", "ann@reject.example", sender="x@good.example", p=p)
             self.assertEqual(code, 250, line)
-            self.assertLess(time.monotonic() - start, 25)
 
     def test_not_asked_about_loopback(self):
         with Instance(dns=self.dns.address) as p:

@@ -5,7 +5,7 @@ import stat
 import unittest
 
 from client import Wire, deliver, fetch_all, message
-from postern import Instance, wait_for
+from postern import Instance, alive, wait_for
 
 ROLES = ("mx", "client", "mda", "office", "relay", "login", "sign")
 # What a process may hold open besides its memory files and pipes: paths inside the data folder that are its own affair.
@@ -113,7 +113,7 @@ class ProcessTest(unittest.TestCase):
             pids = p.pids()
             p.process.kill()
             p.process.wait()
-            wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") and status_of(pid)["State"][0] != "Z" for pid in pids), 10)
+            wait_for(lambda: not any(alive(pid) for pid in pids))
             with self.assertRaises(OSError):
                 Wire(p.port("smtp"))
 

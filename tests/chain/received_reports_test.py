@@ -10,7 +10,7 @@ import zlib
 import reports
 from client import deliver, fetch_all, message, submit, wait_message
 from nameserver import NameServer
-from postern import Instance, wait_for
+from postern import PATIENCE, Instance, wait_for
 from sink import Sink
 
 ALICE = "alice@example.test"
@@ -32,7 +32,7 @@ class Reports(unittest.TestCase):
         cls.config.write_text(f'[server]\ndata = "{cls.p.folder}"\n[reports]\nown_addresses = ["{OURS}"]\n')
 
     def ctl(self, *words):
-        result = subprocess.run([self.p.binary, *words, "--json", f"--config={self.config}"], capture_output=True, text=True, timeout=60,
+        result = subprocess.run([self.p.binary, *words, "--json", f"--config={self.config}"], capture_output=True, text=True, timeout=PATIENCE,
                                 check=False)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         return json.loads(result.stdout)
@@ -84,7 +84,8 @@ class Reports(unittest.TestCase):
         for i in range(3):
             submit(self.p, message(f"to the reporter {i}", sender=ALICE, to="x@reporter.example"), ["x@reporter.example"])
         submit(self.p, message("to another", sender=ALICE, to="x@other.example"), ["x@other.example"])
-        wait_for(lambda: len(self.sink.messages) == 4)
+        wait_for(self.p.queue_is_empty)  # the sink has them before our own log knows
+        self.assertEqual(len(self.sink.messages), 4)
         now = int(time.time())
         data = reports.aggregate([
             reports.row(OURS, 3), reports.row("198.51.100.1", 5, dkim="pass", spf="fail"),

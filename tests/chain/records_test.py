@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 from nameserver import NameServer
-from postern import BINARY, Instance
+from postern import BINARY, PATIENCE, Instance
 
 HEAD = """$ORIGIN example.test.
 @ 3600 IN SOA ns.example.test. hostmaster.example.test. 1 3600 600 86400 600
@@ -21,14 +21,10 @@ mail 3600 IN A 192.0.2.25
 class RecordsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.p = Instance()
+        cls.p = cls.enterClassContext(Instance())
         cls.p.ctl("dkim", "new", "example.test")
         cls.p.ctl("dkim", "rotate", "example.test")
         cls.p.ctl("dkim", "new", "example.test")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.p.stop()
 
     def ask(self, *options, last=""):
         more = 'hostname = "mail.example.test"\n[listen]\nimap = []\n' + "".join(
@@ -109,7 +105,7 @@ class CheckTest(unittest.TestCase):
 
     def check(self, domain, *options):
         return subprocess.run([BINARY, "dns", "check", domain, "--dns", self.dns.address, *options], capture_output=True, text=True,
-                              timeout=60, check=False)
+                              timeout=PATIENCE, check=False)
 
     def test_warnings(self):
         for domain, code, sentence in (

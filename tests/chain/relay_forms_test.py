@@ -56,7 +56,7 @@ class RelayFormsTest(unittest.TestCase):
         taken = [(s, hello, sender, form) for s, hello in (("smtp", "EHLO"), ("lmtp", "LHLO")) for form in FORMS for sender in SENDERS[:3]
                  if self.tries(s, hello, sender, form)]
         taken += [("smtp", "EHLO", sender, FORMS[0]) for sender in SENDERS[3:] if self.tries("smtp", "EHLO", sender, FORMS[0])]
-        wait_for(lambda: self.p.ctl("queue", "list", "--json").stdout.strip() == "[]")
+        wait_for(self.p.queue_is_empty)
         self.assertEqual([m.recipients for m in self.sink.messages], [])
         self.assertEqual(self.sink.connections, 0)
         # A source route is to be ignored (RFC 5321 4.1.1.3): this one is for us, and user is nobody here.

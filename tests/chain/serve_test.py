@@ -8,10 +8,9 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
-from postern import BINARY, free_base, wait_for
+from postern import BINARY, PATIENCE, free_base, release, wait_for
 
 ROTATIONS = 5
 
@@ -30,6 +29,7 @@ class ServeTest(unittest.TestCase):
         self.folder.chmod(0o711)
         self.config = self.folder / "postern.conf"
         self.base = free_base()
+        self.addCleanup(release, self.base)
         self.process = None
         result = self.run_postern("setup", "example.org", f"--data={self.folder}/data")
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -47,19 +47,19 @@ imaps = ["127.0.0.1:{self.base + 993}"]
 pop3s = []
 """)
         self.process = subprocess.Popen([BINARY, "serve", f"--config={self.config}"], stderr=open(self.folder / "log", "wb"))
-        wait_for(lambda: b"parent.ready" in self.log(), timeout=30)
+        wait_for(lambda: b"parent.ready" in self.log())
 
     def tearDown(self):
         if self.process:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.assertEqual(self.process.wait(10), 0)
+                self.assertEqual(self.process.wait(30), 0)
             finally:
                 self.process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run_postern(self, *words):
-        return subprocess.run([BINARY, *words, f"--config={self.config}"], capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run([BINARY, *words, f"--config={self.config}"], capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     def log(self):
         return (self.folder / "log").read_bytes()
@@ -72,7 +72,7 @@ pop3s = []
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        with socket.create_connection(("127.0.0.1", self.base + 993), 10) as s, context.wrap_socket(s) as t:
+        with socket.create_connection(("127.0.0.1", self.base + 993), PATIENCE) as s, context.wrap_socket(s) as t:
             t.recv(100)
             der = t.getpeercert(binary_form=True)
         text = subprocess.run(["openssl", "x509", "-inform", "der", "-noout", "-subject"], input=der, capture_output=True, check=True).stdout
@@ -101,7 +101,7 @@ pop3s = []
         for i in range(ROTATIONS):
             make_pair(self.folder, f"number{i}")
             self.hang_up()
-            wait_for(lambda i=i: done and done[-1] == f"number{i}", timeout=20)
+            wait_for(lambda i=i: done and done[-1] == f"number{i}")
         stop.set()
         for t in threads:
             t.join()
@@ -127,7 +127,7 @@ pop3s = []
         """THREATS F26: an empty store in its place would refuse all mail for good, an empty table of logins everybody. So it does not start, and
         makes nothing; mail waits elsewhere."""
         self.process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.process.wait(10), 0)
+        self.assertEqual(self.process.wait(30), 0)
         self.process = None
         data, away = self.folder / "data", self.folder / "away"
         for name in (".", "store", "login", "keys"):
@@ -135,7 +135,7 @@ pop3s = []
                 (data / name).resolve().rename(away)
                 if name != "keys":
                     (data / name).mkdir()  # where it is mounted
-                result = subprocess.run([BINARY, "serve", f"--config={self.config}"], capture_output=True, text=True, timeout=30, check=False)
+                result = subprocess.run([BINARY, "serve", f"--config={self.config}"], capture_output=True, text=True, timeout=PATIENCE, check=False)
                 self.assertEqual(result.returncode, 1, result.stderr)
                 self.assertRegex(result.stderr, r"data/(store/postern\.db|login/login\.db|keys) \(is its disk mounted\?")
                 made = [path for path in (data / name).rglob("*") if path.name != "lock"]
@@ -144,13 +144,13 @@ pop3s = []
                 away.rename((data / name).resolve())
         (data / "login").rename(away)
         self.process = subprocess.Popen([BINARY, "serve", "--new", f"--config={self.config}"], stderr=open(self.folder / "log", "wb"))
-        wait_for(lambda: b"parent.ready" in self.log(), timeout=30)
+        wait_for(lambda: b"parent.ready" in self.log())
 
     def test_second_instance_is_refused(self):
         other = self.folder / "other.conf"
         other.write_text(f'[server]\ndata = "{self.folder}/data"\n[listen]\nsmtp = []\nsubmissions = []\nsubmission = []\nimap = []\n'
                          'imaps = []\npop3s = []\n')
-        result = subprocess.run([BINARY, "serve", f"--config={other}"], capture_output=True, text=True, timeout=30, check=False)
+        result = subprocess.run([BINARY, "serve", f"--config={other}"], capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertEqual(result.returncode, 7, result.stderr)
 
 

@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 from client import deliver, empty, fetch_all, mailbox, message, run, wait_message
-from postern import Instance
+from postern import PATIENCE, Instance
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 
@@ -52,6 +52,7 @@ class MbsyncTest(SyncTest):
         (self.folder / "mail").mkdir()
         self.rc = self.write("mbsyncrc", f"""
 IMAPAccount p
+Timeout {PATIENCE}
 Host 127.0.0.1
 Port {self.p.port("imaps")}
 User {ALICE}
@@ -115,7 +116,7 @@ class FetchmailTest(SyncTest):
     def fetch(self, service, protocol, *more):
         target = self.folder / f"fetched-{service}"
         rc = self.write(f"fetchmailrc-{service}", f"""
-poll 127.0.0.1 service {self.p.port(service)} protocol {protocol} auth password timeout 30
+poll 127.0.0.1 service {self.p.port(service)} protocol {protocol} auth password timeout {PATIENCE}
   user "{BOB}" password "bob" ssl no sslcertck {' '.join(more)} mda "cat >> {target}"
 """)
         env = {**os.environ, "FETCHMAILHOME": str(self.folder), "HOME": str(self.folder)}
@@ -166,7 +167,7 @@ class MuttTest(SyncTest):
         out = self.folder / "piped"
         rc = self.rc(f'push "<limit>~s mutt<enter><flag-message><pipe-message>cat > {out}<enter>'
                      '<limit>~s throw<enter><delete-message><sync-mailbox><exit>"')
-        drawn = self.terminal("timeout", "30", "mutt", "-F", rc, "-f", f"imaps://127.0.0.1:{self.p.port('imaps')}/INBOX")
+        drawn = self.terminal("timeout", str(PATIENCE), "mutt", "-F", rc, "-f", f"imaps://127.0.0.1:{self.p.port('imaps')}/INBOX")
         self.assertTrue(out.exists(), drawn[-2000:])
         self.assertIn(b"Subject: for mutt", out.read_bytes(), drawn)
         with mailbox(self.p) as client:

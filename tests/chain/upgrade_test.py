@@ -12,7 +12,7 @@ import unittest
 import ledger
 import results
 from client import Wire
-from postern import BINARY, free_base, wait_for
+from postern import BINARY, PATIENCE, free_base, release, wait_for
 
 UPGRADES = int(os.environ.get("POSTERN_UPGRADES", "3"))
 USERS = {f"user{n}@example.org": f"secret{n}" for n in range(2)}
@@ -38,6 +38,7 @@ class UpgradeTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.folder.chmod(0o711)
         self.program, self.config, self.base = self.folder / "postern", self.folder / "postern.conf", free_base()
+        self.addCleanup(release, self.base)
         self.install(BINARY)
         self.run_postern("setup", "example.org", f"--data={self.folder}/data")
         self.config.write_text(self.config.read_text() + f"""
@@ -62,12 +63,12 @@ pop3s = []
     def end(self):
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.assertEqual(self.process.wait(10), 0)
+            self.assertEqual(self.process.wait(30), 0)
         finally:
             self.process.kill()
 
     def run_postern(self, *words):
-        return subprocess.run([self.program, *words, f"--config={self.config}"], check=True, capture_output=True, text=True, timeout=60)
+        return subprocess.run([self.program, *words, f"--config={self.config}"], check=True, capture_output=True, text=True, timeout=PATIENCE)
 
     def install(self, source):
         """As a package manager does: by rename."""
@@ -76,8 +77,8 @@ pop3s = []
         new.chmod(0o755)
         new.rename(self.program)
 
-    def told(self, event, times, timeout=30):
-        wait_for(lambda: (self.folder / "log").read_text().count(event) >= times, timeout)
+    def told(self, event, times):
+        wait_for(lambda: (self.folder / "log").read_text().count(event) >= times)
 
     def runs(self):
         """The file that the process is."""
@@ -108,7 +109,7 @@ pop3s = []
             wait_for(lambda before=before: len(book.acked) > before + 20)
         stop.set()
         for s in senders:
-            s.join(30)
+            s.join(PATIENCE)
         refused, taken = sum(s.refused for s in senders), sum(s.taken for s in senders)
         self.assertGreater(taken, len(senders) * UPGRADES)
         wait_for(lambda: self.run_postern("queue", "list", "--json").stdout.strip() == "[]")

@@ -1,20 +1,19 @@
 """Processes are killed with SIGKILL at random while messages come in at full speed by SMTP, LMTP, submission and APPEND; afterwards every acknowledged message is
 there once and unharmed. POSTERN_KILLS says how often (20 in `make test`, 200 in `make soak`), POSTERN_PER_KILL how many messages come between
 two kills at least, POSTERN_SEED which way, POSTERN_KILL_MINUTES when it is enough though there were fewer kills."""
-import imaplib
 import os
 import pathlib
 import random
-import signal
 import sys
 import threading
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import fault
 import ledger
 import results
-from postern import Instance, wait_for
+from postern import PATIENCE, Instance, wait_for
 
 KILLS = int(os.environ.get("POSTERN_KILLS", "20"))
 PER_KILL = int(os.environ.get("POSTERN_PER_KILL", "0"))  # messages acknowledged between two kills, at least
@@ -24,19 +23,10 @@ USERS = {f"user{i}@example.test": f"secret{i}" for i in range(4)}
 
 
 class KillTest(unittest.TestCase):
-    def queue_is_empty(self, p):
-        listed = p.ctl("queue", "list", "--json", check=False)
-        return listed.returncode == 0 and listed.stdout.strip() == "[]"
-
     @staticmethod
     def look(watch, p):
-        """What is wrong with UIDs and modseqs as a client sees them, between two kills; a look at a process that is not back yet is none."""
-        def once():
-            try:
-                return [[f"{verdict}: {what}" for verdict, list_ in watch.look(p.port("imap")).items() for what in list_]]
-            except (OSError, imaplib.IMAP4.error):
-                return None
-        return wait_for(once, step=0.2)[0]
+        """What is wrong with UIDs and modseqs as a client sees them, between two kills."""
+        return [f"{verdict}: {what}" for verdict, list_ in watch.look(p.port("imap")).items() for what in list_]
 
     def test_nothing_acknowledged_is_lost(self):
         book = ledger.Ledger(SEED)
@@ -61,24 +51,18 @@ class KillTest(unittest.TestCase):
                 role = rng.choice(roles)
                 pids = p.pids(role)
                 # A process that is not back yet cannot be killed: wait for it, so that each kill counts.
-                if pids:
-                    os.kill(rng.choice(pids), signal.SIGKILL)
+                if pids and fault.kill(rng.choice(pids)):
                     killed.append(role)
                 if len(killed) % 20 == 10 and looked < len(killed):
                     watched += self.look(watch, p)
                     looked = len(killed)
             stop.set()
             for s in senders:
-                s.join(60)
-            # And the whole instance at once, the way power goes.
-            for pid in p.pids():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            p.process.wait(20)
+                s.join(PATIENCE)
+                self.assertFalse(s.is_alive(), "what it hears after the end would not be counted")
+            p.kill()  # and the whole instance at once, the way power goes
             p.start()
-            wait_for(lambda: self.queue_is_empty(p), timeout=120)
+            wait_for(p.queue_is_empty)
             watched += self.look(watch, p)
             bad, found = ledger.check(book, p.port("imap"), USERS)
             bad_raw, found_raw = ledger.check_raw(book, p.folder, USERS)

@@ -5,13 +5,12 @@ import pathlib
 import sqlite3
 import sys
 import threading
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import ledger
 import rawstore
-from postern import Instance, wait_for
+from postern import PATIENCE, Instance, wait_for
 
 USERS = {f"user{i}@example.test": f"secret{i}" for i in range(2)}
 ONE, TWO = USERS
@@ -20,10 +19,6 @@ ONE, TWO = USERS
 class LedgerTest(unittest.TestCase):
     def start(self):
         return self.enterContext(Instance(users=USERS, settings=["queue.retry_first=1s", "server.log=error"]))
-
-    def queue_is_empty(self, p):
-        listed = p.ctl("queue", "list", "--json", check=False)
-        return listed.returncode == 0 and listed.stdout.strip() == "[]"
 
     def fill(self, p, count=10):
         """count messages at least by each way, one way after the other; {way: numbers acknowledged}."""
@@ -37,9 +32,9 @@ class LedgerTest(unittest.TestCase):
             sender.start()
             wait_for(lambda: len(book.acked) >= len(before) + count)
             stop.set()
-            sender.join(20)
+            sender.join(PATIENCE)
             ways[way] = book.acked - before
-        wait_for(lambda: self.queue_is_empty(p))
+        wait_for(p.queue_is_empty)
         return book, ways
 
     def both(self, p, book):
@@ -60,7 +55,7 @@ class LedgerTest(unittest.TestCase):
         p.start()
 
     def client(self, p, user):
-        client = imaplib.IMAP4("127.0.0.1", p.port("imap"))
+        client = imaplib.IMAP4("127.0.0.1", p.port("imap"), timeout=PATIENCE)
         self.addCleanup(client.shutdown)
         client.login(user, USERS[user])
         client.select("INBOX")

@@ -27,10 +27,6 @@ USER, PASSWORD = next(iter(USERS.items()))
 SILENCE = 3  # seconds a way is dead
 
 
-def queue_is_empty(p):
-    return p.ctl("queue", "list", "--json").stdout.strip() == "[]"
-
-
 class LossTest(unittest.TestCase):
     def submit_patiently(self, p, mark):
         """As a person's program does: again until it is taken. It may be there more than once, for an answer may be lost to us."""
@@ -63,8 +59,8 @@ class LossTest(unittest.TestCase):
             lost = net.lost()
             net.lose(0)
             for s in senders:
-                s.join(60)
-            wait_for(lambda: queue_is_empty(p), timeout=120, step=0.2)
+                s.join(120)
+            wait_for(p.queue_is_empty, step=0.2)
             bad, found = ledger.check(book, p.port("imap"), USERS)
             bad_raw, found_raw = ledger.check_raw(book, p.folder, USERS)
         self.assertEqual((bad_raw, found_raw), (bad, found))
@@ -102,7 +98,7 @@ class LossTest(unittest.TestCase):
                     net.lose(0)
                     w.expect(250)
                 book.ack(number)
-                wait_for(lambda: queue_is_empty(p))
+                wait_for(p.queue_is_empty)
             bad, found = ledger.check(book, p.port("imap"), USERS)
         self.assertEqual((bad, found), ({}, 2))
 

@@ -6,8 +6,9 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 
-from postern import wait_for
+from postern import PATIENCE, wait_for
 
 PASSWORDS = {"alice@example.test": "alice", "bob@example.test": "bob"}
 
@@ -23,7 +24,7 @@ def trusting():
 class Wire:
     """One connection, line by line. `with Wire(port) as w: w.smtp("EHLO me")` answers (code, lines)."""
 
-    def __init__(self, port, tls=False, host="127.0.0.1", timeout=30):
+    def __init__(self, port, tls=False, host="127.0.0.1", timeout=PATIENCE):
         self.socket = socket.create_connection((host, port), timeout=timeout)
         self.tag = 0
         if tls:
@@ -161,13 +162,45 @@ def submit(p, data, recipients, sender="alice@example.test", options="", rcpt_op
         return w.expect(250)
 
 
+def deliver_at_last(p, data, **how):
+    """Hands a message in as a server does: again, until it is taken. It may arrive more than once, when a process dies over it."""
+    def taken():
+        try:
+            return deliver(p.port("smtp"), data, **how)[0] == 250
+        except (OSError, AssertionError):
+            return False
+    wait_for(taken, step=0.2)
+
+
+def insist(answer):
+    """What an imaplib answer brings; NO is an error, which imaplib says of LOGIN alone."""
+    status, data = answer
+    if status != "OK":
+        raise imaplib.IMAP4.error(data[0])
+    return data
+
+
+def patiently(act):
+    """What act() gives, asked again while a process is not back after a fault: the connection ends, or [UNAVAILABLE] asks to come again, as a
+    client would. Any other error is an error."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return act()
+        except (imaplib.IMAP4.error, OSError) as e:
+            passing = isinstance(e, (imaplib.IMAP4.abort, OSError)) or "[UNAVAILABLE]" in str(e)
+            if not passing or time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
 @contextlib.contextmanager
 def mailbox(p, user="alice@example.test", name="INBOX", readonly=False):
     """An imaplib client in the selected mailbox."""
-    client = imaplib.IMAP4_SSL("127.0.0.1", p.port("imaps"), ssl_context=trusting())
+    client = imaplib.IMAP4_SSL("127.0.0.1", p.port("imaps"), ssl_context=trusting(), timeout=PATIENCE)
     try:
         client.login(user, p.users[user])
-        client.select(name, readonly=readonly)
+        insist(client.select(name, readonly=readonly))
         yield client
     finally:
         with contextlib.suppress(imaplib.IMAP4.error, OSError):
@@ -176,24 +209,27 @@ def mailbox(p, user="alice@example.test", name="INBOX", readonly=False):
 
 def fetch_all(p, user="alice@example.test", name="INBOX"):
     """Raw messages of a mailbox, oldest first."""
-    with mailbox(p, user, name, readonly=True) as client:
-        answer = client.fetch("1:*", "(BODY.PEEK[])")[1]
-        return [item[1] for item in answer if isinstance(item, tuple)]
+    def fetch():
+        with mailbox(p, user, name, readonly=True) as client:
+            return [item[1] for item in insist(client.fetch("1:*", "(BODY.PEEK[])")) if isinstance(item, tuple)]
+    return patiently(fetch)
 
 
-def wait_message(p, mark, user="alice@example.test", name="INBOX", timeout=20):
+def wait_message(p, mark, user="alice@example.test", name="INBOX"):
     """The first message that holds these bytes, as soon as it is there."""
     mark = mark.encode() if isinstance(mark, str) else mark
-    return wait_for(lambda: next((m for m in fetch_all(p, user, name) if mark in m), None), timeout, 0.1)
+    return wait_for(lambda: next((m for m in fetch_all(p, user, name) if mark in m), None), step=0.1)
 
 
 def empty(p, user="alice@example.test", name="INBOX"):
+    """Also of what is still on its way there."""
+    wait_for(p.queue_rests)
     with mailbox(p, user, name) as client:
-        client.store("1:*", "+FLAGS.SILENT", r"(\Deleted)")
-        client.expunge()
+        insist(client.store("1:*", "+FLAGS.SILENT", r"(\Deleted)"))
+        insist(client.expunge())
 
 
-def run(*words, stdin=None, timeout=60, check=True, env=None, cwd=None):
+def run(*words, stdin=None, timeout=PATIENCE, check=True, env=None, cwd=None):
     """A program; its output must come in time. Fails with all it said when it fails."""
     result = subprocess.run(words, input=stdin, capture_output=True, timeout=timeout, check=False, env=env, cwd=cwd)
     if check and result.returncode:

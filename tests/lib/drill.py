@@ -4,7 +4,7 @@ import os
 import signal
 
 import fault
-from postern import ROOT, wait_for
+from postern import ROOT, alive, wait_for
 
 BINARY = os.environ.get("POSTERN_DRILL_BINARY", str(ROOT / "build-drill" / "postern"))
 SYSTEM, AUTHORITY, GARBAGE, OVERSIZED, DESCRIPTORS, FLOOD, FORBIDDEN, SHORT, INTERRUPT, SLOW, CLOCK = range(1, 12)
@@ -24,13 +24,13 @@ def drill(p, role, stage, index=0):
     order(pid, stage, index)
 
     def ended():
-        killed = stage in (GARBAGE, OVERSIZED, DESCRIPTORS, FLOOD) and not fault.alive(pid)
+        killed = stage in (GARBAGE, OVERSIZED, DESCRIPTORS, FLOOD) and not alive(pid)
         lines = [line.split() for line in p.log[began:] if line.startswith(f"drill {role} ")]
         if lines and killed:
             return [line for line in lines if line[3] != "end"] + [None]
         return lines if lines and lines[-1][3] == "end" else None
     try:
-        lines = wait_for(ended, timeout=60)
+        lines = wait_for(ended)
     except AssertionError as e:
         raise AssertionError(f"{role} does not end stage {stage}, {index}: {p.log[began:][-20:]}") from e
     return [(words[3], words[4], words[5]) for words in lines[:-1]]

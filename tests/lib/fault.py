@@ -1,12 +1,15 @@
 """Faults made with strace from outside: a process killed, or a call made to fail, at its n-th system call of a kind. Counters
 of strace are per thread, so N means "the first thread that comes to its n-th such call"."""
 import collections
+import os
 import pathlib
 import re
 import signal
 import subprocess
 import threading
 import time
+
+from postern import PATIENCE, wait_for
 
 
 class Strace:
@@ -23,7 +26,7 @@ class Strace:
         attached = threading.Event()
         self.thread = threading.Thread(target=self._read, args=(attached,), daemon=True)
         self.thread.start()
-        if not attached.wait(10):
+        if not attached.wait(PATIENCE):
             raise RuntimeError("strace does not attach: " + "".join(self.lines))
 
     def _read(self, attached):
@@ -34,7 +37,7 @@ class Strace:
 
     def stop(self):
         """Asks again and again: a signal that comes just before strace waits is not seen until its next event."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 3
         while self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
             try:
@@ -67,21 +70,15 @@ def count_calls(path):
     return most
 
 
-def alive(pid):
-    """Whether it is there and no zombie."""
+def kill(pid):
+    """Whether it was still there to be killed."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        return True
+    except ProcessLookupError:
         return False
 
 
-def wait_role(p, role, timeout=20):
-    """The pid of a role, as soon as one runs that has ended its start."""
-    deadline = time.monotonic() + timeout
-    while True:
-        pids = p.pids(role)
-        if pids:
-            return pids[0]
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{role} does not come back")
-        time.sleep(0.01)
+def wait_role(p, role):
+    """The pid of a role, as soon as one runs."""
+    return wait_for(lambda: p.pids(role), step=0.01)[0]

@@ -10,12 +10,11 @@ import random
 import re
 import socket
 import threading
-import time
 
 import rawstore
-from client import trusting
+from client import insist, patiently, trusting
+from postern import PATIENCE
 
-RESTART_SECONDS = 20  # what may pass until a process that was killed serves again
 NUMBER = re.compile(rb"^X-Ledger: (\d+) ([0-9a-f]{64})\r\n", re.M)
 
 
@@ -81,7 +80,7 @@ class Sender(threading.Thread):
                 self.stop.wait(0.02)
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE / 2)
 
     def reply(self, f):
         while True:
@@ -177,20 +176,22 @@ class Appender(Sender):
                 # NO: as with 4xx
 
 
+def answered(answer):
+    """(status, data) of a FETCH: NO may be about one message, but [UNAVAILABLE] tells nothing of any."""
+    if answer[0] != "OK" and b"[UNAVAILABLE]" in answer[1][0]:
+        raise imaplib.IMAP4.error(answer[1][0])
+    return answer
+
+
 def imap_messages(port, user, password, mailboxes=("INBOX",)):
     """Raw messages of the mailboxes, and their UIDs."""
-    client = imaplib.IMAP4("127.0.0.1", port)
+    client = imaplib.IMAP4("127.0.0.1", port, timeout=PATIENCE)
     client.login(user, password)
     try:
         for mailbox in mailboxes:
-            status, answer = client.select(mailbox, readonly=True)
-            if status != "OK":
-                raise imaplib.IMAP4.error(answer[0])
-            count = int(answer[0])
+            count = int(insist(client.select(mailbox, readonly=True))[0])
             for first in range(1, count + 1, 500):
-                status, answer = client.fetch(f"{first}:{min(first + 499, count)}", "(UID BODY.PEEK[])")
-                if status != "OK" and b"[UNAVAILABLE]" in answer[0]:
-                    raise imaplib.IMAP4.error(answer[0])
+                status, answer = answered(client.fetch(f"{first}:{min(first + 499, count)}", "(UID BODY.PEEK[])"))
                 if status != "OK":  # imaplib sets aside what came before a NO: one that cannot be read must not hide the others
                     answer = client.response("FETCH")[1]
                 for item in answer:
@@ -204,16 +205,9 @@ def imap_messages(port, user, password, mailboxes=("INBOX",)):
 def check(ledger, port, users):
     """Compares what is found by IMAP with what was acknowledged. Answers {verdict: [numbers]}, without empty ones, and how many were found.
 
-    A process may still be restarting after the fault: [UNAVAILABLE] asks to come again, and this look does, as a client would."""
-    until = time.monotonic() + RESTART_SECONDS
-    while True:
-        try:
-            return judge(ledger, ((user, uid, raw) for user, password in users.items() for uid, raw in imap_messages(port, user, password)))
-        except (imaplib.IMAP4.error, OSError) as e:
-            passing = isinstance(e, (imaplib.IMAP4.abort, OSError)) or "[UNAVAILABLE]" in str(e)
-            if not passing or time.monotonic() > until:
-                raise
-            time.sleep(0.2)
+    A process may still be restarting after the fault."""
+    return patiently(lambda: judge(ledger, ((user, uid, raw) for user, password in users.items()
+                                            for uid, raw in imap_messages(port, user, password))))
 
 
 def check_raw(ledger, folder, users):
@@ -265,7 +259,7 @@ class Watch:
         """{"UID" or "MODSEQ": what is wrong}, compared with the look before."""
         bad = collections.defaultdict(list)
         for user, password in self.users.items():
-            now = self._see(port, user, password)
+            now = patiently(lambda user=user, password=password: self._see(port, user, password))
             if user in self.last:
                 self._compare(user, self.last[user], now, bad)
             self.last[user] = now
@@ -273,19 +267,18 @@ class Watch:
 
     @staticmethod
     def _numbers(client):
-        if client.select("INBOX", readonly=True)[0] != "OK":  # the office was killed, and is not back
-            raise imaplib.IMAP4.error("no INBOX now")
+        insist(client.select("INBOX", readonly=True))
         return (int(client.response(what)[1][0]) for what in ("UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ"))
 
     @classmethod
     def _see(cls, port, user, password):
         """Mail goes on coming while it looks: the rows are held against the numbers before and after them."""
-        client = imaplib.IMAP4("127.0.0.1", port, timeout=60)
+        client = imaplib.IMAP4("127.0.0.1", port, timeout=PATIENCE)
         try:
             client.login(user, password)
             validity, uidnext, highest = cls._numbers(client)
             rows = {}
-            for item in client.uid("FETCH", "1:*", "(MODSEQ BODY.PEEK[HEADER.FIELDS (X-Ledger)])")[1]:
+            for item in answered(client.uid("FETCH", "1:*", "(MODSEQ BODY.PEEK[HEADER.FIELDS (X-Ledger)])"))[1]:
                 if isinstance(item, tuple):
                     number = re.search(rb"X-Ledger: (\d+)", item[1])
                     rows[int(re.search(rb"UID (\d+)", item[0]).group(1))] = (int(number.group(1)) if number else 0,

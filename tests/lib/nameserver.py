@@ -1,22 +1,23 @@
 """nsd on a high port of loopback, with the zones of a test."""
+import os
 import pathlib
 import shutil
 import socket
 import subprocess
 import tempfile
-import time
+
+from postern import PATIENCE, claim, wait_for
 
 SOA = "$TTL 60\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 127.0.0.1\n"
 
 
 def free_port(hosts=("127.0.0.1",)):
-    """A port that is free on all these addresses, for TCP and UDP."""
-    while True:
-        with socket.socket() as first:
-            first.bind((hosts[0], 0))
-            port = first.getsockname()[1]
-        if all(_is_free(host, port, kind) for host in hosts for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+    """A port that is free on all these addresses, for TCP and UDP, and ours alone until our end (postern.claim)."""
+    first = os.getpid() * 10 % 4000
+    for port in (10000 + (first + n) % 4000 for n in range(4000)):
+        if claim(port, [port]) and all(_is_free(host, port, kind) for host in hosts for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
             return port
+    raise RuntimeError("no port is free")
 
 
 def _is_free(host, port, kind):
@@ -70,11 +71,9 @@ class NameServer:
         conf.write_text("\n".join(lines) + "\n")
         self.log = (self.folder / "log").open("wb")
         self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", str(conf)], stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 20
-        while not self._answers(next(iter(files))):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("nsd does not run:\n" + (self.folder / "log").read_text())
-            time.sleep(0.05)
+        wait_for(lambda: self.process.poll() is not None or self._answers(next(iter(files))))
+        if self.process.poll() is not None:
+            raise RuntimeError("nsd does not run:\n" + (self.folder / "log").read_text())
 
     def _answers(self, name):
         labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
@@ -91,6 +90,6 @@ class NameServer:
 
     def __exit__(self, *unused):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)

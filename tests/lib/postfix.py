@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 
-from postern import wait_for
+from postern import PATIENCE, wait_for
 
 NOBODY = 65534
 SERVICES = """
@@ -63,7 +63,7 @@ class Postfix:
         (self.conf / "master.cf").write_text(f"{self.host}:{self.port} inet n - n - - smtpd{SERVICES}")
 
     def postfix(self, word, check=True):
-        result = subprocess.run(["/usr/sbin/postfix", "-c", str(self.conf), word], capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(["/usr/sbin/postfix", "-c", str(self.conf), word], capture_output=True, text=True, timeout=PATIENCE, check=False)
         if check and result.returncode:
             raise RuntimeError(f"postfix {word}: {result.stdout}{result.stderr}{self.log()}")
 
@@ -75,9 +75,9 @@ class Postfix:
         folder = self.folder / "mail" / "inbox" / "new"
         return [p.read_bytes() for p in sorted(folder.iterdir())] if folder.exists() else []
 
-    def wait_message(self, mark, timeout=20):
+    def wait_message(self, mark):
         try:
-            return wait_for(lambda: next((m for m in self.messages() if mark.encode() in m), None), timeout, 0.1)
+            return wait_for(lambda: next((m for m in self.messages() if mark.encode() in m), None), step=0.1)
         except AssertionError as e:
             raise AssertionError(f"Postfix did not get {mark}:\n{self.log()[-3000:]}") from e
 

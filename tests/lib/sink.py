@@ -9,6 +9,8 @@ import subprocess
 import threading
 import time
 
+from postern import PATIENCE
+
 
 def self_signed(folder, name="sink.test"):
     """A certificate and its key, made for one test: (cert, key)."""
@@ -144,8 +146,7 @@ class _Talk(socketserver.StreamRequestHandler):
             if data == b".\r\n":
                 break
         data = data[:-3].replace(b"\r\n..", b"\r\n.")
-        if sink.pause:
-            time.sleep(sink.pause)
+        sink.go_on.wait(PATIENCE)
         text = sink.answer(sink.end_of_data, self.recipients[0])
         if text.startswith("2"):
             sink.messages.append(Received(self.sender, self.recipients, data, self.number, self.tls, self.user, time.monotonic()))
@@ -168,14 +169,17 @@ class _Server6(_Server):
 
 class Sink:
     """mail, rcpt, end_of_data: a reply, or a function (address, how many times it was asked before) -> reply.
-    starttls: None, (cert, key), or "broken". login: (user, password) it demands. says: {verb: reply}, whatever else is set."""
+    starttls: None, (cert, key), or "broken". login: (user, password) it demands. says: {verb: reply}, whatever else is set.
+    While go_on is clear, nobody hears whether his message was taken."""
 
     def __init__(self, host, port, name="sink.test", mail="250 2.1.0 ok", rcpt="250 2.1.5 ok", end_of_data="250 2.0.0 taken",
-                 starttls=None, login=None, pause=0, greeting=None, says=None):
+                 starttls=None, login=None, greeting=None, says=None):
         self.name, self.mail, self.rcpt, self.end_of_data = name, mail, rcpt, end_of_data
-        self.starttls, self.login, self.pause, self.says = starttls, login, pause, says or {}
+        self.starttls, self.login, self.says = starttls, login, says or {}
         self.greeting = greeting or f"220 {name} ESMTP"
         self.lock = threading.Lock()
+        self.go_on = threading.Event()
+        self.go_on.set()
         self.asked, self.commands, self.messages = {}, [], []
         self.connections = self.now = self.most = self.tls_attempts = 0
         self.server = (_Server6 if ":" in host else _Server)((host, port), _Talk)

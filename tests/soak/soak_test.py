@@ -34,12 +34,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import ledger
 import results
 from client import Wire, deliver, message, submit
-from fault import Strace
-from postern import Instance, wait_for
+from fault import Strace, wait_role
+from postern import PATIENCE, Instance, wait_for
 from sink import Sink
 
 MINUTES = float(os.environ.get("POSTERN_SOAK_MINUTES", "0.5"))
 SEED = int(os.environ.get("POSTERN_SEED", "1"))
+HANG_UP = 20  # seconds after which somebody whose answer a fault has swallowed begins anew
 SAMPLE = 2 if MINUTES < 5 else 5
 WARM = 300 if MINUTES >= 30 else 60 if MINUTES >= 5 else 5  # seconds of a process that do not count: caches fill
 JUDGED = 30  # minutes; shorter runs show that it works
@@ -168,11 +169,11 @@ class Traffic:
     def end(self):
         self.stop.set()
         for w in self.workers:
-            w.join(60)
+            w.join(PATIENCE)
 
     def send(self, service, users, hello, counted):
         number, to, text = self.book.new(list(users))
-        with Wire(self.p.port(service), timeout=20) as w:
+        with Wire(self.p.port(service), timeout=HANG_UP) as w:
             w.expect(220)
             w.expect(250, f"{hello} soak.test")
             w.expect(250, "MAIL FROM:<ledger@elsewhere.test>")
@@ -192,7 +193,7 @@ class Traffic:
             list(pool.map(self.read_all, [*FILLED, *KEPT]))
 
     def read_all(self, user):
-        client = imaplib.IMAP4("127.0.0.1", self.p.port("imap"), timeout=60)
+        client = imaplib.IMAP4("127.0.0.1", self.p.port("imap"), timeout=PATIENCE)
         client.login(user, {**FILLED, **KEPT}[user])
         client.select("INBOX", readonly=True)
         client.fetch("1:*", "(ENVELOPE BODY.PEEK[HEADER])")
@@ -217,7 +218,7 @@ class Traffic:
     def read_imap(self):
         """Reads and deletes what came, as a phone does."""
         user = "churn0@example.test"
-        client = imaplib.IMAP4("127.0.0.1", self.p.port("imap"), timeout=20)
+        client = imaplib.IMAP4("127.0.0.1", self.p.port("imap"), timeout=HANG_UP)
         try:
             client.login(user, CHURNED[user])
             status, told = client.select("INBOX")
@@ -235,7 +236,7 @@ class Traffic:
 
     def read_pop3(self):
         user = "churn1@example.test"
-        client = poplib.POP3("127.0.0.1", self.p.port("pop3"), timeout=20)
+        client = poplib.POP3("127.0.0.1", self.p.port("pop3"), timeout=HANG_UP)
         try:
             client.user(user)
             client.pass_(CHURNED[user])
@@ -249,7 +250,7 @@ class Traffic:
     def browse(self):
         """Looks at a mailbox that only grows, searches it, stays in IDLE a while."""
         user = self.rng.choice(list(KEPT))
-        with Wire(self.p.port("imap"), timeout=20) as w:
+        with Wire(self.p.port("imap"), timeout=HANG_UP) as w:
             w.line()
             assert w.imap(f"LOGIN {user} {KEPT[user]}")[0].startswith("OK")
             assert w.imap("EXAMINE INBOX")[0].startswith("OK")
@@ -269,17 +270,17 @@ def misbehave(p, rng, told, spare):
     with contextlib.suppress(OSError, AssertionError, RuntimeError):
         if kind == "fault":
             role, *expressions = rng.choice([f for f in FAULTS if f[0] != spare])
-            with Strace(p.pids(role)[0], *expressions):
+            with Strace(wait_role(p, role), *expressions):
                 time.sleep(1)
         elif kind == "stop":
-            pid = p.pids(role)[0]
+            pid = wait_role(p, role)
             os.kill(pid, signal.SIGSTOP)
             try:
                 time.sleep(rng.uniform(0.5, 3))
             finally:
                 os.kill(pid, signal.SIGCONT)
         else:
-            os.kill(p.pids(role)[0], signal.SIGKILL)
+            os.kill(wait_role(p, role), signal.SIGKILL)
         told[f"{kind} {role}"] += 1
 
 
@@ -296,10 +297,6 @@ class SoakTest(unittest.TestCase):
             if slope.grows(TOLERANCE[what], since=since):
                 bad.append(f"{role} {what}: {value:+.2f} an hour, standard error {error:.2f}")
         return bad
-
-    def queue_is_empty(self, p):
-        listed = p.ctl("queue", "list", "--json", check=False)
-        return listed.returncode == 0 and listed.stdout.strip() == "[]"
 
     def test_soak(self):
         rng, told = random.Random(SEED), collections.Counter()
@@ -318,9 +315,10 @@ class SoakTest(unittest.TestCase):
                     traffic.fill()
                     filled = time.monotonic() / 3600
                 misbehave(p, rng, told, spare)
+            wait_for(lambda: all(w.done for w in traffic.workers))
             traffic.end()
             sampler.done.set()
-            wait_for(lambda: self.queue_is_empty(p), timeout=180, step=1)
+            wait_for(p.queue_is_empty, step=1)
             bad, found = ledger.check(traffic.book, p.port("imap"), KEPT)
             verified = p.ctl("verify", "--json", check=False)
         relayed = b"".join(re.findall(rb"Subject: soak-\d{6}", b"".join(m.data for m in sink.messages)))

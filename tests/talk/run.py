@@ -3,7 +3,6 @@
 there are none), --summary (one "ok NAME" or "not ok NAME" line each, and why not). Scripts that `set` the same share one instance."""
 import contextlib
 import imaplib
-import os
 import pathlib
 import re
 import shlex
@@ -15,11 +14,10 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
-from postern import Instance  # noqa: E402
+from postern import PATIENCE, Instance, wait_for  # noqa: E402
 
 CLIENTS = ("smtp", "lmtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s")
 REPLY_CLIENTS = ("smtp", "lmtp", "submission", "submissions")
-WAIT = 10  # seconds for a reply, or for mail to arrive
 USERS = {"alice@example.test": "alice", "bob@example.test": "bob"}
 ESCAPE = re.compile(rb"\\(r|n|0|\\|x[0-9a-fA-F]{2})")
 
@@ -45,7 +43,7 @@ class Client:
 
     def __init__(self, instance, service):
         self.service = service
-        self.socket = socket.create_connection(("127.0.0.1", instance.port(service)), WAIT)
+        self.socket = socket.create_connection(("127.0.0.1", instance.port(service)), PATIENCE)
         self.buffer = b""
         self.lines = []
         if service in ("submissions", "imaps", "pop3s"):
@@ -137,7 +135,7 @@ class Store:
 
     @contextlib.contextmanager
     def inbox(self, user):
-        imap = imaplib.IMAP4_SSL("127.0.0.1", self.instance.port("imaps"), ssl_context=unverified(), timeout=WAIT)
+        imap = imaplib.IMAP4_SSL("127.0.0.1", self.instance.port("imaps"), ssl_context=unverified(), timeout=PATIENCE)
         try:
             imap.login(user, USERS[user])
             imap.select("INBOX")
@@ -150,6 +148,8 @@ class Store:
             return [imap.fetch(n, "(BODY.PEEK[])")[1][0][1] for n in imap.search(None, "ALL")[1][0].split()]
 
     def empty(self):
+        """Also of what is still on its way there."""
+        wait_for(self.instance.queue_rests)
         for user in USERS:
             with self.inbox(user) as imap:
                 if imap.search(None, "ALL")[1][0]:
@@ -157,15 +157,9 @@ class Store:
                     imap.expunge()
 
     def count(self, wanted, users):
-        """Waits for that many; 0 is looked at once more a little later."""
-        until = time.monotonic() + (WAIT if wanted else 0.3)
-        while True:
-            found = sum(len(self.messages(user)) for user in users)
-            if found >= wanted and (wanted or time.monotonic() > until):
-                break
-            if time.monotonic() > until:
-                break
-            time.sleep(0.05)
+        """All that was taken has arrived, and is that many."""
+        wait_for(self.instance.queue_rests)
+        found = sum(len(self.messages(user)) for user in users)
         if found != wanted:
             raise Mismatch(f"expected {wanted} messages of {' '.join(users)}, found {found}")
 

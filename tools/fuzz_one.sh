@@ -1,0 +1,35 @@
+#!/bin/sh
+# One fuzzer that fuzz.sh has built, on its corpus: `fuzz_one.sh SECONDS NAME`. What it says is in one piece, for others run beside it. fuzz.sh
+# says what the environment may ask for, and which of libFuzzer's habits are off.
+set -eu
+cd "$(dirname "$0")/.."
+seconds=$1
+name=$2
+runs=
+if [ -n "${POSTERN_FUZZ:-}" ] && [ -n "${FUZZ_UNTIL:-}" ]; then
+	left=$(tools/fuzz_ledger.py left "$name" "$FUZZ_UNTIL")
+	[ "$left" -gt 0 ] || exit 0
+	runs="-runs=$left"
+fi
+corpus=build-fuzz/corpus/$name
+# src/text/header_fuzz.c has its seeds in src/text/corpus/header, its words in src/text/corpus/header.dict
+folder=src/$(dirname "$(echo "${name%_fuzz}" | tr . /)")
+word=$(echo "${name%_fuzz}" | sed 's/.*\.//')
+mkdir -p "$corpus"
+extra=
+[ -d "$folder/corpus/$word" ] && extra="$folder/corpus/$word"
+dict=
+[ -f "$folder/corpus/$word.dict" ] && dict="-dict=$folder/corpus/$word.dict"
+length=${FUZZ_MAX_LEN:+-max_len=$FUZZ_MAX_LEN}
+log=build-fuzz/$name.log
+crashed=0
+# shellcheck disable=SC2086
+build-fuzz/"$name" -entropic=0 -detect_leaks=0 -max_total_time="$seconds" -artifact_prefix=build-fuzz/crashes/"$name"- -print_final_stats=1 $runs $length \
+	$dict "$corpus" $extra 2>"$log" || crashed=1
+said="== $name
+$([ "$crashed" = 0 ] || tail -20 "$log")
+$(grep -a -E 'number_of_executed_units' "$log" || true)"
+echo "$said" | grep -v '^$'
+[ -z "${POSTERN_FUZZ:-}" ] || flock build-fuzz/ledger.lock tools/fuzz_ledger.py add "$name" "$crashed" "$log"
+[ "$crashed" = 0 ] || echo "$name" >>build-fuzz/failed
+exit "$crashed"
