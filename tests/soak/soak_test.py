@@ -11,8 +11,8 @@ has a level of its own, for a new one begins low; the first minutes of each are 
 three standard errors. Half an hour is the least that is judged: arenas of malloc and threads take minutes to settle.
 
 The office has SQLite's page caches (16 MiB for its writer, 2 for each of 8 readers), which messages fill at 2 KiB each. So for its last life, half
-an hour long, they are filled first, by mail to many (measured: it rises to 23 MiB with the first 1,100 to 20 each, and stays there); what
-comes after is judged. The controls are processes that leak."""
+an hour long, they are filled first, by mail to many (measured: it rises to 23 MiB with the first 1,100 to 20 each, and stays there), and all
+that came is read by many at once (malloc keeps what client's threads had for it). What comes after is judged. The controls are processes that leak."""
 import collections
 import concurrent.futures
 import contextlib
@@ -286,10 +286,10 @@ def misbehave(p, rng, told, spare):
 
 class SoakTest(unittest.TestCase):
     def judge(self, sampler, filled):
-        """filled: since when the office's caches are."""
+        """filled: since when the caches are, the office's and what malloc keeps of the most that was read at once."""
         bad = []
         for (what, role), slope in sorted(sampler.slopes.items()):
-            since = filled + WARM / 3600 if role == "office" else 0
+            since = filled + WARM / 3600
             value, error, n = slope.fit(since=since)
             print(f"    {role} {what}: {value:+.2f} an hour (standard error {error:.2f}, {n} samples, most {sampler.most[what, role]:.1f})", flush=True)
             if MINUTES >= JUDGED and n < 3:
