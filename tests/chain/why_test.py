@@ -1,9 +1,7 @@
 """Why was this mail refused? Every typical end of a mail, asked by `postern why` with the id that our reply named, in both languages."""
 import contextlib
 import json
-import os
 import re
-import signal
 import unittest
 
 import fault
@@ -172,13 +170,9 @@ class WhyTest(unittest.TestCase):
     # --- Before a mail
 
     def test_greeting(self):
-        pid = fault.wait_role(self.p, "mx")
-        os.kill(pid, signal.SIGSTOP)  # so that we are faster than the greeting
-        try:
+        with fault.standstill(fault.wait_role(self.p, "mx")):  # so that we are faster than the greeting
             w = self.enterContext(Wire(self.p.port("smtp")))
             w.send(b"EHLO early\r\n")
-        finally:
-            os.kill(pid, signal.SIGCONT)
         reply = w.reply()
         self.refused(reply, 554, "Refused on", "spoke before it was greeted", "the server speaks first")
 

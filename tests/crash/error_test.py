@@ -192,10 +192,8 @@ class ErrorTest(unittest.TestCase):
         book = ledger.Ledger(SEED)
         with Instance(users=USERS, settings=["queue.retry_first=300ms", "server.log=error"]) as p:
             for role in ("office", "mx", "mda", "client", "login", "sign", "relay") if EVERY else ("office", "mda"):
-                pid = fault.wait_role(p, role)
-                os.kill(pid, signal.SIGSTOP)
-                Work(p, book, timeout=1).run()
-                os.kill(pid, signal.SIGCONT)
+                with fault.standstill(fault.wait_role(p, role)):
+                    Work(p, book, timeout=1).run()
                 self.well_again(p, book, f"{role} stood still")
 
     def test_no_names(self):

@@ -1,6 +1,7 @@
 """Faults made with strace from outside: a process killed, or a call made to fail, at its n-th system call of a kind. Counters
 of strace are per thread, so N means "the first thread that comes to its n-th such call"."""
 import collections
+import contextlib
 import os
 import pathlib
 import re
@@ -77,6 +78,21 @@ def kill(pid):
         return True
     except ProcessLookupError:
         return False
+
+
+@contextlib.contextmanager
+def standstill(pid):
+    """The process does nothing meanwhile; each of its threads stands, for the signal alone only asks them."""
+    def stands():
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+            return all(path.read_text().rsplit(")", 1)[1].split()[0] in "Tt" for path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(stands, step=0.01)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def wait_role(p, role):

@@ -34,7 +34,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import ledger
 import results
 from client import Wire, deliver, message, submit
-from fault import Strace, wait_role
+from fault import Strace, standstill, wait_role
 from postern import PATIENCE, Instance, wait_for
 from sink import Sink
 
@@ -273,12 +273,8 @@ def misbehave(p, rng, told, spare):
             with Strace(wait_role(p, role), *expressions):
                 time.sleep(1)
         elif kind == "stop":
-            pid = wait_role(p, role)
-            os.kill(pid, signal.SIGSTOP)
-            try:
+            with standstill(wait_role(p, role)):
                 time.sleep(rng.uniform(0.5, 3))
-            finally:
-                os.kill(pid, signal.SIGCONT)
         else:
             os.kill(wait_role(p, role), signal.SIGKILL)
         told[f"{kind} {role}"] += 1
