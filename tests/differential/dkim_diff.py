@@ -218,6 +218,13 @@ def tabbed(message):
     return re.search(rb"(?m)^[!-9;-~]+ *\t[ \t]*:", message.partition(b"\r\n\r\n")[0]) is not None
 
 
+def overfull(message):
+    """Base64 that goes on behind its padding, which RFC 4648 4 does not have: libopendkim stops reading there, for us it is no base64."""
+    field = message.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    end = next((i for i, line in enumerate(field[1:], 1) if line[:1] not in (b" ", b"\t")), len(field))
+    return re.search(rb"\bbh?=[A-Za-z0-9+/\s]*=\s*[A-Za-z0-9+/]", b"\r\n".join(field[:end])) is not None
+
+
 class Judge:
     def __init__(self, bench, seed):
         self.bench, self.seed, self.messages = bench, seed, Messages(seed)
@@ -235,7 +242,7 @@ class Judge:
         ours = answer.startswith("pass")
         if not spaced(message):
             self.same(f"python3-dkim, clean {clean}, we: {answer}", ours, self.bench.verify_dkimpy(message), message)
-        if not ed25519 and not tabbed(message):
+        if not ed25519 and not tabbed(message) and not (overfull(message) and not clean):
             theirs = self.bench.verify_opendkim(message, piece)
             self.same(f"opendkim: {theirs}, clean {clean}, we: {answer}", ours, theirs.startswith("pass"), message)
         if clean:
