@@ -597,6 +597,18 @@ static void test_lmtp_last_chunk_refused(void **state)
 	assert_int_equal(x->committed, 0);
 }
 
+/* The next octet is the message's first. */
+static void begin_data(struct talk *t, struct fake *x)
+{
+	talk_connect(t, x, SERVICE_SMTP);
+	talk_start(t);
+	(void)talk_reply(t);
+	(void)talk_say(t, S("EHLO c.example\r\n"));
+	(void)talk_say(t, S("MAIL FROM:<a@b.example>\r\n"));
+	(void)talk_say(t, S("RCPT TO:<alice@example.test>\r\n"));
+	assert_true(str_starts(talk_say(t, S("DATA\r\n")), S("354")));
+}
+
 /* The trace is written turns after DATA was said: it must hold nothing of the turn in which it was made. */
 static void test_trace_outlives_its_turn(void **state)
 {
@@ -604,13 +616,7 @@ static void test_trace_outlives_its_turn(void **state)
 	static struct talk t;
 
 	mallopt(M_PERTURB, 0xA5); /* memory given back is not left as it was */
-	talk_connect(&t, x, SERVICE_SMTP);
-	talk_start(&t);
-	(void)talk_reply(&t);
-	(void)talk_say(&t, S("EHLO c.example\r\n"));
-	(void)talk_say(&t, S("MAIL FROM:<a@b.example>\r\n"));
-	(void)talk_say(&t, S("RCPT TO:<alice@example.test>\r\n"));
-	assert_true(str_starts(talk_say(&t, S("DATA\r\n")), S("354")));
+	begin_data(&t, x);
 	for (int i = 0; i < 3; i++) {
 		talk_send(&t, S("A: b\r\n"));
 		poll(NULL, 0, 20); /* the session parks, and its turn's memory goes */
@@ -628,13 +634,7 @@ static void test_facts_outlive_their_turn(void **state)
 
 	x->peers.config->auth_local_networks = true;
 	x->peers.config->auth_iprev = true;
-	talk_connect(&t, x, SERVICE_SMTP);
-	talk_start(&t);
-	(void)talk_reply(&t);
-	(void)talk_say(&t, S("EHLO c.example\r\n"));
-	(void)talk_say(&t, S("MAIL FROM:<a@b.example>\r\n"));
-	(void)talk_say(&t, S("RCPT TO:<alice@example.test>\r\n"));
-	assert_true(str_starts(talk_say(&t, S("DATA\r\n")), S("354")));
+	begin_data(&t, x);
 	assert_true(str_starts(talk_say(&t, S("From: a@b.example\r\n\r\n.\r\n")), S("250")));
 	(void)talk_end(&t);
 	assert_true(has(x->kept[0].bytes, "policy.iprev=127.0.0.1"));
