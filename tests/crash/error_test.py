@@ -106,12 +106,11 @@ class ErrorTest(unittest.TestCase):
         with Instance(users=USERS, settings=["server.log=error"]) as p:
             number, recipient, text = book.new(list(USERS), 20000)
             segment = f"{p.folder}/store/mail/00000001.seg"
-            at = os.path.getsize(segment)
             self.assertEqual(deliver(p.port("smtp"), text, recipients=[recipient])[0], 250)
             book.ack(number)
             wait_for(p.queue_is_empty)
             with open(segment, "r+b") as f:
-                f.seek(at + 15000)
+                f.seek(f.read().index(text) + 15000)
                 f.write(bytes(1000))
             bad, _ = ledger.check(book, p.port("imap"), USERS)
         self.assertTrue(bad)

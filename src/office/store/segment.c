@@ -35,6 +35,7 @@ struct segments {
 	u32 number;
 	u64 flushed, synced;
 	u64 written; /* bytes of a write that failed may lie up to here */
+	u64 room;    /* the file's length: zeros made ahead lie behind what is written */
 	struct buf buffer;
 	u64 roll_at;
 	bool must_sync; /* something not lazy since the last sync */
@@ -55,6 +56,15 @@ void segment_name(u32 number, char out[SEGMENT_NAME])
 }
 
 /* --- Files --- */
+
+/* Nothing stays behind `end`. */
+static bool cut(struct segments *s, u64 end)
+{
+	if (ftruncate(s->fd, (off_t)end) != 0)
+		return false;
+	s->written = s->room = end;
+	return true;
+}
 
 static const struct fail *open_last(struct arena *a, struct segments *s)
 {
@@ -81,9 +91,9 @@ static const struct fail *cut_tail(struct arena *a, struct segments *s, u64 tail
 		return fail_new(a, FAIL_CORRUPT,
 				"mail segment %u has %llu bytes, %llu were acknowledged", s->number,
 				(unsigned long long)st.st_size, (unsigned long long)tail);
-	if ((u64)st.st_size > tail && (ftruncate(s->fd, (off_t)tail) != 0 || fsync(s->fd) != 0))
+	if ((u64)st.st_size > tail && (!cut(s, tail) || fsync(s->fd) != 0))
 		return fail_errno(a, errno, "cutting a torn mail segment");
-	s->flushed = s->synced = s->written = tail;
+	s->flushed = s->synced = s->written = s->room = tail;
 	return NULL;
 }
 
@@ -154,6 +164,8 @@ void segments_close(struct segments **at)
 	for (size_t i = 0; i < ARRAY_LEN(s->readers); i++)
 		if (s->readers[i].number)
 			fd_close(&s->readers[i].fd);
+	if (s->fd >= 0 && s->room > s->flushed)
+		cut(s, s->flushed);
 	fd_close(&s->fd);
 	buf_free(&s->buffer);
 	pthread_mutex_destroy(&s->lock);
@@ -182,8 +194,8 @@ void segments_rewind(struct segments *s, struct place end)
 		s->buffer.n = 0;
 	}
 	/* Else they would hold room on a full disk, and stay behind the next record when that is shorter. */
-	if (s->written > s->flushed && ftruncate(s->fd, (off_t)s->flushed) == 0)
-		s->written = s->flushed;
+	if (s->written > s->flushed)
+		cut(s, s->flushed);
 }
 
 u64 segments_pending(const struct segments *s)
@@ -207,6 +219,22 @@ static const struct fail *write_at(struct arena *a, struct segments *s, str byte
 	return error ? fail_errno(a, error, "writing mail") : NULL;
 }
 
+/* A sync of a file that became longer waits for the file system's journal too; within zeros that are durable already it does not. So when
+ * the file grows, it grows by more than is asked. Where that cannot be, it is only slower. */
+static void make_room(struct segments *s)
+{
+	static const u8 zeros[32 * 1024];
+	u64 end = s->flushed + (s->flushed < SEGMENT_AHEAD ? s->flushed : SEGMENT_AHEAD);
+
+	if (s->flushed <= s->room)
+		return;
+	for (s->room = s->flushed; s->room < end; s->room += sizeof zeros)
+		if (!fd_pwrite_all(s->fd, str_from(zeros, sizeof zeros), s->room)) {
+			cut(s, s->flushed);
+			return;
+		}
+}
+
 static const struct fail *flush(struct arena *a, struct segments *s)
 {
 	if (s->buffer.n == 0)
@@ -214,6 +242,7 @@ static const struct fail *flush(struct arena *a, struct segments *s)
 	TRY(write_at(a, s, buf_str(&s->buffer), s->flushed));
 	s->flushed += s->buffer.n;
 	buf_reset(&s->buffer);
+	make_room(s);
 	return NULL;
 }
 
@@ -337,6 +366,7 @@ static const struct fail *roll(struct arena *a, struct segments *s)
 	int old = s->fd;
 	const struct fail *f;
 
+	cut(s, s->flushed);
 	s->number++;
 	f = open_last(a, s);
 	if (s->fd < 0) {
@@ -345,7 +375,7 @@ static const struct fail *roll(struct arena *a, struct segments *s)
 		return NULL;
 	}
 	fd_close(&old);
-	s->flushed = s->synced = s->written = 0;
+	s->flushed = s->synced = s->written = s->room = 0;
 	return f;
 }
 
@@ -362,7 +392,7 @@ const struct fail *segments_sync(struct arena *a, struct segments *s, bool lazy_
 		error = errno;
 	if (error) {
 		/* Never again: the kernel may have dropped the pages and forgotten the error (THREATS F09). */
-		if (ftruncate(s->fd, (off_t)s->synced) == 0)
+		if (cut(s, s->synced))
 			s->flushed = s->synced;
 		return fail_new(a, FAIL_INTERNAL, "syncing mail: %s",
 				strerrordesc_np(error) ?: "unknown error");
@@ -376,7 +406,7 @@ const struct fail *segments_sync(struct arena *a, struct segments *s, bool lazy_
 /* --- Reading --- */
 
 /* With the lock held: a place in the table that nobody uses, its old file closed; NULL when all are in use. */
-static struct reader *make_room(struct segments *s)
+static struct reader *free_reader(struct segments *s)
 {
 	struct reader *oldest = NULL;
 
@@ -407,7 +437,7 @@ static const struct fail *reader_open(struct arena *a, struct segments *s, u32 n
 	struct reader *r = find_reader(s, number);
 
 	if (r == NULL) {
-		r = make_room(s);
+		r = free_reader(s);
 		if (r == NULL)
 			return fail_new(a, FAIL_LIMIT, "too many mail segments open");
 		segment_name(number, name);

@@ -4,7 +4,8 @@
  *
  * Writing (struct segments): the writer's thread only. Records gather in memory; segments_flush writes them,
  * segments_sync makes them durable. The end up to which records are acknowledged is kept in the database,
- * committed with them: what a segment holds beyond it was never acknowledged and is cut off at the start.
+ * committed with them: what a segment holds beyond it was never acknowledged and is cut off at the start. While it is
+ * written to, zeros made ahead lie at its end.
  * Reading: any thread.
  */
 #ifndef OFFICE_STORE_SEGMENT_H
@@ -17,7 +18,8 @@
 enum segment_limit {
 	SEGMENT_BYTES = 256 * 1024 * 1024, /* a new one is begun when the last is longer */
 	SEGMENT_BUFFER = 4 * 1024 * 1024,  /* gathered before it is written */
-	SEGMENT_COPY = 256 * 1024,         /* a larger body is copied in such pieces */
+	SEGMENT_AHEAD = 1024 * 1024, /* zeros behind what is written when the file grows, at most */
+	SEGMENT_COPY = 256 * 1024,   /* a larger body is copied in such pieces */
 	SEGMENT_SUMMARY_BYTES = 64 * 1024,
 	SEGMENT_NOTE_BYTES = 16 * 1024 * 1024,
 	SEGMENT_MESSAGE_BYTES = 1 << 30,
@@ -111,7 +113,7 @@ struct segment_walk {
 };
 const struct fail *segment_walk_open(struct arena *a, int folder, u32 number,
 				     struct segment_walk *w);
-/* False at the end. damaged: the bytes at `at` are no good record; the walk goes on at the next that is one. */
+/* False at the end, or where only zeros follow. damaged: the bytes at `at` are no good record; the walk goes on at the next that is one. */
 bool segment_walk_next(struct arena *a, struct segment_walk *w, struct record *r, u64 *at,
 		       str *small, bool *damaged);
 /* The message's CRC holds. Reads all of it. */

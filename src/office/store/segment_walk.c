@@ -145,6 +145,21 @@ static void find_next(struct segment_walk *w)
 	w->offset = w->size;
 }
 
+/* Room that was made ahead, and not yet written to. */
+static bool only_zeros_follow(const struct segment_walk *w)
+{
+	static const u8 zeros[4096];
+	u8 page[sizeof zeros];
+
+	for (u64 at = w->offset; at < w->size; at += sizeof page) {
+		size_t n = w->size - at < sizeof page ? (size_t)(w->size - at) : sizeof page;
+
+		if (!fd_pread_all(w->fd, page, n, at) || memcmp(page, zeros, n) != 0)
+			return false;
+	}
+	return true;
+}
+
 bool segment_walk_next(struct arena *a, struct segment_walk *w, struct record *r, u64 *at,
 		       str *small, bool *damaged)
 {
@@ -157,6 +172,8 @@ bool segment_walk_next(struct arena *a, struct segment_walk *w, struct record *r
 	if (w->offset >= w->size)
 		return false;
 	if (!record_at(w, w->offset, r)) {
+		if (only_zeros_follow(w))
+			return false;
 		*damaged = true;
 		find_next(w);
 		return true;

@@ -237,6 +237,65 @@ static void test_torn_tail(void **state)
 	world_free(&w);
 }
 
+static u64 segment_bytes(const struct world *w, const char *name)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/mail/%s", w->folder, name);
+	assert_int_equal(stat(path, &st), 0);
+	return (u64)st.st_size;
+}
+
+/* Zeros lie behind the records of the segment that is written to, and nobody takes them for damage; they go when it is left. */
+static void test_room_ahead(void **state)
+{
+	struct world w;
+	struct place end;
+	u32 uid, marks;
+
+	(void)state;
+	world_new(&w);
+	for (u32 i = 0; i < 5; i++)
+		must(world_append(&w, S("INBOX"), 5000, i, 0, &uid));
+	end = segments_end(w.store->segments);
+	assert_true(segment_bytes(&w, "00000001.seg") > end.offset);
+	assert_int_equal(problems(&w), 0);
+	store_close(&w.store);
+	assert_int_equal(segment_bytes(&w, "00000001.seg"), end.offset);
+	world_open(&w);
+	segments_roll_at(w.store->segments, end.offset + 1);
+	must(world_append(&w, S("INBOX"), 5000, 5, 0, &uid));
+	must(world_append(&w, S("INBOX"), 5000, 6, 0, &uid));
+	assert_int_equal(segments_end(w.store->segments).segment, 2);
+	assert_true(segment_bytes(&w, "00000001.seg") < end.offset + 7000);
+	assert_true(segment_bytes(&w, "00000002.seg") > segments_end(w.store->segments).offset);
+	assert_int_equal(problems(&w), 0);
+	assert_int_equal(count_inbox(&w, &marks), 7);
+	world_free(&w);
+}
+
+/* A power cut leaves the zeros there. */
+static void test_room_after_crash(void **state)
+{
+	struct world w;
+	char path[128];
+	u64 end;
+	u32 uid;
+
+	(void)state;
+	world_new(&w);
+	must(world_append(&w, S("INBOX"), 1000, 1, 0, &uid));
+	store_close(&w.store);
+	end = segment_bytes(&w, "00000001.seg");
+	snprintf(path, sizeof path, "%s/mail/00000001.seg", w.folder);
+	assert_int_equal(truncate(path, (off_t)end + 100000), 0);
+	world_open(&w);
+	assert_int_equal(problems(&w), 0);
+	assert_int_equal(segment_bytes(&w, "00000001.seg"), end);
+	world_free(&w);
+}
+
 static void test_second_process(void **state)
 {
 	struct world w;
@@ -427,6 +486,8 @@ int main(void)
 		cmocka_unit_test(test_failed_sync_is_final),
 		cmocka_unit_test(test_one_job_fails),
 		cmocka_unit_test(test_torn_tail),
+		cmocka_unit_test(test_room_ahead),
+		cmocka_unit_test(test_room_after_crash),
 		cmocka_unit_test(test_second_process),
 		cmocka_unit_test(test_flipped_segment),
 		cmocka_unit_test(test_flipped_database),
