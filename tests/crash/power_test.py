@@ -46,7 +46,8 @@ class TimedLedger(ledger.Ledger):
 
     def remove(self, number, sure):
         super().remove(number, sure)
-        (self.removed_at if sure else self.removing_at)[number] = time.time()
+        # The first time counts: two clients may expunge the same, and what the first did is not undone by what the second asks for.
+        (self.removed_at if sure else self.removing_at).setdefault(number, time.time())
 
 
 class Checker:
@@ -194,6 +195,21 @@ class Replay:
     def close(self):
         self.checker.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class LedgerTest(unittest.TestCase):
+    def test_two_clients_expunge_the_same(self):
+        """Between the two requests the message is gone, and that is right."""
+        book = TimedLedger(1)
+        number = book.new(["a@example.test"])[0]
+        book.ack(number)
+        book.remove(number, sure=False)
+        time.sleep(0.01)
+        cut = time.time()
+        time.sleep(0.01)
+        book.remove(number, sure=False)
+        self.assertEqual(verdicts(book, cut, []), {})
+        self.assertEqual(verdicts(book, book.acked_at[number] + 1e-6, []), {"LOST": [number]})
 
 
 class PowerTest(unittest.TestCase):
