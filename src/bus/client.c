@@ -6,7 +6,8 @@
  * and in a crowd an answer costs one wake-up.
  *
  * A link is one socketpair; bus_replace makes a new one, and calls under way keep the old until they have failed. b->lock protects
- * everything but the socket itself: the leader alone receives, sends are atomic.
+ * everything but the socket itself: the leader alone receives, sends are atomic. Who is woken is woken after the lock was let go, or it would
+ * run into it and sleep again: so what wakes belongs to the link, which the waker keeps, and not to the call, which may be over by then.
  */
 #include "bus/bus.h"
 
@@ -25,12 +26,19 @@
 
 enum { BUS_MAGIC = 0x42555321, BUCKETS = 128, RETRY_MS = 1 };
 
+/* Wakes the thread of one call, and of another after it: one that wakes for nothing looks and sleeps on. */
+struct bell {
+	pthread_cond_t wake;
+	struct bell *next; /* among those that no call has */
+};
+
 /* One call that waits; lies on its thread's stack. */
 struct wait {
 	struct wait *chain; /* in its bucket */
 	struct wait *older; /* among the followers */
 	struct wait **at;   /* what points to us among the followers */
-	pthread_cond_t wake;
+	struct bell *bell;
+	struct bell *heir; /* of who leads after us: to be rung when the lock is let go */
 	u64 sequence;
 	u64 deadline; /* 0: none */
 	u32 number;
@@ -47,6 +55,7 @@ struct link {
 	u64 last; /* sequence given out */
 	struct wait *buckets[BUCKETS];
 	struct wait *followers; /* newest first: its stack is warm */
+	struct bell *bells;     /* that no call has */
 	u8 *scratch;            /* the leader's */
 };
 
@@ -85,6 +94,39 @@ static void link_release(struct link *l)
 		arena_free(&a);
 }
 
+static void bell_release(void *object)
+{
+	struct bell *bell = object;
+
+	pthread_cond_destroy(&bell->wake);
+}
+
+static struct bell *bell_take(struct link *l)
+{
+	struct bell *bell = l->bells;
+
+	if (bell) {
+		l->bells = bell->next;
+		return bell;
+	}
+	bell = arena_new_of(l->arena, struct bell);
+	env_condition_init(&bell->wake);
+	arena_own(l->arena, bell_release, bell);
+	return bell;
+}
+
+static void bell_give(struct link *l, struct bell *bell)
+{
+	bell->next = l->bells;
+	l->bells = bell;
+}
+
+static void bell_ring(struct bell *bell)
+{
+	if (bell)
+		pthread_cond_signal(&bell->wake);
+}
+
 static void link_end(struct bus *b, struct link *l)
 {
 	if (l->dead)
@@ -93,7 +135,7 @@ static void link_end(struct bus *b, struct link *l)
 	shutdown(l->fd, SHUT_RDWR); /* a leader in poll wakes up */
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct wait *w = l->buckets[i]; w; w = w->chain)
-			pthread_cond_signal(&w->wake);
+			bell_ring(w->bell);
 	if (b->link == l) {
 		b->link = NULL;
 		b->lost = env_monotonic(env_system());
@@ -105,6 +147,7 @@ static void wait_add(struct link *l, struct wait *w)
 {
 	struct wait **bucket = &l->buckets[w->sequence % BUCKETS];
 
+	w->bell = bell_take(l);
 	w->chain = *bucket;
 	*bucket = w;
 }
@@ -116,6 +159,7 @@ static void wait_remove(struct link *l, struct wait *w)
 	while (*at != w)
 		at = &(*at)->chain;
 	*at = w->chain;
+	bell_give(l, w->bell);
 }
 
 static struct wait *wait_find(struct link *l, u64 sequence)
@@ -127,9 +171,9 @@ static struct wait *wait_find(struct link *l, u64 sequence)
 	return w;
 }
 
-/* False when no call of ours can have this answer. The answer to a call that gave up is dropped. */
+/* False when no call of ours can have this answer. The answer to a call that gave up is dropped. *wake: whose it is, unless our own. */
 static bool frame_deliver(struct link *l, const struct wait *self, struct arena *a,
-			  const struct frame *f)
+			  const struct frame *f, struct bell **wake)
 {
 	struct wait *w = wait_find(l, f->sequence);
 
@@ -142,7 +186,7 @@ static bool frame_deliver(struct link *l, const struct wait *self, struct arena 
 	w->frame = *f;
 	w->done = true;
 	if (w != self)
-		pthread_cond_signal(&w->wake);
+		*wake = w->bell;
 	return true;
 }
 
@@ -166,6 +210,7 @@ static int wait_ms(const struct wait *w)
 static void link_lead(struct bus *b, struct link *l, struct wait *w)
 {
 	struct pollfd p = { .fd = l->fd, .events = POLLIN };
+	struct bell *wake = NULL;
 	struct arena *a = NULL;
 	struct frame f;
 
@@ -174,14 +219,17 @@ static void link_lead(struct bus *b, struct link *l, struct wait *w)
 		enum frame_result got = FRAME_AGAIN;
 
 		pthread_mutex_unlock(&b->lock);
+		bell_ring(wake);
+		wake = NULL;
 		if (poll(&p, 1, wait_ms(w)) > 0)
 			got = frame_receive(l->fd, l->scratch, &a, &f);
 		pthread_mutex_lock(&b->lock);
-		if (got == FRAME_OK && !frame_deliver(l, w, a, &f))
+		if (got == FRAME_OK && !frame_deliver(l, w, a, &f, &wake))
 			got = FRAME_BAD;
 		if (got == FRAME_END || got == FRAME_BAD)
 			link_end(b, l);
 	}
+	bell_ring(wake); /* our own time was over just now */
 	l->led = false;
 }
 
@@ -196,9 +244,9 @@ static void link_follow(struct bus *b, struct link *l, struct wait *w)
 		w->older->at = &w->older;
 	l->followers = w;
 	if (w->deadline)
-		pthread_cond_timedwait(&w->wake, &b->lock, &until);
+		pthread_cond_timedwait(&w->bell->wake, &b->lock, &until);
 	else
-		pthread_cond_wait(&w->wake, &b->lock);
+		pthread_cond_wait(&w->bell->wake, &b->lock);
 	*w->at = w->older;
 	if (w->older)
 		w->older->at = w->at;
@@ -213,7 +261,7 @@ static void wait_for_answer(struct bus *b, struct link *l, struct wait *w)
 			link_lead(b, l, w);
 	}
 	if (!l->led && l->followers)
-		pthread_cond_signal(&l->followers->wake);
+		w->heir = l->followers->bell;
 }
 
 static void wait_budget(struct wait *w, const struct bus_method *m)
@@ -224,14 +272,8 @@ static void wait_budget(struct wait *w, const struct bus_method *m)
 
 static void wait_init(struct wait *w, const struct bus_method *m)
 {
-	pthread_condattr_t attributes;
-
 	*w = (struct wait){ .number = m->number };
 	wait_budget(w, m);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
 }
 
 /* --- Calling ------------------------------------------------------------------------------------------------- */
@@ -296,7 +338,7 @@ static const struct fail *call_finish(struct bus *b, struct link *l, struct wait
 	if (!w->done)
 		f = sent == FRAME_BAD ? &too_large : l->dead ? &unavailable : &timeout;
 	pthread_mutex_unlock(&b->lock);
-	pthread_cond_destroy(&w->wake);
+	bell_ring(w->heir); /* we still keep the link */
 	return f;
 }
 
@@ -353,10 +395,8 @@ const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_met
 	CHECK_MAGIC(b, BUS_MAGIC);
 	wait_init(&w, m);
 	l = call_begin(b, &w);
-	if (l == NULL) {
-		pthread_cond_destroy(&w.wake);
+	if (l == NULL)
 		return &unavailable;
-	}
 	return call_answer(a, b, l, &w, m, call_request(l, &w, m, request), answer);
 }
 
@@ -382,7 +422,6 @@ static void pending_drop(void *object)
 	wait_remove(p->link, &p->wait);
 	link_release(p->link);
 	pthread_mutex_unlock(&p->bus->lock);
-	pthread_cond_destroy(&p->wait.wake);
 	arena_free(&p->wait.arena);
 }
 
@@ -395,10 +434,8 @@ struct bus_pending *bus_call_start(struct arena *a, struct bus *b, const struct 
 	*p = (struct bus_pending){ .bus = b, .method = m, .arena = a };
 	wait_init(&p->wait, m);
 	p->link = call_begin(b, &p->wait);
-	if (p->link == NULL) {
-		pthread_cond_destroy(&p->wait.wake);
+	if (p->link == NULL)
 		return p;
-	}
 	arena_own(a, pending_drop, p);
 	p->sent = call_request(p->link, &p->wait, m, request);
 	return p;

@@ -380,6 +380,15 @@ static bool give_idle(struct session *s)
 	return true;
 }
 
+/* After a read that took all there was, it is cheaper to wait to be told of more than to look. */
+static enum stream_state fill_or_wait(struct session *s)
+{
+	if (!s->stream.drained)
+		return fill(s);
+	s->stream.drained = false;
+	return STREAM_WANT_READ;
+}
+
 /* Nothing is left to hand out. True: go on; else *stop is set. */
 static bool read_more(struct session *s, u32 *reads, enum session_stop *stop)
 {
@@ -387,7 +396,7 @@ static bool read_more(struct session *s, u32 *reads, enum session_stop *stop)
 
 	(*reads)++;
 	s->read_wants_write = false;
-	state = fill(s);
+	state = fill_or_wait(s);
 	switch (state) {
 	case STREAM_OK:
 		return true;

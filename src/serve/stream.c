@@ -28,6 +28,7 @@ static enum stream_state plain_read(struct stream *s, u8 *out, size_t n, size_t 
 	do
 		r = recv(s->fd, out, n, 0);
 	while (r < 0 && errno == EINTR);
+	s->drained = r > 0 && (size_t)r < n;
 	if (r > 0) {
 		*got = (size_t)r;
 		return STREAM_OK;

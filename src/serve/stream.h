@@ -20,7 +20,8 @@ enum stream_state {
 struct stream {
 	const struct stream_ops *ops;
 	int fd;
-	bool ended; /* never read again after STREAM_END (THREATS S08) */
+	bool ended;   /* never read again after STREAM_END (THREATS S08) */
+	bool drained; /* the last read, a plain one, took all that was there */
 	u8 key_updates;
 	SSL *tls; /* owns */
 };
