@@ -116,7 +116,8 @@ const struct fail *replay_run(struct ctl *c, const struct story *s, struct repla
 	auth_check_body(check, str_skip(message, header));
 	auth_check_finish(check, &q, &v);
 	decision_add_auth(c->arena, &out->today, &v, c->config->auth_dmarc_reject);
-	decision_weigh(&out->today, (int)c->config->auth_dnsbl_reject);
+	decision_weigh(&out->today, (int)c->config->auth_dnsbl_reject,
+		       c->config->auth_dnsbl_temporary);
 	out->done = true;
 	return NULL;
 }

@@ -63,12 +63,15 @@ static str heaviest(const struct decision *d)
 	return check;
 }
 
-void decision_weigh(struct decision *d, int threshold)
+void decision_weigh(struct decision *d, int threshold, bool temporary)
 {
 	d->threshold = threshold;
 	if (threshold <= 0 || 2 * d->total < threshold)
 		return;
-	decision_want(d, d->total >= threshold ? DECISION_REJECT : DECISION_JUNK, heaviest(d));
+	decision_want(d,
+		      d->total >= threshold ? (temporary ? DECISION_DEFER : DECISION_REJECT)
+					    : DECISION_JUNK,
+		      heaviest(d));
 }
 
 /* --- As JSON --------------------------------------------------------------------------------------------------- */

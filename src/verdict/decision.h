@@ -46,8 +46,8 @@ struct decision {
 void decision_add(struct decision *d, const struct fact *f);
 /* A check wants this; what is harsher stays. */
 void decision_want(struct decision *d, enum decision_action action, str check);
-/* The sum wants something: at threshold REJECT, from half of it on JUNK. */
-void decision_weigh(struct decision *d, int threshold);
+/* The sum wants something: at threshold REJECT, or DEFER when that is to be temporary, from half of it on JUNK. */
+void decision_weigh(struct decision *d, int threshold, bool temporary);
 
 /* Facts of the checks that there are. */
 void decision_add_iprev(struct decision *d, str client, const struct iprev_verdict *v);

@@ -20,7 +20,7 @@ static void weigh(struct decision *d, const int *weights, size_t n)
 		decision_add(d, &(struct fact){ .check = i ? S("other") : S("dnsbl"),
 						.result = S("listed"),
 						.weight = weights[i] });
-	decision_weigh(d, 10);
+	decision_weigh(d, 10, false);
 }
 
 static void test_weights(void **state)
@@ -50,6 +50,19 @@ static void test_weights(void **state)
 		assert_int_equal(d.action, cases[i].action);
 		assert_str(d.decided, str_cstr(cases[i].decided));
 	}
+}
+
+static void test_temporary(void **state)
+{
+	struct decision d = { .n = 0 };
+
+	(void)state;
+	decision_add(&d, &(struct fact){ .check = S("dnsbl"), .weight = 9 });
+	decision_weigh(&d, 10, true);
+	assert_int_equal(d.action, DECISION_JUNK);
+	decision_add(&d, &(struct fact){ .check = S("dnsbl"), .weight = 1 });
+	decision_weigh(&d, 10, true);
+	assert_int_equal(d.action, DECISION_DEFER);
 }
 
 /* The harshest wish counts, the first of equals; what wants nothing bad only explains. */
@@ -113,7 +126,7 @@ static void test_round_trip(void **state)
 	decision_add(&d, &(struct fact){ S("dnsbl"), S("192.0.2.1"), S("listed"), S("wl.example"),
 					 STR_NONE, -1 });
 	decision_add(&d, &(struct fact){ .check = S("dkim"), .result = S("none") });
-	decision_weigh(&d, 10);
+	decision_weigh(&d, 10, false);
 	assert_true(json_flat_valid(decision_print(a, &d)));
 	assert_true(decision_read(a, decision_print(a, &d), &again));
 	same(&d, &again);
@@ -135,7 +148,7 @@ static void test_size(void **state)
 	for (int i = 0; i < 60; i++)
 		decision_add(&d, &(struct fact){ S("dnsbl"), str_from(quotes, 400), S("listed"),
 						 str_from(quotes, 400), str_from(quotes, 400), i });
-	decision_weigh(&d, 10);
+	decision_weigh(&d, 10, false);
 	json = decision_print(a, &d);
 	assert_in_range(json.n, 1000, DECISION_BYTES);
 	assert_true(json_flat_valid(json));
@@ -169,7 +182,7 @@ static void test_checks(void **state)
 					  .policy_tag = "p",
 					  .policy_domain = S("bank.example") };
 	decision_add_auth(a, &d, &v, true);
-	decision_weigh(&d, 10);
+	decision_weigh(&d, 10, false);
 	assert_int_equal(d.n, 7);
 	assert_str(d.facts[6].source, S("p=reject; bank.example"));
 	assert_int_equal(d.action, DECISION_REJECT);
@@ -187,9 +200,10 @@ static void test_checks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_weights),   cmocka_unit_test(test_wishes),
-		cmocka_unit_test(test_sum_holds), cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_size),      cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_weights),    cmocka_unit_test(test_temporary),
+		cmocka_unit_test(test_wishes),     cmocka_unit_test(test_sum_holds),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_size),
+		cmocka_unit_test(test_checks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

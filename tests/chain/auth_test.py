@@ -1,5 +1,6 @@
 """Who really sent this: SPF, DKIM and DMARC at port 25, from nsd's zones to the reply, the mailbox and the record."""
 import email
+import re
 import sys
 import unittest
 
@@ -195,6 +196,12 @@ class AuthTest(unittest.TestCase):
             code, line = self.deliver("listed", "ann@good.example", p=p)
             self.assertEqual(code, 550)
             self.assertIn("listed by bl.example: we do not like it", line)
+        with Instance(settings=settings + ["auth.dnsbl_temporary=yes"], dns=self.dns.address) as p:
+            code, line = self.deliver("listed for now", "ann@good.example", p=p)
+            self.assertEqual(code, 451)
+            self.assertIn("4.7.1 your address 127.0.0.1 is listed by bl.example", line)
+            ident = re.search(r"\(id (\w+)\)", line)[1]
+            wait_for(lambda: "Put off on" in p.ctl("why", ident, check=False).stdout)
         settings = self.settings + ["auth.dnsbl_reject=7"]
         with Instance(settings=settings, dns=self.dns.address) as p:
             self.assertEqual(self.deliver("half", "ann@good.example", p=p)[0], 250)

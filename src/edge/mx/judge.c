@@ -38,12 +38,13 @@ static void take_client(struct smtp *s, struct dns_address *out)
 }
 
 /* The refusal names the first list that counts against the client. */
-static const struct fail *refuse_listed(struct judge *j)
+static const struct fail *refuse_listed(struct judge *j, bool temporary)
 {
 	for (size_t i = 0; i < j->dnsbl.n; i++) {
 		const struct dnsbl_hit *h = &j->dnsbl.hits[i];
 		if (h->result == DNSBL_LISTED && h->list->weight > 0)
-			return fail_code(j->arena, FAIL_DENIED, "5.7.1",
+			return fail_code(j->arena, temporary ? FAIL_UNAVAILABLE : FAIL_DENIED,
+					 temporary ? "4.7.1" : "5.7.1",
 					 "your address %.*s is listed by %.*s: %.*s",
 					 STR_ARG(smtp_client_text(j->smtp)), STR_ARG(h->list->zone),
 					 STR_ARG(h->text));
@@ -62,8 +63,8 @@ static const struct fail *check_lists(struct judge *j, const struct config *c)
 	decision_add_dnsbl(j->arena, &j->decision, smtp_client_text(j->smtp), &j->dnsbl);
 	if (j->decision.total < (int)c->auth_dnsbl_reject)
 		return NULL;
-	decision_weigh(&j->decision, (int)c->auth_dnsbl_reject);
-	return refuse_listed(j);
+	decision_weigh(&j->decision, (int)c->auth_dnsbl_reject, c->auth_dnsbl_temporary);
+	return refuse_listed(j, c->auth_dnsbl_temporary);
 }
 
 static void next_part(void *context, str payer)
@@ -204,7 +205,7 @@ static const struct fail *follow(struct judge *j, const struct auth_verdict *v,
 	struct decision *d = &j->decision;
 
 	decision_add_auth(j->arena, d, v, c->auth_dmarc_reject);
-	decision_weigh(d, (int)c->auth_dnsbl_reject);
+	decision_weigh(d, (int)c->auth_dnsbl_reject, c->auth_dnsbl_temporary);
 	out->junk = d->action == DECISION_JUNK;
 	if (d->action == DECISION_DEFER)
 		return fail_code(j->arena, FAIL_UNAVAILABLE, "4.7.1", "DMARC: %.*s",
