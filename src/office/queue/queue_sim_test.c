@@ -199,6 +199,7 @@ static void life_begin(struct life *l)
 		peer_begin(l, i);
 	sim_compare(&l->d, l->s, true);
 	decide_items(l);
+	waits_forget(l->s);
 }
 
 /* One of the next few writes, syncs or commits fails, or all of them for a while: a full disk. */

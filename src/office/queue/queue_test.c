@@ -446,6 +446,28 @@ static void test_administration(void **state)
 	desk_free(&d);
 }
 
+/* A kill between the commit of a retry and its "done": the rows say it, whoever asked for it heard nothing (queue_sim_test, seed 26594). */
+static void test_retry_is_in_the_rows(void **state)
+{
+	struct desk d;
+	struct desk_call c = { .action = QUEUE_RETRY, .desk = &d };
+	struct job job;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "far@remote.example", 0);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"));
+	desk_restart(&d);
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 0);
+	must(world_write(&d.w, false, change_call, &c));
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 0);
+	desk_restart(&d);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	assert_int_equal(job.attempts, 1);
+	desk_free(&d);
+}
+
 static void test_envelopes_that_cannot_be(void **state)
 {
 	struct desk d;
@@ -615,6 +637,7 @@ int main(void)
 		cmocka_unit_test(test_poison_that_cannot_be_noted),
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_administration),
+		cmocka_unit_test(test_retry_is_in_the_rows),
 		cmocka_unit_test(test_envelopes_that_cannot_be),
 		cmocka_unit_test(test_trace_and_expiry),
 		cmocka_unit_test(test_expiry_goes_by_ids),

@@ -82,6 +82,7 @@ struct sim {
 	u64 last_id;
 	struct sim_item items[SIM_ITEMS];
 	struct sim_box boxes[SIM_BOXES];
+	bool waits_asked; /* unsure whether the administrator ended all waits */
 	u32 acknowledged, delivered, relays, reports, operations;
 };
 

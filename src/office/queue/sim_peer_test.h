@@ -324,12 +324,20 @@ static inline void step_peer(struct life *l)
 
 /* --- The administrator --- */
 
+/* They are over, or may be: what is tried now is not early. */
+static inline void waits_forget(struct sim *s)
+{
+	for (u32 i = 0; i < s->items_n && s->waits_asked; i++)
+		memset(s->items[i].not_before, 0, sizeof s->items[i].not_before);
+	s->waits_asked = false;
+}
+
 static void admin_ended(struct sim_op *op, enum sim_known known)
 {
 	struct sim *s = op->life->s;
 
-	for (u32 i = 0; i < s->items_n && known != NEVER; i++)
-		memset(s->items[i].not_before, 0, sizeof s->items[i].not_before);
+	s->waits_asked = known != NEVER;
+	waits_forget(s);
 }
 
 static const struct fail *admin_run(struct tx *t, struct sim_op *op)
@@ -344,6 +352,7 @@ static inline void step_admin(struct life *l, enum queue_action action)
 	op->action = action;
 	op->run = admin_run;
 	op->ended = admin_ended;
+	l->s->waits_asked = true; /* a kill between commit and end leaves it */
 	op_submit(op);
 	life_commit(l);
 }
