@@ -271,13 +271,13 @@ void log_flush(void)
 	struct timespec end;
 	int late = 0;
 
-	clock_gettime(CLOCK_REALTIME, &end);
+	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_nsec += FLUSH_MS * 1000000L;
 	end.tv_sec += end.tv_nsec / 1000000000L;
 	end.tv_nsec %= 1000000000L;
 	pthread_mutex_lock(&ring.lock);
 	until = ring.head;
 	while (ring.started && ring.tail < until && late == 0)
-		late = pthread_cond_timedwait(&ring.drained, &ring.lock, &end);
+		late = pthread_cond_clockwait(&ring.drained, &ring.lock, CLOCK_MONOTONIC, &end);
 	pthread_mutex_unlock(&ring.lock);
 }

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/env.h"
 #include "base/log.h"
 
 struct outbox {
@@ -123,15 +124,11 @@ static void *run(void *context)
 struct outbox *outbox_start(struct arena *a, struct bus *office)
 {
 	struct outbox *o = arena_new_of(a, struct outbox);
-	pthread_condattr_t monotonic;
 
 	o->office = office;
 	o->last = &o->first;
 	CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
-	CHECK(pthread_condattr_init(&monotonic) == 0);
-	CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
-	CHECK(pthread_cond_init(&o->changed, &monotonic) == 0);
-	pthread_condattr_destroy(&monotonic);
+	env_condition_init(&o->changed);
 	CHECK(pthread_create(&o->thread, NULL, run, o) == 0);
 	return o;
 }

@@ -35,17 +35,13 @@ struct workers *workers_new(struct arena *a, struct waiter *waiter, u64 most,
 			    void (*run)(void *context, const struct waiter_event *e), void *context)
 {
 	struct workers *w = arena_new_of(a, struct workers);
-	pthread_condattr_t attr;
 
 	w->waiter = waiter;
 	w->run = run;
 	w->context = context;
 	w->most = most;
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->ended, &attr);
-	pthread_condattr_destroy(&attr);
+	env_condition_init(&w->ended);
 	arena_own(a, workers_release, w);
 	return w;
 }

@@ -258,7 +258,8 @@ const struct fail *mta_new(struct arena *a, const struct config *c, struct resol
 	m->resolver = r;
 	m->sites = sites_new(a);
 	m->idle = idle_new(a);
-	CHECK(pthread_mutex_init(&m->lock, NULL) == 0 && pthread_cond_init(&m->changed, NULL) == 0);
+	CHECK(pthread_mutex_init(&m->lock, NULL) == 0);
+	env_condition_init(&m->changed);
 	TRY(tls_client_new(a, &m->contexts));
 	TRY(read_password(a, c->relay_smarthost_password_file, &m->password));
 	if (c->relay_smarthost_user.n && !c->relay_local_networks && !m->contexts.authorities)
@@ -292,7 +293,7 @@ void mta_reload(struct mta *m, const struct config *c)
 /* Workers that wait for a job are asleep in a bus call: they end with the process. */
 void mta_stop(struct mta *m, u64 grace_ms)
 {
-	u64 end = env_now(env_system()) + grace_ms;
+	u64 end = env_monotonic(env_system()) + grace_ms;
 	struct timespec t = { (time_t)(end / 1000), (long)(end % 1000) * 1000000 };
 	int late = 0;
 
