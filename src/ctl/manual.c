@@ -61,6 +61,7 @@ static void print_commands(struct buf *out)
 	    out,
 	    S(".El\n.Sh SIGNALS\nTo the first process of\n.Cm postern serve :\nSIGTERM and SIGINT stop it in order within five seconds; "
 	      "SIGHUP reads the configuration and the certificates anew, and keeps the old ones when the new are bad.\n"
+	      "Data folder, number of edges and addresses to listen at change at the next start or SIGUSR2.\n"
 	      "SIGUSR2 puts the program that is now at its path in its place, without refusing a connection: sessions end in order and others\n"
 	      "wait meanwhile; a program that does not take the configuration changes nothing.\n"
 	      ".Sh FILES\n.Bl -tag -width indent\n.It Pa /etc/postern.conf\nthe configuration, see\n.Xr postern.conf 5\n"

@@ -121,6 +121,26 @@ pop3s = []
         self.assertGreaterEqual(found, len(book.acked))
         self.run_postern("verify")
 
+    def test_other_listeners(self):
+        """The same program with another [listen]: who is there already is not refused, who is new is heard, who is gone is not."""
+        smtp, imap, other = (f'"127.0.0.1:{self.base + n}"' for n in (25, 143, 24))
+        self.config.write_text(self.config.read_text().replace(f"smtp = [{smtp}]", f"smtp = [{smtp}, {other}]").replace(f"imap = [{imap}]", "imap = []"))
+        book, stop = ledger.Ledger(2), threading.Event()
+        sender = Counting(book, self.base + 25, list(USERS), stop)
+        sender.start()
+        wait_for(lambda: len(book.acked) > 5)
+        with self.assertRaises(ConnectionRefusedError):
+            Wire(self.base + 24)
+        self.process.send_signal(signal.SIGUSR2)
+        self.told("parent.ready", 2)
+        with Wire(self.base + 24) as w:
+            w.expect(220)
+        with self.assertRaises(ConnectionRefusedError):
+            Wire(self.base + 143)
+        stop.set()
+        sender.join(PATIENCE)
+        self.assertEqual(sender.refused, 0)
+
     def test_one_that_is_no_good(self):
         """It ends with an error, it does not end, it is no program, it is not there."""
         old = self.runs()
