@@ -491,7 +491,9 @@ static void sleep_until(struct queue *q, u64 ms)
 				     &t); /* early or late: the loop looks again */
 }
 
-/* Set forward, everything is due sooner, which does no harm. Set back, it would wait for as long again. */
+/* Set forward, everything is due sooner, which does no harm. Set back, it would wait for as long again. Only the clock's own thread looks: what
+ * is scheduled after the setting and before its look (QUEUE_CLOCK_MS) is tried once too soon; were each scheduling to look, what was reckoned
+ * before the setting and said after it would be late by all of it. */
 static void mind_clock(struct queue *q, u64 now)
 {
 	u64 monotonic = env_monotonic(q->env);
