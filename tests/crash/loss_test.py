@@ -28,6 +28,11 @@ SILENCE = 3  # seconds a way is dead
 
 
 class LossTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if missing := Network.missing():
+            raise unittest.SkipTest(missing)
+
     def submit_patiently(self, p, mark):
         """As a person's program does: again until it is taken. It may be there more than once, for an answer may be lost to us."""
         def once():

@@ -28,6 +28,17 @@ class Network:
         _checked(LIBC.setns(self.before, CLONE_NEWNET))
         os.close(self.before)
 
+    @classmethod
+    def missing(cls):
+        """What keeps this machine from it (no root, a kernel without the modules); None when nothing does."""
+        try:
+            with cls() as net:
+                net.lose(50)
+                net.lose(0)
+        except (OSError, subprocess.CalledProcessError) as e:
+            return f"needs a network namespace of its own and nft: {e}"
+        return None
+
     @staticmethod
     def lose(per_cent, match=""):
         """Of the packets that match (nft's words, as `tcp sport 25`), so many of a hundred; what was lost before no longer is."""
