@@ -104,6 +104,19 @@ static void add_dmarc(struct arena *a, struct decision *d, const struct dmarc_ve
 		decision_want(d, action_of(v, refuses), S("dmarc"));
 }
 
+/* It passes (RFC 9989 has nothing else), but by a record that lets nearly everybody in: no proof, and a place in Junk (THREATS D10). */
+static void add_huge(struct decision *d, const struct auth_verdict *v)
+{
+	if (!v->has_spf || !v->spf.huge || v->dmarc.result != DMARC_PASS || v->dmarc.dkim_aligned)
+		return;
+	decision_add(d, &(struct fact){ .check = S("spf_huge"),
+					.input = v->dmarc.author,
+					.result = S("junk"),
+					.source = v->spf.mechanism,
+					.reason = v->spf.reason });
+	decision_want(d, DECISION_JUNK, S("spf_huge"));
+}
+
 void decision_add_auth(struct arena *a, struct decision *d, const struct auth_verdict *v,
 		       bool refuses)
 {
@@ -115,4 +128,6 @@ void decision_add_auth(struct arena *a, struct decision *d, const struct auth_ve
 		add_arc(d, &v->arc);
 	if (v->has_dmarc)
 		add_dmarc(a, d, &v->dmarc, refuses);
+	if (v->has_dmarc)
+		add_huge(d, v);
 }

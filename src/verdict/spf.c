@@ -126,17 +126,30 @@ static struct step fetch_record(struct spf_run *r, struct spf_frame *f)
 
 /* --- Evaluation ------------------------------------------------------------------------------------------- */
 
+/* No sender has a network of this size to itself: the largest that share one have a /14 and a /32. */
+static bool names_huge_set(const struct spf_run *r, const struct spf_term *t)
+{
+	bool network = t->kind == SPF_TERM_A || t->kind == SPF_TERM_MX || t->kind == SPF_TERM_IP4 ||
+		       t->kind == SPF_TERM_IP6;
+	bool wide =
+	    r->client.family == ADDRESS_IPV4 ? t->prefix4 < SPF_HUGE4 : t->prefix6 < SPF_HUGE6;
+
+	return t->kind == SPF_TERM_ALL || (network && wide);
+}
+
 static struct step frame_match(struct spf_run *r, const struct spf_frame *f,
 			       const struct spf_term *t)
 {
 	if (r->depth == 1)
 		r->verdict->mechanism = spf_printable(r->arena, t->text, SHOWN_TERM);
 	/* The innermost record that matched is the best reason; what includes it adds nothing. */
-	if (t->kind != SPF_TERM_INCLUDE)
+	if (t->kind != SPF_TERM_INCLUDE) {
+		r->verdict->huge = names_huge_set(r, t);
 		r->verdict->reason =
 		    str_format(r->arena, "\"%.*s\" in the SPF record of %.*s matches %.*s",
 			       STR_ARG(spf_printable(r->arena, t->text, SHOWN_TERM)),
 			       STR_ARG(f->domain), STR_ARG(spf_address_text(r->arena, &r->client)));
+	}
 	return end(t->match);
 }
 

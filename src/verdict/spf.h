@@ -24,6 +24,8 @@ enum spf_limit {
 	SPF_MX = 10,           /* MX records of one term */
 	SPF_MX_ADDRESSES = 10, /* addresses of one MX host */
 	SPF_PTR = 10,          /* PTR records looked at; the rest is ignored */
+	SPF_HUGE4 = 8,         /* bits: a shorter prefix is a huge set, of IPv4 addresses */
+	SPF_HUGE6 = 20,        /* the same of IPv6 */
 	SPF_QUESTIONS = 40,    /* of one check, all together */
 	SPF_EXPANSION = 4096,  /* octets of an expanded macro string */
 	SPF_EXPLANATION = 400, /* characters of it that are shown */
@@ -68,6 +70,8 @@ struct spf_verdict {
 	str mechanism; /* of the domain's own record, "default" when none matched; empty without a record */
 	str explanation; /* exp= of the domain, only with SPF_FAIL; a stranger's words: show it as such */
 	str reason; /* one English sentence */
+	bool
+	    huge; /* with SPF_PASS: what matched lets in so many that it vouches for nobody (THREATS D10) */
 	unsigned terms, voids;
 	const struct spf_lookup *lookups; /* in order */
 	size_t lookups_n;

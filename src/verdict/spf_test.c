@@ -969,6 +969,43 @@ static void test_field(void **state)
 	assert_int_equal(header_count(buf_str(out), S("X")), 0);
 }
 
+/* THREATS D10: what matched lets in nearly everybody, wherever it stands. */
+static void test_huge_sets(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *record;
+		enum spf_result result;
+		bool huge;
+	} rows[] = {
+		{ "v=spf1 +all", SPF_PASS, true },
+		{ "v=spf1 all", SPF_PASS, true },
+		{ "v=spf1 ip4:192.0.2.1 +all", SPF_PASS, false }, /* what comes first matched */
+		{ "v=spf1 ip4:192.0.0.0/8 -all", SPF_PASS, false },
+		{ "v=spf1 ip4:192.0.0.0/7 -all", SPF_PASS, true },
+		{ "v=spf1 ip4:0.0.0.0/0 -all", SPF_PASS, true },
+		{ "v=spf1 a:far.example/7 -all", SPF_PASS, true },
+		{ "v=spf1 a:far.example/16//0 -all", SPF_FAIL, true },
+		{ "v=spf1 mx:far.example/0 -all", SPF_PASS, true },
+		{ "v=spf1 exists:far.example -all", SPF_PASS, false },
+		{ "v=spf1 include:open.example -all", SPF_PASS, true },
+		{ "v=spf1 redirect=open.example", SPF_PASS, true },
+		{ "v=spf1 -include:open.example ?all", SPF_FAIL, true },
+		{ "v=spf1 ?ip4:10.0.0.0/8", SPF_NEUTRAL, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world *w = arena_new_of(a, struct world);
+		add(w, "far.example", "A", "193.0.0.1");
+		add(w, "far.example", "MX", "far.example");
+		add(w, "open.example", "TXT", "v=spf1 +all");
+		struct spf_verdict v = judge(w, rows[i].record);
+		check_result(&v, rows[i].result, rows[i].record);
+		if (v.huge != rows[i].huge)
+			fail_msg("%s: huge %d", rows[i].record, v.huge);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -979,7 +1016,7 @@ int main(void)
 		TEST(test_chains),        TEST(test_loops),           TEST(test_void_limit),
 		TEST(test_mx_limits),     TEST(test_ptr_limit),       TEST(test_question_limit),
 		TEST(test_rdata_lengths), TEST(test_huge_identities), TEST(test_told),
-		TEST(test_field),
+		TEST(test_field),         TEST(test_huge_sets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@ import re
 import sys
 import unittest
 
-from client import deliver, empty, fetch_all, message, new_key, txt_strings
+from client import deliver, empty, fetch_all, message, new_key, txt_strings, wait_message
 from nameserver import NameServer
 from postern import Instance, wait_for
 
@@ -44,6 +44,8 @@ class AuthTest(unittest.TestCase):
             "none.example": zone(NO, "p=none", public),
             "list.example": zone(YES, "p=none", public),
             "silent.example": zone(NO, ""),
+            "open.example": zone("v=spf1 +all", "p=none", public),
+            "wide.example": zone("v=spf1 include:open.example -all", "p=reject"),
             "sealer.example": zone(YES, "p=none", public),
             "liar.example": zone(YES, "p=none", public),
             "example": "",  # the tree walk ends there
@@ -130,6 +132,19 @@ class AuthTest(unittest.TestCase):
         r = self.results(self.arrives()[0])
         self.assertIn("spf=fail", r)
         self.assertIn("dmarc=none", r)
+
+    def test_spf_that_lets_everybody_in(self):
+        """D10: DMARC passes, as its RFC has it, but a record that names everybody is no proof: Junk, unless a signature is."""
+        for domain in ("open.example", "wide.example"):
+            with self.subTest(domain=domain):
+                code, line = self.deliver(f"of {domain}", f"ann@{domain}")
+                self.assertEqual(code, 250)
+                raw = wait_message(self.p, f"of {domain}", name="Junk")
+                self.assertIn("dmarc=pass", self.results(email.message_from_bytes(raw)))
+                why = self.p.ctl("why", re.search(r"taken as (\w+)", line)[1]).stdout
+                self.assertIn("lets nearly everybody send", why)
+        self.assertEqual(self.deliver("open, signed", "ann@open.example", sign="open.example")[0], 250)
+        self.assertIn("dkim=pass", self.results(self.arrives()[0]))
 
     def test_null_sender(self):
         self.assertEqual(self.deliver("bounce", "ann@none.example", sender="")[0], 250)
