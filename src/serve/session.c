@@ -528,7 +528,8 @@ static bool to_tls_step(struct session *s, enum session_stop *stop)
 	tls_stream_hello_over(&s->stream);
 	if (s->begin_tls(s)) {
 		reader_init(&s->reader, s->reader.line_max);
-		s->stream.drained = false; /* said of clear text: OpenSSL may hold more than the socket shows */
+		s->stream.drained =
+		    false; /* said of clear text: OpenSSL may hold more than the socket shows */
 		s->phase = PHASE_HANDSHAKE; /* the time of the phase goes on */
 	} else {
 		end(s);
