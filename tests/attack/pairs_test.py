@@ -8,9 +8,11 @@ lines says which replies are right: what a refused command may leave behind is n
 The control forgets in its model that TLS makes a session new; a pair must then differ."""
 import base64
 import concurrent.futures
+import contextlib
 import itertools
 import os
 import pathlib
+import queue
 import random
 import socket
 import sys
@@ -24,11 +26,17 @@ from postern import PATIENCE, Instance
 SEED = int(os.environ.get("POSTERN_SEED", "1"))
 PAIRS = os.environ.get("POSTERN_PAIRS", "60")
 USER, PASSWORD = "alice@example.test", "alice"
-POP3_USER, POP3_PASSWORD = "bob@example.test", "bob"  # whose wrong passwords slow nobody else down
+BESIDE = 12  # sessions of one protocol at a time: most of the time goes into penalties for wrong passwords, which are waits
+POP3_USERS = {f"pop{n}@example.test": f"secret{n}" for n in range(BESIDE)}  # one session has a maildrop at a time; so its wrong passwords slow nobody else down
 PLAIN = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
-WRONG = base64.b64encode(b"\0nobody@example.test\0wrong").decode()
-COMMAND = f"POSTERN_PAIRS={PAIRS} tests/attack/pairs_test.py"
+COMMAND = "POSTERN_PAIRS=all tests/attack/pairs_test.py"
+STRANGERS = itertools.count()
 ADDRESSES = itertools.cycle([f"127.1.{n // 250 + 1}.{n % 250 + 1}" for n in range(60000)])
+
+
+def stranger():
+    """A name nobody has, each time another: what a name is made to wait after many guesses is not in the way."""
+    return f"nobody{next(STRANGERS)}@example.test"
 
 
 class FarWire(Wire):
@@ -38,6 +46,12 @@ class FarWire(Wire):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(next(ADDRESSES), 0))
         self.tag = 0
         self.input = self.socket.makefile("rb")
+
+    def end(self):
+        """Says no more and waits until the server has let go, of a maildrop for one."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+            self.socket.recv(1)
 
 
 class Smtp:
@@ -147,7 +161,8 @@ class Smtp:
         self.authed |= self.say(f"AUTH PLAIN {PLAIN}", *((235,) if self.may_auth() else (500, 502, 503, 504, 530, 538))) == 235
 
     def auth_wrong(self):
-        self.say(f"AUTH PLAIN {WRONG}", *((535,) if self.may_auth() else (500, 502, 503, 504, 530, 538)))
+        wrong = base64.b64encode(f"\0{stranger()}\0wrong".encode()).decode()
+        self.say(f"AUTH PLAIN {wrong}", *((535,) if self.may_auth() else (500, 502, 503, 504, 530, 538)))
 
     def auth_cancel(self):
         if self.say("AUTH PLAIN", *((334,) if self.may_auth() else (500, 502, 503, 504, 530, 538))) == 334:
@@ -193,7 +208,7 @@ class Imap:
         self.authed |= self.say(f"LOGIN {USER} {PASSWORD}", *right)[0]
 
     def login_wrong(self):
-        self.say("LOGIN nobody@example.test wrong", "NO", "BAD")
+        self.say(f"LOGIN {stranger()} wrong", "NO", "BAD")
 
     def starttls(self):
         if self.say("STARTTLS", *(("OK",) if not self.tls and not self.authed else ("NO", "BAD")))[0]:
@@ -261,7 +276,8 @@ class Pop3:
     contexts = ((), ("stls",), ("stls", "user"), ("stls", "user", "pass_wrong"), ("stls", "user", "pass_"), ("stls", "user", "pass_", "dele"),
                 ("stls", "cancel"), ("user", "stls"))
 
-    def __init__(self, port, forget_tls=False):
+    def __init__(self, port, account, forget_tls=False):
+        self.name, self.password = account
         self.w, self.forget_tls = FarWire(port), forget_tls
         self.tls = self.authed = self.named = False
         self.history = []
@@ -289,12 +305,12 @@ class Pop3:
 
     def user(self):
         right = self.tls and not self.authed
-        self.say(f"USER {POP3_USER}", right)
+        self.say(f"USER {self.name}", right)
         self.named = self.named or right
 
     def pass_(self):
         right = self.tls and self.named and not self.authed
-        self.say(f"PASS {POP3_PASSWORD}", right)
+        self.say(f"PASS {self.password}", right)
         self.authed |= right
         self.named = False
 
@@ -336,38 +352,58 @@ class Pop3:
 
 def pairs_of(contexts, commands):
     found = [(*context, *pair) for context in contexts for pair in itertools.product(commands, repeat=2)]
-    return found if PAIRS == "all" else random.Random(SEED).sample(found, min(int(PAIRS), len(found)))
+    return (found if PAIRS == "all" else random.Random(SEED).sample(found, min(int(PAIRS), len(found)))), len(found)
 
 
-def run_all(make, sequences):
-    for sequence in sequences:
-        session = make()
+def run_one(make, sequence):
+    session = make()
+    try:
+        for command in sequence:
+            session.do(command)
+        session.w.end()
+    finally:
+        session.w.close()
+
+
+def run_all(make, pairs):
+    """make(account) begins a session; (how many of how many)."""
+    sequences, of = pairs
+    free = queue.SimpleQueue()
+    for account in POP3_USERS.items():
+        free.put(account)
+
+    def one(sequence):
+        account = free.get()
         try:
-            for command in sequence:
-                session.do(command)
+            run_one(lambda: make(account), sequence)
         finally:
-            session.w.close()
-    return len(sequences)
+            free.put(account)
+
+    with concurrent.futures.ThreadPoolExecutor(BESIDE) as pool:
+        for _ in pool.map(one, sequences):
+            pass
+    return f"{len(sequences)} of {of} sequences"
 
 
 class PairsTest(unittest.TestCase):
-    """The four protocols at once: most of the time goes into waiting for passwords."""
+    """The four protocols at once, and of each some sessions."""
 
     @classmethod
     def setUpClass(cls):
-        p = cls.p = cls.enterClassContext(Instance(plaintext=False, settings=["server.log=error", "limit.errors=1000"]))
+        p = cls.p = cls.enterClassContext(Instance(users={USER: PASSWORD, **POP3_USERS}, plaintext=False,
+                                                   settings=["server.log=error", "limit.errors=1000"]))
         pool = cls.enterClassContext(concurrent.futures.ThreadPoolExecutor(4))
         cls.runs = {
-            "SMTP": pool.submit(run_all, lambda: Smtp(p.port("smtp"), False), pairs_of(Smtp.contexts, Smtp.commands)),
-            "submission": pool.submit(run_all, lambda: Smtp(p.port("submission"), True),
+            "SMTP": pool.submit(run_all, lambda _: Smtp(p.port("smtp"), False), pairs_of(Smtp.contexts, Smtp.commands)),
+            "submission": pool.submit(run_all, lambda _: Smtp(p.port("submission"), True),
                                       pairs_of(Smtp.contexts + Smtp.submission_contexts, Smtp.commands)),
-            "IMAP": pool.submit(run_all, lambda: Imap(p.port("imap")), pairs_of(Imap.contexts, Imap.commands)),
-            "POP3": pool.submit(run_all, lambda: Pop3(p.port("pop3")), pairs_of(Pop3.contexts, Pop3.commands)),
+            "IMAP": pool.submit(run_all, lambda _: Imap(p.port("imap")), pairs_of(Imap.contexts, Imap.commands)),
+            "POP3": pool.submit(run_all, lambda account: Pop3(p.port("pop3"), account), pairs_of(Pop3.contexts, Pop3.commands)),
         }
 
     def check(self, name):
-        n = self.runs[name].result()
-        results.record(f"{name} command pairs that left their model", 0, f"{n} sequences", "0", COMMAND)
+        told = self.runs[name].result()
+        results.record(f"{name} command pairs that left their model", 0, told, "0", COMMAND)
 
     def test_smtp(self):
         self.check("SMTP")
@@ -382,12 +418,12 @@ class PairsTest(unittest.TestCase):
         self.check("POP3")
 
     def test_control_a_model_that_forgets_tls(self):
-        with self.assertRaises(AssertionError):
-            run_all(lambda: Smtp(self.p.port("smtp"), False, forget_tls=True), [("ehlo", "starttls", "mail")])
-        with self.assertRaises(AssertionError):
-            run_all(lambda: Imap(self.p.port("imap"), forget_tls=True), [("starttls", "login")])
-        with self.assertRaises(AssertionError):
-            run_all(lambda: Pop3(self.p.port("pop3"), forget_tls=True), [("stls", "user")])
+        account = next(iter(POP3_USERS.items()))
+        for make, sequence in ((lambda: Smtp(self.p.port("smtp"), False, forget_tls=True), ("ehlo", "starttls", "mail")),
+                               (lambda: Imap(self.p.port("imap"), forget_tls=True), ("starttls", "login")),
+                               (lambda: Pop3(self.p.port("pop3"), account, forget_tls=True), ("stls", "user"))):
+            with self.subTest(sequence=sequence), self.assertRaises(AssertionError):
+                run_one(make, sequence)
 
 
 if __name__ == "__main__":

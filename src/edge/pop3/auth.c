@@ -147,7 +147,8 @@ static bool login_is_closed(struct pop3 *p)
 	return sasl_mechanisms(p->session).n == 0;
 }
 
-/* RFC 5034 4: AUTH mechanism [initial-response]; alone it lists the mechanisms. */
+/* RFC 5034 4: AUTH mechanism [initial-response]; alone it lists the mechanisms. It begins a login anew, so no PASS may follow a USER
+ * that came before it (RFC 1939 7: "immediately after"). */
 enum turn pop3_auth(struct pop3 *p, struct scan *s)
 {
 	struct sasl_result r = { 0 };
@@ -155,6 +156,7 @@ enum turn pop3_auth(struct pop3 *p, struct scan *s)
 	str mechanism;
 	bool has_initial;
 
+	p->user_n = 0;
 	if (login_is_closed(p))
 		return pop3_error(p, "[AUTH] use TLS first");
 	if (!scan_until(s, ' ', &mechanism)) {
@@ -170,6 +172,7 @@ enum turn pop3_auth(struct pop3 *p, struct scan *s)
 
 enum turn pop3_user(struct pop3 *p, struct scan *s)
 {
+	p->user_n = 0;
 	if (login_is_closed(p))
 		return pop3_error(p, "[AUTH] use TLS first");
 	if (scan_end(s) || s->rest.n > sizeof p->user)

@@ -78,6 +78,19 @@ static void test_login(void **state)
 		     "> USER alice@example.test\n< +OK *\n> PASS alice\n< +OK *\n");
 }
 
+/* RFC 1939 7: PASS comes immediately after a USER that was taken; what begins a login anew forgets it. */
+static void test_a_name_does_not_outlive_its_login(void **state)
+{
+	(void)state;
+	check_script(
+	    "< +OK *\n> USER alice@example.test\n< +OK *\n> AUTH PLAIN\n< + *\n> *\n< -ERR *\n"
+	    "> PASS alice\n< -ERR *\n");
+	check_script(
+	    "< +OK *\n> USER alice@example.test\n< +OK *\n> AUTH X\n< -ERR *\n> PASS alice\n< -ERR *\n");
+	check_script(
+	    "< +OK *\n> USER alice@example.test\n< +OK *\n> USER\n< -ERR *\n> PASS alice\n< -ERR *\n");
+}
+
 static void test_listings(void **state)
 {
 	(void)state;
@@ -233,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_before_login),
 		cmocka_unit_test(test_login),
+		cmocka_unit_test(test_a_name_does_not_outlive_its_login),
 		cmocka_unit_test(test_listings),
 		cmocka_unit_test(test_retrieval),
 		cmocka_unit_test(test_deletion),
