@@ -210,8 +210,8 @@ def group_attack(tally):
 
 
 # The long forms of the harnesses in tests/crash and tests/attack: their figures go to the scoreboard.
-SOAK = {"POSTERN_KILLS": "200", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
-        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_PER_KILL": "101", "POSTERN_PAIRS": "500",
+SOAK = {"POSTERN_KILLS": "1000", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
+        "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_PER_KILL": "101", "POSTERN_PAIRS": "all",
         "POSTERN_SOAK_MINUTES": "60", "POSTERN_DRILL": "full", "POSTERN_LOSS": "1000",
         "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
 

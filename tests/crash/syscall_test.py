@@ -214,7 +214,7 @@ class SyscallTest(unittest.TestCase):
         print(f"    {told}, acknowledged {acked}, seed {SEED}", flush=True)
         command = "POSTERN_SITES_STEP=1 tests/crash/syscall_test.py"
         results.record("acknowledged messages lost, kill at each system call", 0, f"{told}, {acked} messages", "0", command)
-        results.record("longest time without service after such a kill", f"{longest:.2f} s", told, "< 3 s", command)
+        results.record("recovery after such a kill, longest time without service", f"{longest:.2f} s", told, "< 3 s", command)
 
     def test_control_the_ledger_sees_lies(self):
         """Each lie told to the ledger must come back under its name: else zero losses would mean nothing."""
