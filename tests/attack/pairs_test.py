@@ -3,7 +3,7 @@ brings a session somewhere (TLS begun, login refused, recipient refused, ...); t
 lines says which replies are right: what a refused command may leave behind is nothing, what TLS may leave behind is nothing.
 
     tests/run.py attack                                      POSTERN_PAIRS=60 pairs of each protocol, by chance
-    POSTERN_PAIRS=all tests/attack/pairs_test.py             all of them
+    POSTERN_PAIRS=all tests/attack/pairs_test.py             all of them: some minutes
 
 The control forgets in its model that TLS makes a session new; a pair must then differ."""
 import base64
