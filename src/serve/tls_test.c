@@ -354,6 +354,37 @@ static void test_starttls(void **state)
 	stop(&f);
 }
 
+/* A client that does not wait: its last message of the handshake and its first command leave in one segment. */
+static void test_starttls_one_segment(void **state)
+{
+	struct fixture f;
+	struct client c;
+	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+	char bytes[8192];
+	int n;
+
+	(void)state;
+	start(&f, "mail.example.org", false);
+	dial(&f, PLAIN, &c);
+	clear_say(&c, "TLS\r\n");
+	clear_hear(&c, "hello\r\ngo\r\n");
+	SSL_set_bio(c.tls, in, out);
+	while (SSL_connect(c.tls) != 1) {
+		while ((n = BIO_read(out, bytes, sizeof bytes)) > 0)
+			assert_int_equal(send(c.fd, bytes, (size_t)n, MSG_NOSIGNAL), n);
+		n = (int)recv(c.fd, bytes, sizeof bytes, 0);
+		assert_true(n > 0);
+		assert_int_equal(BIO_write(in, bytes, n), n);
+	}
+	say(&c, "ECHO y\r\n");
+	n = BIO_read(out, bytes, sizeof bytes);
+	assert_int_equal(send(c.fd, bytes, (size_t)n, MSG_NOSIGNAL), n);
+	SSL_set_fd(c.tls, c.fd);
+	hear(&c, "y\r\n");
+	leave(&c);
+	stop(&f);
+}
+
 /* THREATS T01. */
 static void test_starttls_injected(void **state)
 {
@@ -706,12 +737,19 @@ static void test_idle_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_implicit),    cmocka_unit_test(test_rsa),
-		cmocka_unit_test(test_slow_hello),  cmocka_unit_test(test_refused_versions),
-		cmocka_unit_test(test_starttls),    cmocka_unit_test(test_starttls_injected),
-		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_sni),
-		cmocka_unit_test(test_alpn),        cmocka_unit_test(test_key_updates),
-		cmocka_unit_test(test_teardown),    cmocka_unit_test(test_swap_under_load),
+		cmocka_unit_test(test_implicit),
+		cmocka_unit_test(test_rsa),
+		cmocka_unit_test(test_slow_hello),
+		cmocka_unit_test(test_refused_versions),
+		cmocka_unit_test(test_starttls),
+		cmocka_unit_test(test_starttls_one_segment),
+		cmocka_unit_test(test_starttls_injected),
+		cmocka_unit_test(test_resumption),
+		cmocka_unit_test(test_sni),
+		cmocka_unit_test(test_alpn),
+		cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_teardown),
+		cmocka_unit_test(test_swap_under_load),
 		cmocka_unit_test(test_idle_memory),
 	};
 
