@@ -42,6 +42,9 @@ struct arena {
 	struct owned *owned; /* newest first; the nodes lie in the arena itself */
 };
 
+/* What the arena itself takes of its first chunk. */
+#define ARENA_ROOM ((sizeof(struct arena) + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1))
+
 static void *heap(size_t n)
 {
 	void *p = malloc(n);
@@ -53,12 +56,13 @@ static void *heap(size_t n)
 /* --- What a lifetime left behind -------------------------------------------------------------------------------------- */
 
 /* With tests (meson: tests, fuzz) all that was given out is overwritten at the end of its lifetime: what somebody kept too long is seen to be wrong. */
-static void scribble(struct chunk *c)
+static void scribble(struct chunk *c, size_t from)
 {
 #ifdef POSTERN_SCRIBBLE
-	memset(c->bytes, SCRIBBLE, c->used);
+	memset(c->bytes + from, SCRIBBLE, c->used - from);
 #else
 	(void)c;
+	(void)from;
 #endif
 }
 
@@ -85,7 +89,7 @@ static void unpoison(const void *p, size_t n)
 
 static void chunk_free(struct chunk *c)
 {
-	scribble(c);
+	scribble(c, 0);
 	unpoison(c->bytes, c->size);
 	free(c);
 }
@@ -101,12 +105,15 @@ static struct chunk *chunk_new(size_t size, struct chunk *next)
 	return c;
 }
 
+/* The arena lies in its first chunk: one allocation for both. */
 struct arena *arena_new(size_t budget)
 {
-	struct arena *a = heap(sizeof *a);
+	struct chunk *c = chunk_new(ARENA_ROOM + CHUNK_FIRST, NULL);
+	struct arena *a = (struct arena *)c->bytes;
 
-	*a = (struct arena){ .magic = ARENA_MAGIC, .budget = budget };
-	a->chunk = chunk_new(CHUNK_FIRST, NULL);
+	unpoison(a, ARENA_ROOM);
+	*a = (struct arena){ .magic = ARENA_MAGIC, .budget = budget, .chunk = c };
+	c->used = ARENA_ROOM;
 	return a;
 }
 
@@ -140,9 +147,9 @@ void arena_reset(struct arena *a)
 		a->chunk = c->next;
 		chunk_free(c);
 	}
-	scribble(a->chunk);
-	poison(a->chunk->bytes, a->chunk->size);
-	a->chunk->used = 0;
+	scribble(a->chunk, ARENA_ROOM);
+	poison(a->chunk->bytes + ARENA_ROOM, a->chunk->size - ARENA_ROOM);
+	a->chunk->used = ARENA_ROOM;
 	a->used = 0;
 }
 
@@ -154,9 +161,8 @@ void arena_free(struct arena **at)
 		return;
 	CHECK_MAGIC(a, ARENA_MAGIC);
 	release_all(a);
-	chunks_free(a->chunk);
 	a->magic = 0;
-	free(a);
+	chunks_free(a->chunk);
 	*at = NULL;
 }
 
