@@ -4,6 +4,7 @@ import random
 import socket
 import subprocess
 import time
+from typing import NamedTuple
 
 SIZE = 5 * 1024
 WORDS = ("budget meeting Tuesday offer invoice review holiday draft contract release photos project question garden train "
@@ -11,12 +12,33 @@ WORDS = ("budget meeting Tuesday offer invoice review holiday draft contract rel
 NAMES = ("Anna de Vries", "Bert Jansen", "Carol O'Neil", "David Smit", "Eva Müller", "Frank van den Berg", "Greta Visser", "Hugo Bakker")
 
 
-def flood(port, recipients, connections, count, host="127.0.0.1", words=("-l", str(SIZE), "-f", "carol@elsewhere.example")):
-    """`count` messages over `connections` at once, spread over the recipients; returns when all are accepted. words: what is sent, by whom."""
+FLOOD_MOST = 120  # seconds
+
+
+class Flood(NamedTuple):
+    """What is sent at a system: over so many connections at once, each kept for all its messages or made anew for each; writes: of the disk, a second."""
+    connections: int
+    kept: bool = False
+    writes: int | None = None
+
+    def __str__(self):
+        return f"{self.connections}{', kept' if self.kept else ''}{f', disk of {self.writes:,} writes/s' if self.writes else ''}"
+
+
+def flood(port, recipients, connections, count, kept=False):
+    """`count` messages over `connections` at once, spread over the recipients; returns when all are accepted."""
     share = [(connections // len(recipients), count // len(recipients), r) for r in recipients]
-    sources = [subprocess.Popen(["smtp-source", "-s", str(s), "-m", str(m), *words, "-t", r, f"{host}:{port}"]) for s, m, r in share]
-    if any([p.wait() for p in sources]):
-        raise RuntimeError("smtp-source failed")
+    words = [*(["-d"] if kept else []), "-l", str(SIZE), "-f", "carol@elsewhere.example"]
+    sources = [subprocess.Popen(["smtp-source", "-s", str(s), "-m", str(m), *words, "-t", r, f"127.0.0.1:{port}"]) for s, m, r in share]
+    deadline = time.monotonic() + FLOOD_MOST
+    try:
+        if any([p.wait(deadline - time.monotonic()) for p in sources]):
+            raise RuntimeError("smtp-source failed")
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"not all taken after {FLOOD_MOST} s") from None
+    finally:
+        for p in sources:
+            p.kill()
     return sum(m for _, m, _ in share)
 
 
