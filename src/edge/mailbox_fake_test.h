@@ -31,7 +31,7 @@ struct fake_mailbox {
 	u32 special, uidnext, seen_recent;
 	bool subscribed;
 	struct fake_message *messages;
-	u32 n;
+	u32 n, cap;
 	str keywords[OFFICE_KEYWORDS];
 	u32 keywords_n;
 };
@@ -103,8 +103,10 @@ static struct fake_message *fake_add(struct fake *x, struct fake_mailbox *m, str
 {
 	struct fake_message *e;
 
-	if (!m->messages)
-		m->messages = calloc(FAKE_MESSAGES, sizeof(*m->messages));
+	if (m->n == m->cap) {
+		m->cap = m->cap ? 2 * m->cap : 32;
+		m->messages = realloc(m->messages, m->cap * sizeof(*m->messages));
+	}
 	CHECK(m->n < FAKE_MESSAGES && m->messages);
 	e = &m->messages[m->n++];
 	*e = (struct fake_message){ .date = date ? date : 1795289107000,
@@ -393,16 +395,16 @@ FAKE_CALL(message_copy)
 	r->source = source = arena_array_of(a, n, u64);
 	r->target = target = arena_array_of(a, n, u64);
 	for (u32 i = 0; i < n; i++) {
-		struct fake_message *e = &m->messages[i];
+		struct fake_message e = m->messages[i]; /* m may be `to`, which grows */
 
-		if (e->gone || !fake_in(q->uids, q->uids_n, e->row.uid))
+		if (e.gone || !fake_in(q->uids, q->uids_n, e.row.uid))
 			continue;
-		source[r->source_n++] = e->row.uid;
+		source[r->source_n++] = e.row.uid;
 		target[r->target_n++] =
-		    fake_add(x, to, e->bytes, e->skeleton, e->row.flags, e->date)->row.uid;
+		    fake_add(x, to, e.bytes, e.skeleton, e.row.flags, e.date)->row.uid;
 		if (q->move) {
-			e->gone = true;
-			e->row.modseq = x->modseq;
+			m->messages[i].gone = true;
+			m->messages[i].row.modseq = x->modseq;
 		}
 	}
 	r->uidvalidity = 7;
@@ -530,6 +532,25 @@ static void fake_office(void *context, struct bus_call *call)
 
 /* --- Both -------------------------------------------------------------------------------------------------------- */
 
+static void fake_create_first(struct fake *x)
+{
+	fake_create(x, S("INBOX"), SPECIAL_INBOX);
+	fake_create(x, S("Sent"), SPECIAL_SENT);
+	fake_create(x, S("Trash"), SPECIAL_TRASH);
+}
+
+/* As it was when it was new, for fuzzers. */
+static inline void fake_empty(struct fake *x)
+{
+	for (u32 i = 0; i < x->mailboxes_n; i++)
+		free(x->mailboxes[i].messages);
+	x->mailboxes_n = 0;
+	x->subscribed_only = STR_NONE;
+	x->modseq = x->next_id = 0;
+	x->locked = false;
+	fake_create_first(x);
+}
+
 static struct fake *fake_new(void)
 {
 	struct arena *a = arena_new((size_t)1 << 30);
@@ -537,9 +558,7 @@ static struct fake *fake_new(void)
 
 	x->peers.arena = a;
 	x->peers.delay_ms = 20;
-	fake_create(x, S("INBOX"), SPECIAL_INBOX);
-	fake_create(x, S("Sent"), SPECIAL_SENT);
-	fake_create(x, S("Trash"), SPECIAL_TRASH);
+	fake_create_first(x);
 	fake_peers_start(&x->peers, a, S("imap.example.test"), fake_office);
 	return x;
 }
@@ -555,16 +574,21 @@ static void fake_free(struct fake **x)
 	arena_free(&a);
 }
 
+static str fake_skeleton(struct arena *a, str bytes)
+{
+	struct skeleton_parser *p = skeleton_parser_new(a);
+	const struct skeleton *k;
+
+	CHECK(skeleton_feed(p, bytes) == NULL && skeleton_finish(p, &k) == NULL);
+	return skeleton_encode(a, k);
+}
+
 /* Puts a message in a mailbox before any session runs. */
 static inline void fake_fill(struct fake *x, const char *mailbox, str bytes, u32 times)
 {
-	struct skeleton_parser *p = skeleton_parser_new(x->peers.arena);
 	struct fake_mailbox *m = fake_find(x, str_cstr(mailbox));
-	const struct skeleton *k;
-	str encoded;
+	str encoded = fake_skeleton(x->peers.arena, bytes);
 
-	CHECK(skeleton_feed(p, bytes) == NULL && skeleton_finish(p, &k) == NULL);
-	encoded = skeleton_encode(x->peers.arena, k);
 	for (u32 i = 0; i < times; i++)
 		fake_add(x, m, bytes, encoded, 0, 0);
 }

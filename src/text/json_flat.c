@@ -2,6 +2,8 @@
 
 #include "base/arena.h"
 #include "base/scan.h"
+#include "text/shown.h"
+#include "text/utf8.h"
 
 /* A JSON string at the cursor; *out is what stands between the quotes, still escaped. */
 static bool scan_string(struct scan *s, str *out)
@@ -115,6 +117,17 @@ static bool find(str json, str name, bool list, str *value)
 	return false;
 }
 
+/* The bytes of a character at i that our own writers would have escaped, as a terminal would obey it; 0: it is none. */
+static size_t hidden(str s, size_t i)
+{
+	u32 code;
+	size_t n = 1;
+
+	return !char_is(s.p[i], CHAR_PLAIN) && utf8_next(s, i, &code, &n) && shown_is_hidden(code)
+		   ? n
+		   : 0;
+}
+
 static str unescape(struct arena *a, str s)
 {
 	u8 *out = arena_alloc(a, s.n);
@@ -122,7 +135,10 @@ static str unescape(struct arena *a, str s)
 
 	for (size_t i = 0; i < s.n; i++) {
 		u8 byte = s.p[i];
-		if (byte == '\\' && i + 1 < s.n) {
+		size_t skip = hidden(s, i);
+		if (skip) {
+			byte = '?', i += skip - 1;
+		} else if (byte == '\\' && i + 1 < s.n) {
 			byte = s.p[++i];
 			if (byte == 'u')
 				byte = '?', i += 4;

@@ -56,6 +56,19 @@ static void test_truncated(void **state)
 	arena_free(&a);
 }
 
+/* What others wrote may hold as it is what we escape: C1 controls, marks of direction. */
+static void test_hidden_characters(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	str value;
+
+	(void)state;
+	assert_true(
+	    json_flat_get(a, S("{\"t\":\"a\302\213b\342\200\256c\303\244\"}"), S("t"), &value));
+	assert_str(value, S("a?b?c\303\244"));
+	arena_free(&a);
+}
+
 static void test_members(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
@@ -90,6 +103,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_validity),
 		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_hidden_characters),
 		cmocka_unit_test(test_members),
 	};
 

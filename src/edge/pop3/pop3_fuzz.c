@@ -1,31 +1,52 @@
-/* A whole session over a socketpair, logged in and with mail, fed with anything. */
-#include <stddef.h>
-#include <stdint.h>
+/* A whole session, logged in and with mail, fed with anything; at each 0xFF the client waits for what the session says. */
+#include "edge/script_test.h"
 
 #include "base/log.h"
+#include "edge/mailbox_fake_test.h"
 #include "edge/pop3/pop3.h"
-#include "edge/talk_test.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+#define MAIL "Subject: x\r\n\r\n.dot\r\nline\r\n"
+
+enum { FUZZ_ARENA = 4 << 20 }; /* then the fake begins anew: what it was given adds up */
+
+static struct fake *start(void)
+{
+	struct fake *x = fake_new();
+
+	log_name("fuzz", LOG_ERROR + 1);
+	x->peers.config->limit_errors = 1000;
+	x->peers.delay_ms = 1; /* of a wrong password */
+	return x;
+}
+
+static void fill(struct fake *x)
+{
+	static str skeleton;
+	static struct arena *a;
+
+	if (!a) {
+		a = arena_new(1 << 20);
+		skeleton = fake_skeleton(a, S(MAIL));
+	}
+	for (u32 i = 0; i < 20; i++)
+		fake_add(x, fake_find(x, S("INBOX")), S(MAIL), skeleton, 0, 0);
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct fake *x;
-	struct talk t;
+	bool login = size && data[0] & 1; /* half of them before login */
 
-	if (!x) {
-		log_name("fuzz", LOG_ERROR + 1);
-		x = fake_new();
-		x->peers.config->limit_errors = 1000;
-		x->peers.delay_ms = 1; /* of a wrong password */
-		fake_fill(x, "INBOX", S("Subject: x\r\n\r\n.dot\r\nline\r\n"), 20);
-	}
-	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
-	if (size && data[0] & 1) /* half of them before login */
-		talk_send(&t, S("USER alice@example.test\r\nPASS alice\r\n"));
-	talk_send(&t, str_from(data, size));
-	talk_end(&t);
-	if (fake_find(x, S("INBOX"))->n > FAKE_MESSAGES / 2)
+	x = x ? x : start();
+	fill(x);
+	script_run(&x->peers.process, &pop3_protocol, SERVICE_POP3,
+		   login ? S("USER alice@example.test\r\nPASS alice\r\n") : STR_NONE,
+		   str_from(data, size));
+	if (arena_used(x->peers.arena) > FUZZ_ARENA)
 		fake_free(&x);
+	else
+		fake_empty(x);
 	return 0;
 }

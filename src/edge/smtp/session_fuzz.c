@@ -1,11 +1,16 @@
 /*
- * A whole session over a socketpair with a fake office and login. The first byte chooses the service; every 0xFF in the rest is where
+ * A whole session with a fake office and login. The first byte chooses the service; every 0xFF in the rest is where
  * the client waits for a reply, so that the fuzzer gets past the rules about pipelining. What was taken must have
  * no CR or LF alone.
  */
+#include "edge/script_test.h"
+
+#include "base/log.h"
 #include "edge/smtp/fake_test.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+enum { FUZZ_ARENA = 4 << 20 }; /* then the fake begins anew: what it was given adds up */
 
 static void check_kept(const struct fake *x)
 {
@@ -19,43 +24,23 @@ static void check_kept(const struct fake *x)
 	}
 }
 
-/* Up to the next mark; then hears what there is, without insisting on a reply. */
-static void say(struct talk *t, str *rest)
-{
-	size_t at = str_find(*rest, 0xFF);
-	str piece = str_slice(*rest, 0, at);
-
-	*rest = at == SIZE_MAX ? STR_NONE : str_skip(*rest, at + 1);
-	talk_send(t, piece);
-	t->n = 0;
-	if (at != SIZE_MAX && piece.n > 2 && piece.p[piece.n - 1] == '\n')
-		talk_read(t);
-}
-
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static const enum service services[] = { SERVICE_SMTP, SERVICE_LMTP, SERVICE_SUBMISSION };
 	static struct fake *x;
-	static struct talk t;
-	struct timeval wait = { .tv_usec = 2000 };
 	unsigned before;
-	str rest;
 
-	if (!x)
-		x = fake_new();
 	if (size < 1 || size > 4096)
 		return 0;
+	if (!x)
+		x = fake_new();
+	log_level_set(LOG_ERROR + 1);
 	before = x->committed;
-	talk_open(&t, x, services[data[0] % ARRAY_LEN(services)]);
-	CHECK(setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0);
-	talk_start(&t);
-	talk_read(&t);
-	for (rest = str_from(data + 1, size - 1); rest.n > 0;)
-		say(&t, &rest);
-	wait.tv_usec = 0; /* for ever: the session ends by itself */
-	CHECK(setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0);
-	talk_end(&t);
+	script_run(&x->peers.process, &smtp_protocol, services[data[0] % ARRAY_LEN(services)],
+		   STR_NONE, str_from(data + 1, size - 1));
 	if (x->committed > before)
 		check_kept(x);
+	if (arena_used(x->peers.arena) > FUZZ_ARENA)
+		fake_free(&x);
 	return 0;
 }
