@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs every fuzzer (clang's libFuzzer with ASan and UBSan) on its corpus, one on each processor: `fuzz.sh SECONDS [name...]`, at most SECONDS each. Crashing inputs
 # land in build-fuzz/crashes; undefined behaviour is one. With POSTERN_FUZZ=docs/fuzz.json the executions are added to the ledger (tools/fuzz_ledger.py); then a fuzzer
-# that has reached FUZZ_UNTIL executions there (default: no end) is passed over. FUZZ_MAX_LEN: longest input (default: libFuzzer's own choice).
+# that has reached FUZZ_UNTIL executions there (default: no end) is passed over. FUZZ_JOBS: how many beside each
+# other. FUZZ_MAX_LEN: longest input (default: libFuzzer's own choice).
 # Two of libFuzzer's habits are off, for they take more time than the harnesses (perf: half of skeleton_fuzz, four fifths of pop3_fuzz): its entropic
 # schedule counts every feature of a corpus at each execution, and it looks for leaks whenever a thread of a session frees what another
 # allocated. Leaks are still looked for, at the end of each run.
@@ -13,13 +14,17 @@ cd "$(dirname "$0")/.."
 seconds=$1
 shift
 mkdir -p build-fuzz/crashes
+names=$(tools/sources.sh fuzz | sed 's|^src/||; s|\.c$||; s|/|.|g')
 folder=build-fuzz
+targets=
 options="-Dfuzz=true -Dtests=false -Db_sanitize=address,undefined -Db_lundef=false"
 if [ -n "${FUZZ_BULK:-}" ]; then
 	folder=build-bulk
 	options="$options -Dc_args=-fno-sanitize-coverage=trace-cmp,stack-depth"
+	targets=$names
 fi
-CC=clang tools/build.sh "$folder" "$options" >build-fuzz/build.log 2>&1 || {
+# shellcheck disable=SC2086
+CC=clang tools/build.sh "$folder" "$options" $targets >build-fuzz/build.log 2>&1 || {
 	grep -E 'error|FAILED|undefined' build-fuzz/build.log || tail -20 build-fuzz/build.log
 	exit 1
 }
@@ -35,9 +40,8 @@ fi
 rm -f build-fuzz/control-crash-*
 rm -f build-fuzz/failed
 status=0
-for binary in "$folder"/*_fuzz; do
-	name=$(basename "$binary")
+for name in $names; do
 	if [ $# -eq 0 ] || echo "$*" | grep -qw "$name"; then echo "$name"; fi
-done | xargs -P "$(nproc)" -n 1 tools/fuzz_one.sh "$seconds" || status=1
+done | xargs -P "${FUZZ_JOBS:-$(nproc)}" -n 1 tools/fuzz_one.sh "$seconds" || status=1
 echo "fuzzers that failed: $(cat build-fuzz/failed 2>/dev/null | wc -l)"
 exit "$status"
