@@ -152,6 +152,9 @@ static void test_buf_keeps_its_maximum(void **state)
 	assert_int_equal(b.n, 10);
 	assert_null(buf_room(&b, 0)); /* sticky */
 	buf_reset(&b);
+	buf_add_quoted(&b, S("a\"b\\"));
+	assert_str(buf_str(&b), S("\"a\\\"b\\\\\""));
+	buf_reset(&b);
 	buf_printf(&b, "%d", 123456789);
 	assert_false(b.full);
 	buf_reset(&b);

@@ -77,6 +77,17 @@ void buf_add_u64(struct buf *b, u64 value)
 	buf_add(b, str_from(digits + i, sizeof digits - i));
 }
 
+void buf_add_quoted(struct buf *b, str s)
+{
+	buf_add_byte(b, '"');
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '"' || s.p[i] == '\\')
+			buf_add_byte(b, '\\');
+		buf_add_byte(b, s.p[i]);
+	}
+	buf_add_byte(b, '"');
+}
+
 /* Into the room that is there; a second time only when that was too small. vsnprintf also writes a NUL, which must fit below max. */
 void buf_printf(struct buf *b, const char *format, ...)
 {

@@ -28,6 +28,8 @@ u8 *buf_room(struct buf *b, size_t n);
 void buf_added(struct buf *b, size_t n);
 void buf_add_u64(struct buf *b, u64 value); /* decimal */
 void buf_printf(struct buf *b, const char *format, ...) PRINTF(2, 3);
+/* s between quotation marks, with a backslash before each of those and each backslash (RFC 5322 3.2.4; TOML). */
+void buf_add_quoted(struct buf *b, str s);
 void buf_drop(struct buf *b, size_t n); /* the first n bytes go */
 str buf_str(const struct buf *b);       /* borrows; until the next change */
 

@@ -320,24 +320,13 @@ void time_print(struct buf *out, u64 milliseconds)
 	quantity_print(out, milliseconds, time_units, ARRAY_LEN(time_units));
 }
 
-static void quoted(struct buf *out, str text)
-{
-	buf_add_byte(out, '"');
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] == '"' || text.p[i] == '\\')
-			buf_add_byte(out, '\\');
-		buf_add_byte(out, text.p[i]);
-	}
-	buf_add_byte(out, '"');
-}
-
 static void list_print(struct buf *out, struct str_list list)
 {
 	buf_add_byte(out, '[');
 	for (size_t i = 0; i < list.n; i++) {
 		if (i)
 			buf_add(out, S(", "));
-		quoted(out, list.items[i]);
+		buf_add_quoted(out, list.items[i]);
 	}
 	buf_add_byte(out, ']');
 }
@@ -348,7 +337,7 @@ void setting_print(struct buf *out, const struct config *c, const struct setting
 
 	switch (s->type) {
 	case SETTING_TEXT:
-		quoted(out, *(const str *)at);
+		buf_add_quoted(out, *(const str *)at);
 		break;
 	case SETTING_LIST:
 		list_print(out, *(const struct str_list *)at);

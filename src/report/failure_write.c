@@ -222,13 +222,8 @@ static void put_spf(struct arena *a, struct header_builder *h, const struct fail
 	struct buf *text = buf_new(a, 4 * FAILURE_TEXT);
 	str record = str_slice(m->spf_record, 0, FAILURE_TEXT);
 
-	buf_printf(text, "txt : %.*s : \"", STR_ARG(m->spf_domain));
-	for (size_t i = 0; i < record.n; i++) {
-		if (record.p[i] == '"' || record.p[i] == '\\')
-			buf_add_byte(text, '\\');
-		buf_add_byte(text, record.p[i]);
-	}
-	buf_add_byte(text, '"');
+	buf_printf(text, "txt : %.*s : ", STR_ARG(m->spf_domain));
+	buf_add_quoted(text, record);
 	header_start(h, S("SPF-DNS"));
 	header_add(h, buf_str(text));
 	header_end(h);

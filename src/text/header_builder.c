@@ -167,24 +167,12 @@ void header_add_text(struct header_builder *h, str text)
 	add_plain(h, str_skip(text, to));
 }
 
-/* '"' text '"', RFC 5322 3.2.4. */
-static void quote(struct buf *out, str text)
-{
-	buf_add_byte(out, '"');
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] == '"' || text.p[i] == '\\')
-			buf_add_byte(out, '\\');
-		buf_add_byte(out, text.p[i]);
-	}
-	buf_add_byte(out, '"');
-}
-
 static void add_quoted(struct header_builder *h, str text)
 {
 	struct buf quoted;
 
 	buf_init(&quoted, HEADER_LINE_HARD);
-	quote(&quoted, text);
+	buf_add_quoted(&quoted, text);
 	if (quoted.full)
 		h->field_bad = true;
 	header_add(h, buf_str(&quoted));
@@ -280,7 +268,7 @@ void header_add_param(struct header_builder *h, str name, str value)
 	if (value.n && is_made_of(value, CHAR_TOKEN))
 		buf_add(&piece, value);
 	else
-		quote(&piece, value);
+		buf_add_quoted(&piece, value);
 	header_add(h, buf_str(&piece));
 	buf_free(&piece);
 }

@@ -22,20 +22,13 @@ static void put_pair(struct arena *a, struct header_builder *h, const char *key,
 		     bool more)
 {
 	struct buf *b = buf_new(a, 2 * SHOWN_VALUE + 64);
-	bool plain;
 
 	value = spf_printable(a, value, SHOWN_VALUE);
-	plain = is_dot_atom(value);
 	buf_printf(b, "%s=", key);
-	if (!plain)
-		buf_add_byte(b, '"');
-	for (size_t i = 0; i < value.n; i++) {
-		if (value.p[i] == '"' || value.p[i] == '\\')
-			buf_add_byte(b, '\\');
-		buf_add_byte(b, value.p[i]);
-	}
-	if (!plain)
-		buf_add_byte(b, '"');
+	if (is_dot_atom(value))
+		buf_add(b, value);
+	else
+		buf_add_quoted(b, value);
 	if (more)
 		buf_add_byte(b, ';');
 	header_add(h, buf_str(b));

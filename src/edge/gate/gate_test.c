@@ -286,23 +286,9 @@ static void test_large(void **state)
 	arena_free(&a);
 }
 
-static int setup(void **state)
-{
-	*state = fake_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fake *x = *state;
-
-	fake_free(&x);
-	return 0;
-}
-
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 	const struct CMUnitTest tests[] = { T(test_rows),  T(test_trace),       T(test_strangers),
 					    T(test_above), T(test_held_header), T(test_limits),
 					    T(test_large) };

@@ -4,18 +4,12 @@
 struct imap_reply imap_close(struct imap *i, struct scan *s)
 {
 	const struct uid_range all = { 1, UINT32_MAX, 0 };
-	struct office_message_expunge_request q = { .ticket = *imap_ticket(i),
-						    .mailbox = i->mailbox,
-						    .uids = &all,
-						    .uids_n = 1,
-						    .only_deleted = true };
-	struct office_message_expunge_answer r;
 	const struct fail *f = NULL;
 
 	if (!scan_end(s))
 		return BAD_REPLY("CLOSE takes no arguments");
 	if (!i->read_only)
-		f = office_message_expunge(imap_arena(i), imap_office(i), &q, &r);
+		f = imap_expunge_deleted(i, &all, 1);
 	if (f)
 		return imap_fail(f);
 	imap_unselect(i);

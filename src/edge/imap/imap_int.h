@@ -192,6 +192,8 @@ void imap_put_row_flags(struct imap *i, struct buf *b, u32 row);
 void imap_put_flags_response(struct imap *i);
 /* The mailbox that is open is closed. */
 void imap_unselect(struct imap *i);
+/* Those of the UIDs that are \Deleted go. */
+const struct fail *imap_expunge_deleted(struct imap *i, const struct uid_range *uids, size_t n);
 /* From now on the client knows of mod-sequences (RFC 7162 3.1). */
 void imap_condstore_on(struct imap *i);
 

@@ -154,6 +154,21 @@ static inline void fake_free(struct fake **x)
 	arena_free(&a);
 }
 
+/* The fixture of a test: a fake of its own. */
+static inline int fake_setup(void **state)
+{
+	*state = fake_new();
+	return 0;
+}
+
+static inline int fake_teardown(void **state)
+{
+	struct fake *x = *state;
+
+	fake_free(&x);
+	return 0;
+}
+
 /* --- A client ---------------------------------------------------------------------------------------------------- */
 
 struct talk {

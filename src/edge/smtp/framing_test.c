@@ -177,23 +177,9 @@ static void test_byte_by_byte(void **state)
 	check_dotted(*state, S("\r\n.\r.\r\n"), true);
 }
 
-static int setup(void **state)
-{
-	*state = fake_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fake *x = *state;
-
-	fake_free(&x);
-	return 0;
-}
-
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 	const struct CMUnitTest tests[] = { T(test_dotted), T(test_counted), T(test_byte_by_byte) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,17 +255,9 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct fake *x = *state;
-
-	fake_free(&x);
-	return 0;
-}
-
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
 	const struct CMUnitTest tests[] = { T(test_triples), T(test_random) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,20 +11,6 @@ struct line {
 	const char *say, *hear; /* say NULL: nothing, hear a reply */
 };
 
-static int setup(void **state)
-{
-	*state = fake_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fake *x = *state;
-
-	fake_free(&x);
-	return 0;
-}
-
 static struct talk *open_talk(struct fake *x, enum service service)
 {
 	static struct talk t;
@@ -643,7 +629,7 @@ static void test_facts_outlive_their_turn(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_one_mail),
 		T(test_trace_outlives_its_turn),
