@@ -2,11 +2,8 @@
  * Any bytes from a peer: frames decode or end the connection, nothing else. The first byte chooses server and caller; then frames,
  * each u16 length and bytes. Every call is answered with a zeroed answer.
  */
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "base/loopback_test.h"
 
-#include "base/check.h"
 #include "base/log.h"
 #include "bus/login.h"
 #include "bus/office.h"
@@ -22,24 +19,33 @@ static void dispatch(void *context, struct bus_call *call)
 	bus_answer(&call, fail_new(call->arena, FAIL_NOT_FOUND, "nothing here"));
 }
 
+static unsigned peers;
+
 static void gone(void *context, const struct bus_peer *peer)
 {
+	(void)context;
 	(void)peer;
-	bus_server_stop(*(struct bus_server **)context);
+	peers--;
 }
 
-static struct bus_server *server_of(u8 choice, struct bus_server **context)
+/* They live as long as the fuzzer. */
+static struct bus_server *server_of(u8 choice)
 {
-	switch (choice & 3) {
-	case 0:
-		return bus_server_new(office_methods, office_methods_n, dispatch, gone, context);
-	case 1:
-		return bus_server_new(login_methods, login_methods_n, dispatch, gone, context);
-	case 2:
-		return bus_server_new(sign_methods, sign_methods_n, dispatch, gone, context);
-	default:
-		return bus_server_new(relay_methods, relay_methods_n, dispatch, gone, context);
-	}
+	static const struct {
+		const struct bus_method *methods;
+		const size_t *n;
+	} tables[] = {
+		{ office_methods, &office_methods_n },
+		{ login_methods, &login_methods_n },
+		{ sign_methods, &sign_methods_n },
+		{ relay_methods, &relay_methods_n },
+	};
+	static struct bus_server *servers[ARRAY_LEN(tables)];
+	size_t i = choice % ARRAY_LEN(tables);
+
+	if (!servers[i])
+		servers[i] = bus_server_new(tables[i].methods, *tables[i].n, dispatch, gone, NULL);
+	return servers[i];
 }
 
 static void send_frames(int fd, str input)
@@ -63,11 +69,12 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t n)
 		return 0;
 	log_level_set(LOG_ERROR + 1);
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
-	s = server_of(bytes[0], &s);
+	s = server_of(bytes[0]);
 	bus_server_add(s, pair[0], bytes[0] >> 2 & 0x1F, 0);
+	peers++;
 	send_frames(pair[1], str_from(bytes + 1, n - 1));
 	close(pair[1]);
-	bus_server_run(s); /* until the peer is gone */
-	bus_server_free(&s);
+	bus_server_run(s); /* until there is nothing to do */
+	CHECK(peers == 0);
 	return 0;
 }

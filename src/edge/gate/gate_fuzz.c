@@ -2,6 +2,8 @@
  * The gate: the first byte chooses rules, the second the cut of the input. What is taken must be byte for byte what came behind and
  * between our fields, without a CR or LF alone, and its skeleton must decode.
  */
+#include "base/loopback_test.h"
+
 #include "edge/smtp/fake_test.h"
 #include "edge/gate/gate.h"
 
