@@ -4,6 +4,7 @@ well again when the fault is gone.
 
     tests/run.py crash                                    some n of each
     POSTERN_ERRORS=1 tests/crash/error_test.py            every n, once and from then on
+    POSTERN_FAULT="office pread64" ...                    those whose name begins so
 
 The control makes the disk lie (a write that never happens and says that it did): the ledger must see it."""
 import array
@@ -31,6 +32,7 @@ from postern import PATIENCE, Instance, wait_for
 from syscall_test import SEED, USERS, VERBOSE, Work, serves
 
 PASSING = ("EINTR", "EAGAIN", "ENOBUFS", "ECONNABORTED", "EPIPE", "ECONNRESET")  # these come once
+ONLY = os.environ.get("POSTERN_FAULT", "")
 EVERY = bool(os.environ.get("POSTERN_ERRORS"))
 # F07 disk full, F09 disk broken, F10 interrupted, F11 no descriptors, F12 no memory.
 FAULTS = {
@@ -54,7 +56,8 @@ def plan():
                 for when in whens or [rng.choice(("1", "2", "3", "5", "1+", "4+"))]:
                     if EVERY and error in PASSING and when.endswith("+"):
                         continue
-                    yield role, call, error, when.rstrip("+") if error in PASSING else when
+                    if f"{role} {call} {error} {when}".startswith(ONLY):
+                        yield role, call, error, when.rstrip("+") if error in PASSING else when
 
 
 class ErrorTest(unittest.TestCase):
@@ -62,7 +65,10 @@ class ErrorTest(unittest.TestCase):
         """Serves, the queue runs dry, nothing is lost; how long that took."""
         began = time.monotonic()
         wait_for(lambda: serves(p))
-        wait_for(p.queue_is_empty)
+        try:
+            wait_for(p.queue_is_empty)
+        except AssertionError as e:
+            raise AssertionError(f"after {what}, seed {SEED}: still in the queue: {p.queue()}; log:\n" + p.log_text()[-8000:]) from e
         took = time.monotonic() - began
         bad, _ = ledger.check(book, p.port("imap"), USERS)
         self.assertEqual(bad, {}, f"after {what}, seed {SEED}")

@@ -301,8 +301,8 @@ void queue_set_aside(struct queue *q, u64 id, u64 peer)
 
 	lock(q);
 	if (schedule_holds(q->schedule, id, peer, &job) && schedule_settle(q->schedule, id, peer)) {
-		schedule_hold(q->schedule, id);
-		schedule_again(q->schedule, id, job.due, job.attempts);
+		schedule_unread(q->schedule, id);
+		wake_clock(q);
 		LOG(ERROR, "queue.damaged", LOG_ID("message", job.message), LOG_ID("job", id));
 	}
 	unlock_queue(q);

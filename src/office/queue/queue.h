@@ -108,7 +108,7 @@ const struct fail *queue_job_message(struct queue *q, struct arena *a, u64 job, 
 
 /* The peer said how it went: from now on its death is no matter. DENIED when it does not hold the job. */
 const struct fail *queue_settle(struct queue *q, struct arena *a, u64 job, u64 peer);
-/* The rows of a job in this peer's hands cannot be read: held as they are, until the next start or somebody looks. */
+/* The rows of a job in this peer's hands cannot be read: it stops itself only, and is looked at again, later each time. */
 void queue_set_aside(struct queue *q, u64 job, u64 peer);
 /* What was settled could not be committed: due again soon; in the mda's lane later each time. */
 void queue_give_back(struct queue *q, u64 job);

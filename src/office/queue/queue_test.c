@@ -83,6 +83,41 @@ static void test_damaged_rows(void **state)
 	}
 }
 
+/* A disk that fails once makes SQLite say "malformed" too: the job must not wait for somebody who looks. */
+static void test_unreadable_once(void **state)
+{
+	const char *damage = "UPDATE queue_entry SET notify = 1 << 40",
+		   *mend = "UPDATE queue_entry SET notify = 0";
+	struct desk d;
+	struct job job;
+	u64 expected = SCHEDULE_UNREAD_MS;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "alice@example.test", 0);
+	must(world_write(&d.w, false, damage_call, (void *)(uintptr_t)damage));
+	for (size_t i = 0; i < 20; i++) {
+		u64 next;
+		assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 1);
+		must_fail(desk_read(&d, &d.taken[0], &job), FAIL_CORRUPT);
+		queue_set_aside(d.queue, d.taken[0].id, MDA);
+		assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+		next = queue_pump(d.queue);
+		assert_in_range(next - d.w.clock, expected - 100,
+				expected); /* it goes on by itself */
+		d.w.clock = next;
+		expected =
+		    expected < SCHEDULE_UNREAD_MOST_MS / 2 ? 2 * expected : SCHEDULE_UNREAD_MOST_MS;
+	}
+	assert_int_equal(expected, SCHEDULE_UNREAD_MOST_MS);
+	must(world_write(&d.w, false, damage_call, (void *)(uintptr_t)mend));
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 1);
+	must(desk_read(&d, &d.taken[0], &job));
+	must(desk_deliver(&d, job.id, MDA));
+	assert_int_equal(queue_pump(d.queue), UINT64_MAX);
+	desk_free(&d);
+}
+
 /* Ids are never given again, although the clock went back between two starts and what they named is gone (a message delivered
  * and expunged, or still in the queue with jobs whose ids are above its own). */
 static void test_clock_back_over_restart(void **state)
@@ -623,6 +658,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_local_delivery),
 		cmocka_unit_test(test_damaged_rows),
+		cmocka_unit_test(test_unreadable_once),
 		cmocka_unit_test(test_long_domain),
 		cmocka_unit_test(test_clock_back_over_restart),
 		cmocka_unit_test(test_alias_to_people_and_beyond),

@@ -438,11 +438,29 @@ void schedule_again(struct schedule *s, u64 id, u64 due, u32 attempts)
 		return;
 	row_detach(s, row);
 	row->deaths = 0;
+	row->unread = 0;
 	row->again = false;
 	row->job.attempts = attempts;
 	if (!row->hold_after)
 		row_wait(s, row, due);
 	row->hold_after = false;
+}
+
+void schedule_unread(struct schedule *s, u64 id)
+{
+	struct job_row *row = row_find(s, id);
+	u64 wait = SCHEDULE_UNREAD_MS;
+	u32 times;
+
+	if (row == NULL || row->job.state != JOB_SETTLING)
+		return;
+	times = row->unread + 1;
+	for (u32 i = 1; i < times && wait < SCHEDULE_UNREAD_MOST_MS; i++)
+		wait *= 2;
+	if (wait > SCHEDULE_UNREAD_MOST_MS)
+		wait = SCHEDULE_UNREAD_MOST_MS;
+	schedule_again(s, id, env_now(s->env) + wait, row->job.attempts);
+	row->unread = times;
 }
 
 void schedule_finish(struct schedule *s, u64 id)

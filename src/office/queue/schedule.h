@@ -37,6 +37,8 @@ enum schedule_limit {
 	SCHEDULE_DEATHS_RELAY = 5,
 	SCHEDULE_SLOW_MS = 60 * 1000,
 	SCHEDULE_SPREAD_MS = 5000, /* of a suspect's next try; doubled with each death */
+	SCHEDULE_UNREAD_MS = 1000, /* until its rows are read again; doubled each time */
+	SCHEDULE_UNREAD_MOST_MS = 60 * 60 * 1000,
 };
 
 enum schedule_state { JOB_WAITING, JOB_READY, JOB_ACTIVE, JOB_SETTLING, JOB_HELD };
@@ -74,6 +76,9 @@ void schedule_finish(struct schedule *s,
 		     u64 job); /* it is gone (or, a DSN joined meanwhile, due again) */
 /* SETTLING -> WAITING. */
 void schedule_again(struct schedule *s, u64 job, u64 due, u32 attempts);
+/* SETTLING -> WAITING, later each time: its rows could not be read. Damage stays; a disk that failed once does not, and SQLite says
+ * "malformed" of both. */
+void schedule_unread(struct schedule *s, u64 job);
 /* Whether a peer has held a job of this lane for so long; *peer is one that has. */
 bool schedule_overdue(const struct schedule *s, enum schedule_lane lane, u64 ms, u64 *peer);
 /* Its jobs are due again. Poisoned ones are held; up to max of them come back so that the rows can follow; call until 0. */

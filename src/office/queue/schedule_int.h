@@ -20,6 +20,7 @@ struct job_row {
 	size_t heap_at;    /* WAITING only */
 	u64 taken;         /* ACTIVE: since when, monotonic */
 	u8 deaths;
+	u32 unread;      /* times in a row that its rows could not be read */
 	bool hold_after; /* the administrator held it during an attempt */
 	bool again;      /* a DSN that has more to say once it is settled */
 	bool suspect;    /* READY only: in lane->suspects */
