@@ -114,6 +114,8 @@ void session_read_dotted(struct session *s,
 			 struct sink *k); /* to CRLF.CRLF; bare CR or LF: WAKE_BAD_LINE */
 /* True when bytes that we have not looked at yet are waiting (unauthorised pipelining, THREATS S12). */
 bool session_has_input(const struct session *s);
+/* The same of what stood behind this line when it was read: it asks the kernel only when that read may not have taken all. */
+bool session_is_pipelined(const struct session *s);
 
 /* Output: sent after the turn, in order. */
 struct buf *session_out(struct session *s); /* append only; never holds more than the turn wrote */

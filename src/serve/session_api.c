@@ -100,6 +100,11 @@ bool session_has_input(const struct session *s)
 	return s->in.n > s->in_at || look.ops->pending(&look);
 }
 
+bool session_is_pipelined(const struct session *s)
+{
+	return s->in.n > s->in_at || (!s->stream.drained && session_has_input(s));
+}
+
 struct buf *session_out(struct session *s)
 {
 	return &s->out.fresh;

@@ -41,9 +41,9 @@ bool smtp_verb_offered(struct smtp *s, enum smtp_verb verb)
 /* Why the input behind a command must not be there yet (RFC 2920 3.1). Without EHLO nothing at all may be. */
 static bool out_of_sync(struct smtp *s, const struct verb *v)
 {
-	if (v->flags & VERB_CHUNK || !session_has_input(s->session))
-		return false;
-	return (v->flags & VERB_LAST) || !s->extended;
+	bool alone = (v->flags & VERB_LAST) || !s->extended;
+
+	return alone && !(v->flags & VERB_CHUNK) && session_is_pipelined(s->session);
 }
 
 static struct reply out_of_order(struct smtp *s)
