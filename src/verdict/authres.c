@@ -161,17 +161,27 @@ static bool next_result(struct scan *s, bool *broken)
 	}
 }
 
+/* As many as there can be: each stands behind a ';'. They are large, and a field has two or three. */
+static size_t results_room(str value)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < value.n && n < AUTHRES_RESULTS; i++)
+		n += value.p[i] == ';';
+	return n;
+}
+
 void authres_parse(struct arena *a, str value, struct authres *out)
 {
-	struct authres_result_read *results =
-	    arena_array_of(a, AUTHRES_RESULTS, struct authres_result_read);
+	size_t room = results_room(value);
+	struct authres_result_read *results = arena_array_of(a, room, struct authres_result_read);
 	struct scan s = scan_of(value);
 	bool *broken = &out->broken;
 
 	*out = (struct authres){ .results = results };
 	take_word(a, &s, &out->id, broken);
 	if (next_result(&s, &(bool){ false })) /* a version may stand there */
-		while (out->results_n < AUTHRES_RESULTS) {
+		while (out->results_n < room) {
 			struct authres_result_read *r = &results[out->results_n];
 			take_result(a, &s, r, broken);
 			if (r->method.n > 0 &&

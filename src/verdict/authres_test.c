@@ -239,12 +239,34 @@ static void test_read(void **state)
 	assert_true(r.broken);
 }
 
+/* A field of any length is read up to AUTHRES_RESULTS, and one of few results takes no room for all of them. */
+static void test_room(void **state)
+{
+	struct buf *many = buf_new(a, 1 << 16);
+	struct authres r;
+	size_t before;
+
+	(void)state;
+	buf_add(many, S("x"));
+	for (int i = 0; i < AUTHRES_RESULTS + 3; i++)
+		buf_printf(many, "; m=r%d", i);
+	authres_parse(a, buf_str(many), &r);
+	assert_int_equal(r.results_n, AUTHRES_RESULTS);
+	assert_str(r.results[AUTHRES_RESULTS - 1].result, S("r99"));
+	before = arena_used(a);
+	authres_parse(a, S("x; spf=pass; dkim=pass;"), &r);
+	assert_int_equal(r.results_n, 2);
+	assert_true(arena_used(a) - before <= 4 * sizeof(struct authres_result_read));
+	authres_parse(a, S("x"), &r);
+	assert_int_equal(r.results_n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNIT_TEST(test_ours),          UNIT_TEST(test_others), UNIT_TEST(test_entry),
 		UNIT_TEST(test_values),        UNIT_TEST(test_none),   UNIT_TEST(test_read),
-		UNIT_TEST(test_international),
+		UNIT_TEST(test_international), UNIT_TEST(test_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
