@@ -104,18 +104,21 @@ const struct fail *mailbox_info_of(struct tx *t, u64 account, const struct mailb
 
 /* --- Account --- */
 
+/* No RETURNING: see store_body_release. */
 const struct fail *modseq_next(struct tx *t, u64 account, u64 *modseq, str *address)
 {
-	struct query *q = SQL_QUERY(
-	    t->db, "UPDATE account SET modseq = modseq + 1 WHERE id = ? RETURNING modseq, address",
-	    SQL_U64(account));
+	struct query *q =
+	    SQL_QUERY(t->db, "SELECT modseq, address FROM account WHERE id = ?", SQL_U64(account));
 	bool found = sql_row(q);
 
-	*modseq = sql_u64(q);
+	*modseq = sql_u64(q) + 1;
 	if (address)
 		*address = sql_str(q, t->arena);
 	TRY(sql_end(t->arena, q));
-	return found ? NULL : &no_account;
+	if (!found)
+		return &no_account;
+	return SQL_RUN(t->arena, t->db, "UPDATE account SET modseq = ? WHERE id = ?",
+		       SQL_U64(*modseq), SQL_U64(account));
 }
 
 const struct fail *account_address(struct tx *t, u64 account, str *address)
