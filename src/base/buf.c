@@ -91,13 +91,16 @@ void buf_add_quoted(struct buf *b, str s)
 /* Into the room that is there; a second time only when that was too small. vsnprintf also writes a NUL, which must fit below max. */
 void buf_printf(struct buf *b, const char *format, ...)
 {
-	size_t room = b->cap - b->n;
+	size_t room;
 	va_list args;
 	int n;
 	u8 *at;
 
+	if (b->p == NULL && buf_room(b, 0) == NULL)
+		return;
+	room = b->cap - b->n;
 	va_start(args, format);
-	n = vsnprintf(room ? (char *)b->p + b->n : NULL, room, format, args);
+	n = vsnprintf((char *)b->p + b->n, room, format, args);
 	va_end(args);
 	CHECK(n >= 0);
 	if (b->full || b->max - b->n <= (size_t)n) {

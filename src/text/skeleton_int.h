@@ -17,7 +17,7 @@ enum {
 	SKELETON_LINE_HELD = SKELETON_BOUNDARY + 100, /* a longer line is no boundary */
 	SKELETON_LINE = 998,
 	SKELETON_TYPE = 127,         /* bytes of a type or subtype, RFC 6838 4.2 */
-	SKELETON_PREVIEW_RAW = 4096, /* decoded bytes that the preview is made of */
+	SKELETON_PREVIEW_RAW = 2048, /* decoded bytes that the preview is made of */
 	SKELETON_RESERVE = 2048,     /* of SKELETON_BYTES: the fixed fields and the preview */
 	SKELETON_PART_LEAST = 1024,  /* bytes that must be left to begin a part */
 };
