@@ -7,7 +7,9 @@
 
 #include "base/loopback_test.h"
 
-#include "serve/serve.h"
+#include <openssl/ssl.h>
+
+#include "edge/edge.h"
 
 struct script {
 	int fd;
@@ -55,17 +57,23 @@ static bool script_turn(void)
 	return true;
 }
 
-/* A whole session, to its end. */
+/* A whole session, to its end. STARTTLS is offered: the session is told that TLS has begun, and the words go on as they are. */
 static inline void script_run(struct process *process, const struct protocol *protocol,
 			      enum service service, str first, str words)
 {
+	static int tls_server; /* nobody looks into it: that there is one is why TLS is offered */
+	static SSL *tls;
+	struct edge *edge = process->state;
 	int pair[2];
 
+	if (!tls)
+		tls = SSL_new(SSL_CTX_new(TLS_server_method()));
+	edge->tls = (struct tls_server *)(void *)&tls_server;
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	script = (struct script){ .fd = pair[0], .rest = words };
 	script_send(first);
 	loopback_idle = script_turn;
-	serve_one(process, protocol, service, pair[1]);
+	serve_one_as_tls(process, protocol, service, pair[1], tls);
 	loopback_idle = NULL;
 	close(pair[0]);
 }

@@ -1,4 +1,5 @@
 /* One session over one descriptor, in the caller's thread: for unit tests, talk scripts and fuzzers. See serve_one in serve.h. */
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 
@@ -24,7 +25,25 @@ static void wait_for(const struct session *s)
 	poll(&p, 1, ms);
 }
 
+/* Of serve_one_as_tls in this thread. */
+static _Thread_local SSL *in_name;
+
+/* Nothing that was said in the clear may be left for what comes within TLS. */
+static bool begin_in_name(struct session *s)
+{
+	CHECK(s->in.n == s->in_at);
+	SSL_up_ref(in_name);
+	s->stream.tls = in_name;
+	return true;
+}
+
 void serve_one(struct process *p, const struct protocol *protocol, enum service service, int fd)
+{
+	serve_one_as_tls(p, protocol, service, fd, NULL);
+}
+
+void serve_one_as_tls(struct process *p, const struct protocol *protocol, enum service service,
+		      int fd, SSL *tls)
 {
 	struct sockaddr_storage from = { 0 };
 	socklen_t n = sizeof from;
@@ -32,6 +51,8 @@ void serve_one(struct process *p, const struct protocol *protocol, enum service 
 
 	CHECK(fd_nonblock(fd));
 	s = session_new(p, protocol, service, fd, 1);
+	in_name = tls;
+	s->begin_tls = tls ? begin_in_name : NULL;
 	if (getpeername(fd, (struct sockaddr *)&from, &n) == 0)
 		s->caller = caller_of((struct sockaddr *)&from);
 	while (session_run(s, NULL) != SESSION_END) {

@@ -25,6 +25,8 @@
 #ifndef SERVE_SERVE_H
 #define SERVE_SERVE_H
 
+#include <openssl/types.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/fail.h"
@@ -172,5 +174,8 @@ void session_wake_all(struct server *v); /* the notice pair overflowed */
 /* A session over one end of a socketpair (or a connection) without listening: for unit tests, talk scripts and fuzzers. Runs turns in the caller's
  * thread until the peer's end is closed or the session ends. */
 void serve_one(struct process *p, const struct protocol *protocol, enum service service, int fd);
+/* The same with TLS in name, for fuzzers: a session that begins it gets `tls`, and the words go on as they are. */
+void serve_one_as_tls(struct process *p, const struct protocol *protocol, enum service service,
+		      int fd, SSL *tls);
 
 #endif
