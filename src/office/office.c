@@ -317,9 +317,11 @@ static void load_account(void *context, const struct store_account *a)
 								    .suspended = a->suspended });
 }
 
-static void load_alias(void *context, str address, const str *targets, size_t n)
+static void load_alias(void *context, str address, const str *targets, size_t n, bool suspended)
 {
 	directory_add_alias(context, address, targets, n);
+	if (suspended)
+		directory_suspend_alias(context, address);
 }
 
 static void load_bad(void *context, const char *kind, str name, const char *why)

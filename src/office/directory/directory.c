@@ -201,6 +201,18 @@ void directory_add_alias(struct directory *d, str address, const str *targets, s
 		copies[i] = str_copy(d->arena, targets[i]);
 	name->targets = copies;
 	name->targets_n = n;
+	name->suspended = false;
+	unlock(d);
+}
+
+void directory_suspend_alias(struct directory *d, str address)
+{
+	struct name *name;
+
+	lock_write(d);
+	name = name_find(d, NAME_ALIAS, address, STR_NONE);
+	if (name)
+		name->suspended = true;
 	unlock(d);
 }
 
@@ -384,8 +396,7 @@ enum recipient_result name_resolve(const struct directory *d, str address, struc
 	*out = name;
 	if (name == NULL)
 		return RECIPIENT_UNKNOWN;
-	return name->kind == NAME_ACCOUNT && name->account.suspended ? RECIPIENT_SUSPENDED
-								     : RECIPIENT_LOCAL;
+	return name->suspended || name->account.suspended ? RECIPIENT_SUSPENDED : RECIPIENT_LOCAL;
 }
 
 void directory_set_reports(struct directory *d, const str *addresses, size_t n)

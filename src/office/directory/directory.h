@@ -56,6 +56,8 @@ bool directory_is_for_reports(struct directory *d, str address);
 void directory_add_domain(struct directory *d, str name);
 void directory_add_account(struct directory *d, const struct directory_account *account);
 void directory_add_alias(struct directory *d, str address, const str *targets, size_t n);
+/* A target could not be read: its mail waits, here and behind other aliases, until the alias is added anew. */
+void directory_suspend_alias(struct directory *d, str address);
 void directory_remove_domain(struct directory *d,
 			     str name); /* its accounts and aliases are gone already */
 void directory_remove_account(struct directory *d, str address);
@@ -75,7 +77,8 @@ size_t directory_accounts(struct directory *d);
 enum recipient_result directory_resolve(struct directory *d, struct arena *a, str address,
 					str *canonical, u64 *account);
 
-/* All who get a message for these recipients, each once, in order of first mention. LIMIT when it becomes too many. */
+/* All who get a message for these recipients, each once, in order of first mention. LIMIT when it becomes too many, UNAVAILABLE
+ * when a suspended alias is among what was opened. */
 const struct fail *directory_expand(struct directory *d, struct arena *a,
 				    const struct recipient *recipients, size_t n,
 				    const struct directory_target **out, size_t *out_n);

@@ -19,6 +19,7 @@ struct name {
 	u64 first_account;  /* domains: of the lowest number, 0: none */
 	const str *targets; /* aliases */
 	size_t targets_n;
+	bool suspended; /* an alias of which not all could be read */
 };
 
 struct name_key {

@@ -141,6 +141,26 @@ static size_t expand(size_t n, const char *const *addresses, const struct direct
 	return out_n;
 }
 
+/* Of whom one target cannot be read: nobody may be left out in silence, so all wait. */
+static void test_suspended_alias(void **state)
+{
+	const struct directory_target *t;
+	struct recipient to = { .address = S("outer@us.example") };
+	str canonical;
+	size_t n;
+	u64 id;
+
+	(void)state;
+	directory_suspend_alias(d, S("Sales@us.example"));
+	assert_int_equal(directory_resolve(d, a, S("sales+x@us.example"), &canonical, &id),
+			 RECIPIENT_SUSPENDED);
+	assert_int_equal(directory_resolve(d, a, to.address, &canonical, &id), RECIPIENT_LOCAL);
+	assert_fail(directory_expand(d, a, &to, 1, &t, &n), FAIL_UNAVAILABLE);
+	ALIAS("sales@us.example", "joe@us.example"); /* somebody has looked */
+	assert_int_equal(expand(1, (const char *[]){ "outer@us.example" }, &t), 1);
+	directory_suspend_alias(d, S("nobody@us.example"));
+}
+
 static void test_expand(void **state)
 {
 	const struct directory_target *t;
@@ -251,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_resolve, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resolve_has_bounds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_suspended_alias, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expand, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expand_depth, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expand_explosion, setup, teardown),

@@ -81,20 +81,25 @@ static void target_add(struct expansion *x, const struct item *item, u64 account
 	    account == 0 && name_find(x->d, NAME_DOMAIN, target->domain, STR_NONE) != NULL;
 }
 
-static void expand_one(struct expansion *x, const struct item *item)
+static const struct fail *expand_one(struct expansion *x, const struct item *item)
 {
+	static const struct fail suspended =
+	    FAIL_STATIC(UNAVAILABLE, "an alias on the way cannot be read");
 	struct name *name;
 
 	name_resolve(x->d, item->address, &name);
 	if (met_before(x, name, item->address))
-		return;
+		return NULL;
+	if (name && name->suspended)
+		return &suspended;
 	if (name == NULL || name->kind == NAME_ACCOUNT || item->depth >= DIRECTORY_DEPTH) {
 		bool account = name && name->kind == NAME_ACCOUNT;
 		target_add(x, item, account ? name->account.id : 0);
-		return;
+		return NULL;
 	}
 	for (size_t i = 0; i < name->targets_n; i++)
 		item_add(x, name->targets[i], item->recipient, item->depth + 1);
+	return NULL;
 }
 
 static const struct fail *expand_all(struct expansion *x)
@@ -104,7 +109,7 @@ static const struct fail *expand_all(struct expansion *x)
 			return fail_code(x->a, FAIL_LIMIT, "4.5.3",
 					 "too many recipients after aliases");
 		TRY(arena_check(x->a));
-		expand_one(x, item);
+		TRY(expand_one(x, item));
 	}
 	return NULL;
 }

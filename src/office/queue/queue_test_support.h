@@ -48,9 +48,10 @@ static void desk_account(void *context, const struct store_account *a)
 					   .id = a->id, .generation = 1, .address = a->address });
 }
 
-static void desk_alias(void *context, str address, const str *targets, size_t n)
+static void desk_alias(void *context, str address, const str *targets, size_t n, bool suspended)
 {
 	directory_add_alias(context, address, targets, n);
+	assert_false(suspended);
 }
 
 static void desk_bad(void *context, const char *kind, str name, const char *why)

@@ -130,7 +130,7 @@ static const struct fail *each_alias(struct tx *t, struct query *q, void *contex
 	return sql_end(t->arena, q);
 }
 
-/* The targets of an alias that are addresses; without any it is no alias. */
+/* The targets of an alias that are addresses. */
 struct alias_check {
 	const struct store_directory_reader *reader;
 	struct arena *arena;
@@ -153,8 +153,8 @@ static void alias_tell(void *context, str address, const str *targets, size_t n)
 		else
 			good[good_n++] = targets[i];
 	}
-	if (good_n && r->alias)
-		r->alias(r->context, address, good, good_n);
+	if (r->alias)
+		r->alias(r->context, address, good, good_n, good_n < n);
 }
 
 const struct fail *store_directory_read(struct tx *t, const struct store_directory_reader *r)

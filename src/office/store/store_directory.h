@@ -13,14 +13,14 @@ struct store_account {
 /*
  * Rows of one kind, each in a call; strings live as long as t->arena; NULL: not wanted. A row that makes no sense is told
  * to `bad` instead, and the rest is read on: one spoiled row must not take the office from everybody else. What is told
- * of keeps the directory's own rules: canonical names, no account twice. An account whose name can be read and the rest
- * not is told as suspended (and to `bad`), so that its mail waits at the senders until somebody has looked.
+ * of keeps the directory's own rules: canonical names, no account twice. An account or an alias whose name can be read and the
+ * rest not is told as suspended (and to `bad`), so that its mail waits at the senders until somebody has looked.
  */
 struct store_directory_reader {
 	void *context;
 	void (*domain)(void *context, str name);
 	void (*account)(void *context, const struct store_account *account);
-	void (*alias)(void *context, str address, const str *targets, size_t n);
+	void (*alias)(void *context, str address, const str *targets, size_t n, bool suspended);
 	void (*bad)(void *context, const char *kind, str name, const char *why);
 };
 const struct fail *store_directory_read(struct tx *t, const struct store_directory_reader *r);

@@ -22,14 +22,14 @@ static void hear_account(void *context, const struct store_account *a)
 		   a->suspended ? " suspended" : "");
 }
 
-static void hear_alias(void *context, str address, const str *targets, size_t n)
+static void hear_alias(void *context, str address, const str *targets, size_t n, bool suspended)
 {
 	struct heard *h = context;
 
 	buf_printf(h->text, "alias %.*s ->", STR_ARG(address));
 	for (size_t i = 0; i < n; i++)
 		buf_printf(h->text, " %.*s", STR_ARG(targets[i]));
-	buf_printf(h->text, "\n");
+	buf_printf(h->text, suspended ? " suspended\n" : "\n");
 }
 
 static void hear_bad(void *context, const char *kind, str name, const char *why)
@@ -112,18 +112,22 @@ static void test_spoiled_rows(void **state)
 	after("UPDATE account SET id = 0 WHERE id = 8",
 	      DOMAIN "bad account bob@example.test\n" USER INFO, 1);
 	/* Targets go one by one. */
-	after("UPDATE alias SET target = 'nobody' WHERE target = 'x@example.net'",
-	      DOMAIN BOB USER
-	      "bad alias Info@example.test\nalias Info@example.test -> bob@example.test\n",
-	      1);
-	after("UPDATE alias SET target = x'ff00' WHERE target = 'x@example.net'",
-	      DOMAIN BOB USER
-	      "bad alias Info@example.test\nalias Info@example.test -> bob@example.test\n",
-	      1);
+	after(
+	    "UPDATE alias SET target = 'nobody' WHERE target = 'x@example.net'",
+	    DOMAIN BOB USER
+	    "bad alias Info@example.test\nalias Info@example.test -> bob@example.test suspended\n",
+	    1);
+	after(
+	    "UPDATE alias SET target = x'ff00' WHERE target = 'x@example.net'",
+	    DOMAIN BOB USER
+	    "bad alias Info@example.test\nalias Info@example.test -> bob@example.test suspended\n",
+	    1);
 	after("UPDATE alias SET address = 'info' WHERE target = 'x@example.net'",
 	      DOMAIN BOB USER "alias Info@example.test -> bob@example.test\nbad alias info\n", 1);
 	after("UPDATE alias SET target = 'a b@c' || target",
-	      DOMAIN BOB USER "bad alias Info@example.test\nbad alias Info@example.test\n", 2);
+	      DOMAIN BOB USER "bad alias Info@example.test\nbad alias Info@example.test\n"
+			      "alias Info@example.test -> suspended\n",
+	      2);
 }
 
 /* An index that lost a row lets an account be there twice; the second is not believed. */
