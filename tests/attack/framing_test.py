@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Framing, exhaustively (THREATS S01 to S04): every string of CR, LF, NUL, '.' and space up to a length stands inside a message, right
 before a whole second mail, and comes in by DATA, LMTP, BDAT and APPEND. What is stored must be what a model of a few lines says, octet
 for octet, and nothing else: nothing smuggled in. What a person submits goes on to a raw sink, which reads it as strictly: nothing

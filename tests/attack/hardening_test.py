@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """How the program is built (THREATS P05): position independent, all relocations done and read-only before it runs, stack protector, checked
 library calls, no executable stack, marked branch targets, no search path of its own. Asked of the file itself, with readelf.
 

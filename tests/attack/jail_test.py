@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The jail drill (THREATS P01 to P04): each process in turn acts as if taken over (tests/attack/drill.c, only in a build with
 -Ddrill=true) and tries files, network, other processes, privileges, other people's accounts, and nonsense to everybody it can reach. Nothing may
 succeed, nobody else may fall, and when the broken process is gone mail goes on.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Loads (THREATS 6): slow connections on every port, a flood of new ones, a flood of wrong passwords, many large mails at once; beside
 each an honest sender is timed. Memory is PSS, of all processes together.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Every pair of commands around errors, STARTTLS and AUTH (STYLE 17: state that survives an error is where mail servers broke). A context
 brings a session somewhere (TLS begun, login refused, recipient refused, ...); then each command follows each other, and a model of a few
 lines says which replies are right: what a refused command may leave behind is nothing, what TLS may leave behind is nothing.

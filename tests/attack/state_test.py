@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Random walks through the protocols against models of a few lines. SMTP: what is refused must be, and what was stored went to exactly
 those who were accepted in that transaction. IMAP: flags, UIDs and contents after every change, seen by the session that made it and by
 another. POP3: what was marked goes at QUIT and never otherwise.

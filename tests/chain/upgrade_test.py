@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """F29: another program in the place of the one that runs, under load: nobody is refused, sessions that are open hear a last word, what was
 acknowledged is there, the process stays the same. And a program that is no good changes nothing. POSTERN_UPGRADES: how many."""
 import os
@@ -5,10 +6,12 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import ledger
 import results
 from client import Wire

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Errors (THREATS 5): a call of one process fails at its n-th time, once or from then on; a disk that is full; a log nobody reads; a process
 that stands still; names that nobody can look up; a peer that goes away in mid-sentence. Promised: 4xx as long as it cannot be sure, nothing lost, and all
 well again when the fault is gone.

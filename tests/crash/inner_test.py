@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Faults from within (THREATS F10, F14, F16): every read and write may do a part of what it was asked for, any call may be interrupted, a disk
 is slow, a clock jumps. strace cannot make these, so they are made by the build of the drill (tests/crash/faults.c), for our libraries too.
 And a database that somebody else holds (F24). Promised: nothing lost, nothing said twice, and mail goes on when it is over.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Processes are killed with SIGKILL at random while messages come in at full speed by SMTP, LMTP, submission and APPEND; afterwards every acknowledged message is
 there once and unharmed. POSTERN_KILLS says how often (20 in `make test`, 200 in `make soak`), POSTERN_PER_KILL how many messages come between
 two kills at least, POSTERN_SEED which way, POSTERN_KILL_MINUTES when it is enough though there were fewer kills."""

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The ledger itself: messages by all four ways are found through IMAP and in the files; and each verdict is given when its wrong is done on
 purpose. A ledger that sees nothing would make every other test here green."""
 import imaplib

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """F20: a network that loses packets, with a small MTU. Mail comes in by SMTP, LMTP, submission over TLS and APPEND, and goes out to a server that is
 found by DNS, while of all packets, DNS's too, 5, 15 or 30 of a hundred are dropped; and a way that is dead for seconds in the midst of DATA.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Files of the store that are gone, cut, foreign or of another owner, and a disk that can only be read (THREATS F26). Promised: Postern starts and
 serves all mail, or it does not start and the log names what is wrong; either way no byte of a segment is touched, so that the right file put
 back, or `postern salvage`, is the whole repair.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Power loss (THREATS F03 to F05). All that a whole instance writes below its data folder is recorded from its first start on, through
 mail by SMTP, LMTP and APPEND, expunges, a stop in order and a kill; then the disks that a cut may leave behind are built (disk.py), the
 store is opened on each (power_check.c), and asked for every message that was acknowledged before the cut.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Kill at every system call (THREATS F01): while one message after another is accepted, queued, delivered, appended and expunged, one
 process is killed as it enters its n-th call of a kind, for every kind and every n that a run without faults shows. After each kill the
 ledger is compared with what IMAP shows.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The simulator of queue, scheduler and store core (src/office/queue/queue_sim_test.c says what it checks), with many seeds on all
 processors; then each rule broken on purpose, which must be noticed.
 

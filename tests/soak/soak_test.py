@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """An instance that works for a long time: mail in by SMTP and LMTP, submission, relay to another server, IMAP and POP3 clients that read and
 delete, while processes are killed, stopped for seconds, or have calls that fail. Measured is what only shows in time: memory and descriptors
 of each process must not rise, and the ledger must be right at the end.
