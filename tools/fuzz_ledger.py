@@ -3,7 +3,8 @@
 in, when it last ran, and of which commit. Kept by tools/fuzz.sh, shown by tools/scoreboard.
 
     fuzz_ledger.py add NAME CRASHED LOGFILE   what one run of libFuzzer did
-    fuzz_ledger.py left NAME TARGET           how many executions are missing"""
+    fuzz_ledger.py left NAME TARGET           how many executions are missing
+    fuzz_ledger.py mended NAME                all its crashes so far are: each has its test, and its input is among the seeds"""
 import datetime
 import fcntl
 import json
@@ -30,23 +31,35 @@ def executed(log):
     return int(stats[-1]) if stats else max(map(int, re.findall(r"^#(\d+)\s", log, re.M)), default=0)
 
 
-def add(name, crashed, log):
+def change(name, how):
     with open(ROOT / "build-fuzz" / "ledger.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         rows = read()
-        row = rows.setdefault(name, {"harness": name, "executions": 0, "crashes": 0})
+        how(rows.setdefault(name, {"harness": name, "executions": 0, "crashes": 0}))
+        LEDGER.write_text("".join(json.dumps(rows[n]) + "\n" for n in sorted(rows)), encoding="utf-8")
+
+
+def add(name, crashed, log):
+    def how(row):
         commit = os.environ.get("POSTERN_COMMIT") or subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
                                                                     text=True, check=False).stdout
         row["executions"] += executed(pathlib.Path(log).read_text(encoding="utf-8", errors="replace"))
         row["crashes"] += int(crashed)
         row["date"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         row["commit"] = commit.strip()
-        LEDGER.write_text("".join(json.dumps(rows[n]) + "\n" for n in sorted(rows)), encoding="utf-8")
+
+    change(name, how)
+
+
+def mended(name):
+    change(name, lambda row: row.update(mended=row["crashes"]))
 
 
 def main():
     if sys.argv[1] == "add":
         add(*sys.argv[2:])
+    elif sys.argv[1] == "mended":
+        mended(sys.argv[2])
     else:
         print(max(0, int(sys.argv[3]) - read().get(sys.argv[2], {"executions": 0})["executions"]))
 
