@@ -95,10 +95,10 @@ class InnerTest(unittest.TestCase):
             client.select("INBOX")
             validity = client.response("UIDVALIDITY")[1]
             uids = []
-            for hours in (0, DAY - 1, -DAY, 0):
+            for n, hours in enumerate((0, DAY - 1, -DAY, 0)):
                 clock(p, hours)
-                self.assertEqual(deliver(p.port("smtp"), message(f"at{hours}"))[0], 250)
-                wait_message(p, f"at{hours}")
+                self.assertEqual(deliver(p.port("smtp"), message(f"number{n}"))[0], 250)
+                wait_message(p, f"number{n}")
                 client.noop()
                 uids.append(max(int(u) for u in client.uid("SEARCH", "ALL")[1][0].split()))
             self.assertEqual(uids, sorted(set(uids)), "UIDs only rise")
