@@ -71,7 +71,7 @@ static void account_refresh(struct office_write *w, const struct fail *f)
 								   .suspended = a->suspended });
 }
 
-static const struct fail *account_event(struct tx *t, enum event_code code, str address)
+const struct fail *office_account_event(struct tx *t, enum event_code code, str address)
 {
 	struct event_args args = event_args_new(t->arena);
 
@@ -87,7 +87,7 @@ static const struct fail *account_add_run(struct tx *t, struct office_write *w)
 	account->id = r->account = store_id_now(t->store);
 	account->generation = r->generation = 1;
 	TRY(store_account_add(t, account));
-	return account_event(t, EVENT_ACCOUNT_ADDED, account->address);
+	return office_account_event(t, EVENT_ACCOUNT_ADDED, account->address);
 }
 
 /* An alias and an account of one name would hide each other. */
@@ -120,33 +120,13 @@ const struct fail *office_serve_account_add(struct bus_call *call,
 	return office_write(call, account_add_run, account_refresh, account, false);
 }
 
-static const struct fail *account_remove_run(struct tx *t, struct office_write *w)
-{
-	struct office_account_remove_answer *r = w->call->answer;
-	struct store_account *account = w->context;
-
-	TRY(store_account_get(t, account->address, account));
-	r->account = account->id;
-	TRY(store_account_remove(t, account->id));
-	return account_event(t, EVENT_ACCOUNT_REMOVED, account->address);
-}
-
-static void account_remove_after(struct office_write *w, const struct fail *f)
-{
-	if (f == NULL)
-		directory_remove_account(w->office->directory,
-					 ((struct store_account *)w->context)->address);
-}
-
 const struct fail *office_serve_account_remove(struct bus_call *call,
 					       const struct office_account_remove_request *q,
 					       struct office_account_remove_answer *r)
 {
-	struct store_account *account = arena_new_of(call->arena, struct store_account);
-
+	(void)q;
 	(void)r;
-	account->address = str_lower(call->arena, q->address);
-	return office_write(call, account_remove_run, account_remove_after, account, true);
+	return office_remove_account_in_pieces(call);
 }
 
 const struct fail *office_serve_account_list(struct bus_call *call,

@@ -120,12 +120,15 @@ struct office_write {
 };
 typedef const struct fail *office_write_run(struct tx *t, struct office_write *w);
 
-/* STORE, EXPUNGE, MOVE, DELETE and RENAME: a piece a transaction (office_piece.c). */
+const struct fail *office_account_event(struct tx *t, enum event_code code, str address);
+
+/* STORE, EXPUNGE, MOVE, DELETE, RENAME and the end of an account: a piece a transaction (office_piece.c). */
 const struct fail *office_flags_in_pieces(struct bus_call *call);
 const struct fail *office_expunge_in_pieces(struct bus_call *call);
 const struct fail *office_move_in_pieces(struct bus_call *call);
 const struct fail *office_delete_in_pieces(struct bus_call *call);
 const struct fail *office_rename_in_pieces(struct bus_call *call);
+const struct fail *office_remove_account_in_pieces(struct bus_call *call);
 
 /* Submits; run's transaction, then after(), then the answer. Returns BUS_LATER. frees: goes on when the disk is full. */
 const struct fail *office_write(struct bus_call *call, office_write_run *run,

@@ -1,5 +1,5 @@
 /*
- * STORE, EXPUNGE, MOVE, DELETE and RENAME of INBOX, a piece a transaction: one of 50,000 messages would keep everybody else's mail waiting for a quarter of a
+ * STORE, EXPUNGE, MOVE, DELETE, RENAME of INBOX and the end of an account, a piece a transaction: one of 50,000 messages would keep everybody else's mail waiting for a quarter of a
  * second. Each piece goes to the end of the writer's queue, so what others want to write comes in between. What fails on the
  * way leaves the pieces before it done, as the RFCs let it: each message is changed whole or not at all (RFC 3501 6.4.6,
  * RFC 7162 3.1.3, RFC 6851 3.3). not: COPY, which is all or nothing (RFC 3501 6.4.7).
@@ -186,7 +186,7 @@ const struct fail *office_move_in_pieces(struct bus_call *call)
 	return office_write_more(call, move_run, move_more, pieces_new(call, uids, n), true);
 }
 
-/* --- DELETE and RENAME ------------------------------------------------------------------------------------- */
+/* --- DELETE, RENAME and the end of an account ------------------------------------------------------------------------------------- */
 
 /* Of a whole mailbox: the store knows where it is by p->next alone. */
 static struct pieces *pieces_of_mailbox(struct bus_call *call)
@@ -227,4 +227,34 @@ static const struct fail *rename_run(struct tx *t, struct office_write *w)
 const struct fail *office_rename_in_pieces(struct bus_call *call)
 {
 	return office_write_more(call, rename_run, mailbox_more, pieces_of_mailbox(call), false);
+}
+
+static const struct fail *remove_run(struct tx *t, struct office_write *w)
+{
+	const struct office_account_remove_request *q = w->call->request;
+	struct office_account_remove_answer *r = w->call->answer;
+	struct pieces *p = w->context;
+	struct tx inner = piece_begin(p, t);
+	struct store_account account;
+
+	TRY(store_account_get(&inner, str_lower(p->arena, q->address), &account));
+	r->account = account.id;
+	TRY(store_account_remove(&inner, account.id, &p->next));
+	return p->next ? NULL : office_account_event(t, EVENT_ACCOUNT_REMOVED, account.address);
+}
+
+static bool remove_more(struct office_write *w)
+{
+	const struct office_account_remove_request *q = w->call->request;
+	struct pieces *p = w->context;
+
+	if (p->next == 0)
+		directory_remove_account(w->office->directory, str_lower(p->arena, q->address));
+	return piece_end(p);
+}
+
+/* Until the last piece it is there, with what has come meanwhile: who asks again goes on with the rest. */
+const struct fail *office_remove_account_in_pieces(struct bus_call *call)
+{
+	return office_write_more(call, remove_run, remove_more, pieces_of_mailbox(call), true);
 }

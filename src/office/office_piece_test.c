@@ -1,5 +1,5 @@
 /*
- * A STORE, EXPUNGE or MOVE of many messages, over a real bus, with a store whose batches the test makes itself: another
+ * A STORE, EXPUNGE or MOVE of many messages, and the end of an account that has them, over a real bus, with a store whose batches the test makes itself: another
  * account's write is answered while it is under way, and all of it is done in the end.
  */
 #include "office/store/store_test_support.h"
@@ -15,7 +15,7 @@ enum { ROWS = 3 * STORE_PIECE_ROWS, MINE = 7, OTHERS = 8 };
 struct scene {
 	struct world w;
 	struct office office;
-	struct bus *bus;
+	struct bus *bus, *ctl;
 	pthread_t thread;
 	u64 inbox, others_inbox;
 };
@@ -43,6 +43,9 @@ static void dispatch(void *context, struct bus_call *call)
 		break;
 	case 42:
 		f = office_serve_message_copy(call, call->request, call->answer);
+		break;
+	case 84:
+		f = office_serve_account_remove(call, call->request, call->answer);
 		break;
 	default:
 		fail_msg("%s", call->method->name);
@@ -109,11 +112,20 @@ static int setup(void **state)
 	s->inbox = inbox_of(s, MINE);
 	s->others_inbox = inbox_of(s, OTHERS);
 	s->office.store = s->w.store;
+	s->office.directory = directory_new(env_system(), S("+"));
+	directory_add_domain(s->office.directory, S("example.test"));
+	directory_add_account(s->office.directory,
+			      &(struct directory_account){ .id = MINE,
+							   .generation = 1,
+							   .address = S("user7@example.test") });
 	s->office.server =
 	    bus_server_new(office_methods, office_methods_n, dispatch, gone, &s->office);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	bus_server_add(s->office.server, pair[0], CALLER_CLIENT, 1);
 	s->bus = bus_new(pair[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	bus_server_add(s->office.server, pair[0], CALLER_CTL, 1);
+	s->ctl = bus_new(pair[1]);
 	assert_int_equal(pthread_create(&s->thread, NULL, run_server, s->office.server), 0);
 	*state = s;
 	return 0;
@@ -126,7 +138,9 @@ static int teardown(void **state)
 	bus_server_stop(s->office.server);
 	pthread_join(s->thread, NULL);
 	bus_free(&s->bus);
+	bus_free(&s->ctl);
 	bus_server_free(&s->office.server);
+	directory_free(&s->office.directory);
 	world_free(&s->w);
 	free(s);
 	return 0;
@@ -174,6 +188,8 @@ static void *call(void *context)
 	const struct office_mailbox_rename_request rename = { .ticket = ticket,
 							      .from = S("INBOX"),
 							      .to = r->name };
+	const struct office_account_remove_request remove = { .address = r->name };
+	struct office_account_remove_answer removed;
 	struct office_mailbox_delete_answer deleted;
 	struct office_mailbox_rename_answer renamed;
 	struct bus *b = r->scene->bus;
@@ -182,6 +198,8 @@ static void *call(void *context)
 		must(office_mailbox_delete(r->arena, b, &delete, &deleted));
 	else if (r->number == 23)
 		must(office_mailbox_rename(r->arena, b, &rename, &renamed));
+	else if (r->number == 84)
+		must(office_account_remove(r->arena, r->scene->ctl, &remove, &removed));
 	else if (r->number == 40)
 		must(office_message_flags(r->arena, b, &flags, &r->flags));
 	else if (r->number == 41)
@@ -384,6 +402,35 @@ static void renaming_inbox_and_deleting_let_others_in(void **state)
 	arena_free(&delete.arena);
 }
 
+/* The address is of this server until the last piece is durable; then nothing of the account is left. */
+static void an_account_goes_in_pieces(void **state)
+{
+	struct scene *s = *state;
+	struct request r = { .scene = s, .number = 84, .name = S("User7@example.test") };
+	struct tx t;
+	u64 n;
+
+	start(&r);
+	assert_true(writer_run_once(s->w.store));
+	assert_int_equal(count(s, "inbox"), ROWS - STORE_PIECE_ROWS);
+	assert_true(directory_has_account(s->office.directory, S("user7@example.test")));
+	while (writer_has_work(s))
+		assert_true(writer_run_once(s->w.store));
+	finish(&r);
+	assert_false(directory_has_account(s->office.directory, S("user7@example.test")));
+	must(store_read_begin(s->w.store, s->w.arena, &t));
+	must(sql_one_u64(s->w.arena,
+			 SQL_QUERY0(t.db,
+				    "SELECT (SELECT count(*) FROM account WHERE id = 7)"
+				    " + (SELECT count(*) FROM mailbox WHERE account_id = 7)"
+				    " + (SELECT count(*) FROM message_state WHERE account_id = 7)"
+				    " + (SELECT count(*) FROM message_env WHERE account_id = 7)"),
+			 &n, &(bool){ false }));
+	store_read_end(&t);
+	assert_int_equal(n, 0);
+	arena_free(&r.arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -394,6 +441,7 @@ int main(void)
 		TEST(expunging_lets_others_in),
 		TEST(moving_lets_others_in),
 		TEST(renaming_inbox_and_deleting_let_others_in),
+		TEST(an_account_goes_in_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

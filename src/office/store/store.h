@@ -141,8 +141,8 @@ const struct fail *store_quota_check(struct tx *t, u64 account, u64 more);
 
 /* The row was inserted: notes it in the segments and makes INBOX, Sent, Drafts, Junk, Trash, Archive. */
 const struct fail *store_account_furnish(struct tx *t, u64 account, str address);
-/* Everything the account has in mailboxes goes; then its row may be deleted. */
-const struct fail *store_account_clear(struct tx *t, u64 account);
+/* Everything the account has in mailboxes goes; then its row may be deleted. next: as of DELETE, a piece at a time. */
+const struct fail *store_account_clear(struct tx *t, u64 account, u32 *next);
 
 /* --- Mailboxes and messages: one function a call of bus/office.tbl 20-45 ----------------------------------------- */
 

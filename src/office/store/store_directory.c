@@ -270,9 +270,11 @@ const struct fail *store_account_get(struct tx *t, str address, struct store_acc
 	return found ? NULL : fail_new(t->arena, FAIL_NOT_FOUND, "no such account");
 }
 
-const struct fail *store_account_remove(struct tx *t, u64 id)
+const struct fail *store_account_remove(struct tx *t, u64 id, u32 *next)
 {
-	TRY(store_account_clear(t, id));
+	TRY(store_account_clear(t, id, next));
+	if (*next)
+		return NULL;
 	return SQL_RUN(t->arena, t->db, "DELETE FROM account WHERE id = ?", SQL_U64(id));
 }
 

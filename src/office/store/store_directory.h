@@ -34,8 +34,8 @@ const struct fail *store_domain_list(struct tx *t, struct office_domain_list_ans
 /* Makes the row and the six mailboxes. */
 const struct fail *store_account_add(struct tx *t, const struct store_account *account);
 const struct fail *store_account_get(struct tx *t, str address, struct store_account *out);
-/* Its mail goes with it. */
-const struct fail *store_account_remove(struct tx *t, u64 id);
+/* Its mail goes with it, a piece at a time: as long as *next is not 0, it is still there. */
+const struct fail *store_account_remove(struct tx *t, u64 id, u32 *next);
 const struct fail *store_account_change(struct tx *t, const struct store_account *account);
 /* domain empty: all. */
 const struct fail *store_account_list(struct tx *t, str domain,

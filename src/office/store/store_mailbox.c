@@ -206,18 +206,17 @@ static const struct fail *remove_mailbox(struct tx *t, u64 account, const struct
 	return list_changed(t, account);
 }
 
-/* A piece of what is in it. *next 0: little is left. */
-static const struct fail *empty_some(struct tx *t, u64 account, const struct mailbox_row *m,
-				     u32 *next)
+/* A piece of what is in it. *next 0: that was all. */
+static const struct fail *empty_some(struct tx *t, u64 account, u64 mailbox, u32 *next)
 {
 	const struct uid_range all = { .low = 1, .high = UINT32_MAX };
-	const struct office_message_expunge_request q = { .mailbox = m->id,
+	const struct office_message_expunge_request q = { .mailbox = mailbox,
 							  .uids = &all,
 							  .uids_n = 1 };
 	struct office_message_expunge_answer r;
 
-	*next = m->messages > STORE_PIECE_ROWS;
-	return *next ? store_message_expunge(t, account, &q, next, &r) : NULL;
+	*next = 1;
+	return store_message_expunge(t, account, &q, next, &r);
 }
 
 const struct fail *store_mailbox_delete(struct tx *t, u64 account, str name, u32 *next)
@@ -229,7 +228,9 @@ const struct fail *store_mailbox_delete(struct tx *t, u64 account, str name, u32
 		return fail_new(t->arena, FAIL_DENIED, "INBOX cannot be deleted");
 	TRY(mailbox_by_name(t, account, name, &m));
 	if (next)
-		TRY(empty_some(t, account, &m, next));
+		*next = 0;
+	if (next && m.messages > STORE_PIECE_ROWS)
+		TRY(empty_some(t, account, m.id, next));
 	if (next && *next)
 		return NULL;
 	TRY(mailbox_by_id(t, account, m.id, &m));
@@ -413,7 +414,27 @@ const struct fail *store_account_furnish(struct tx *t, u64 account, str address)
 	return NULL;
 }
 
-const struct fail *store_account_clear(struct tx *t, u64 account)
+/* Of the first mailbox with messages, unless the account has few. *next 0: it has. */
+static const struct fail *clear_some(struct tx *t, u64 account,
+				     const struct office_mailbox_list_answer *list, u32 *next)
+{
+	size_t first = list->mailboxes_n;
+	u64 messages = 0;
+
+	for (size_t i = list->mailboxes_n; i-- > 0;) {
+		messages += list->mailboxes[i].messages;
+		if (list->mailboxes[i].messages)
+			first = i;
+	}
+	*next = 0;
+	if (messages <= STORE_PIECE_ROWS)
+		return NULL;
+	TRY(empty_some(t, account, list->mailboxes[first].id, next));
+	*next = 1;
+	return NULL;
+}
+
+const struct fail *store_account_clear(struct tx *t, u64 account, u32 *next)
 {
 	struct account_note n = { .account = account, .gone = true };
 	struct office_mailbox_list_answer list = { .mailboxes_n = 0 };
@@ -421,6 +442,10 @@ const struct fail *store_account_clear(struct tx *t, u64 account)
 
 	TRY(account_address(t, account, &n.address));
 	TRY(store_mailbox_list(t, account, &list));
+	if (next)
+		TRY(clear_some(t, account, &list, next));
+	if (next && *next)
+		return NULL;
 	for (size_t i = 0; i < list.mailboxes_n; i++) {
 		TRY(mailbox_by_id(t, account, list.mailboxes[i].id, &m));
 		TRY(remove_mailbox(t, account, &m));

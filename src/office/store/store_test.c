@@ -223,7 +223,7 @@ static const struct fail *clear(struct tx *t, void *context)
 {
 	struct world *w = context;
 
-	TRY(store_account_clear(t, w->account));
+	TRY(store_account_clear(t, w->account, NULL));
 	return SQL_RUN(t->arena, t->db, "DELETE FROM account WHERE id = ?", SQL_U64(w->account));
 }
 
