@@ -200,6 +200,7 @@ static void life_begin(struct life *l)
 	sim_compare(&l->d, l->s, true);
 	decide_items(l);
 	waits_forget(l->s);
+	waits_of_another_clock(l);
 }
 
 /* One of the next few writes, syncs or commits fails, or all of them for a while: a full disk. */

@@ -503,6 +503,27 @@ static void test_retry_is_in_the_rows(void **state)
 	desk_free(&d);
 }
 
+/* F16: a wait that reaches further than any can was begun before the clock was set back; a start does not sit it out (queue_sim_test,
+ * seed 124395). */
+static void test_clock_back_over_a_wait(void **state)
+{
+	struct desk d;
+	struct job job;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "far@remote.example", 0);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_TEMP, "4.4.1"));
+	d.w.clock -= d.policy.retry_most;
+	desk_restart(&d);
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 0);
+	d.w.clock -= 2 * d.policy.retry_most;
+	desk_restart(&d);
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, 10), 1);
+	desk_free(&d);
+}
+
 static void test_envelopes_that_cannot_be(void **state)
 {
 	struct desk d;
@@ -674,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_retry_is_in_the_rows),
+		cmocka_unit_test(test_clock_back_over_a_wait),
 		cmocka_unit_test(test_envelopes_that_cannot_be),
 		cmocka_unit_test(test_trace_and_expiry),
 		cmocka_unit_test(test_expiry_goes_by_ids),

@@ -332,6 +332,17 @@ static inline void waits_forget(struct sim *s)
 	s->waits_asked = false;
 }
 
+/* A start: what waits longer than any wait was written before the clock was set back, and is due now (queue_load; seed 124395). */
+static inline void waits_of_another_clock(struct life *l)
+{
+	u64 most = l->s->w.clock + l->d.policy.retry_most;
+
+	for (u32 i = 0; i < l->s->items_n; i++)
+		for (size_t far = 0; far < SIM_FAR; far++)
+			if (l->s->items[i].not_before[far] > most)
+				l->s->items[i].not_before[far] = 0;
+}
+
 static void admin_ended(struct sim_op *op, enum sim_known known)
 {
 	struct sim *s = op->life->s;
