@@ -19,6 +19,8 @@
 enum {
 	RING = 256 * 1024,
 	FLUSH_MS = 300, /* at the end, when nobody reads the log (THREATS F08) */
+	REST_MS =
+	    5, /* between two writes, unless half the ring is full: lines that come close together go together */
 };
 
 /* One line being made; what does not fit is cut, never written past. */
@@ -33,14 +35,15 @@ static _Atomic int lowest_level = LOG_INFO;
 /* The ring: bytes [tail, head) modulo RING wait to be written. Guarded by ring_lock. */
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t filled, drained;
+	pthread_cond_t filled, drained, wanted; /* wanted: now, not after the rest */
 	u8 bytes[RING];
 	u64 head, tail;
 	u64 dropped;
 	bool started;
 } ring = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	   .filled = PTHREAD_COND_INITIALIZER,
-	   .drained = PTHREAD_COND_INITIALIZER };
+	   .drained = PTHREAD_COND_INITIALIZER,
+	   .wanted = PTHREAD_COND_INITIALIZER };
 
 void log_name(const char *process, enum log_level lowest)
 {
@@ -219,10 +222,31 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 	if (ring.started) {
 		ring_put(text);
 		pthread_cond_signal(&ring.filled);
+		if (ring.head - ring.tail > RING / 2)
+			pthread_cond_signal(&ring.wanted);
 	} else {
 		put_now(text);
 	}
 	pthread_mutex_unlock(&ring.lock);
+}
+
+static struct timespec in_ms(long ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += ms * 1000000L;
+	t.tv_sec += t.tv_nsec / 1000000000L;
+	t.tv_nsec %= 1000000000L;
+	return t;
+}
+
+/* Called with the lock held. */
+static void rest(void)
+{
+	struct timespec end = in_ms(REST_MS);
+
+	pthread_cond_clockwait(&ring.wanted, &ring.lock, CLOCK_MONOTONIC, &end);
 }
 
 static void *write_forever(void *unused)
@@ -246,6 +270,7 @@ static void *write_forever(void *unused)
 			ring.dropped++;
 		ring.tail += n;
 		pthread_cond_broadcast(&ring.drained);
+		rest();
 	}
 	return NULL;
 }
@@ -267,16 +292,13 @@ void log_start(void)
 
 void log_flush(void)
 {
-	u64 until;
-	struct timespec end;
+	struct timespec end = in_ms(FLUSH_MS);
 	int late = 0;
+	u64 until;
 
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_nsec += FLUSH_MS * 1000000L;
-	end.tv_sec += end.tv_nsec / 1000000000L;
-	end.tv_nsec %= 1000000000L;
 	pthread_mutex_lock(&ring.lock);
 	until = ring.head;
+	pthread_cond_signal(&ring.wanted);
 	while (ring.started && ring.tail < until && late == 0)
 		late = pthread_cond_clockwait(&ring.drained, &ring.lock, CLOCK_MONOTONIC, &end);
 	pthread_mutex_unlock(&ring.lock);
