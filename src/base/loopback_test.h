@@ -143,13 +143,32 @@ static void loopback_packets_free(struct loopback_file *f)
 	f->last = &f->first;
 }
 
+static void loopback_unwatch(struct loopback_file *epoll, int fd)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < epoll->watched_n; i++)
+		if (epoll->watched[i].fd != fd)
+			epoll->watched[n++] = epoll->watched[i];
+	epoll->watched_n = n;
+}
+
+/* An epoll forgets it, or would take the next file of that number for this one. */
+static void loopback_forget(int fd)
+{
+	for (u32 i = 0; i < loopback_used; i++)
+		if (loopback_files[i] && loopback_files[i]->kind == LOOPBACK_EPOLL)
+			loopback_unwatch(loopback_files[i], fd);
+	loopback_files[fd - LOOPBACK_FIRST] = NULL;
+}
+
 int close(int fd)
 {
 	struct loopback_file *f = loopback_of(fd);
 
 	if (!f)
 		return (int)syscall(SYS_close, fd);
-	loopback_files[fd - LOOPBACK_FIRST] = NULL;
+	loopback_forget(fd);
 	loopback_free[loopback_free_n++] = fd - LOOPBACK_FIRST;
 	if (--f->users > 0)
 		return 0;
@@ -445,23 +464,11 @@ int eventfd_write(int fd, eventfd_t add)
 	return 0;
 }
 
-/* What epoll looks at is forgotten when it is closed, as the kernel does it. */
-static void loopback_watch_drop_closed(struct loopback_file *f)
-{
-	u32 n = 0;
-
-	for (u32 i = 0; i < f->watched_n; i++)
-		if (loopback_of(f->watched[i].fd))
-			f->watched[n++] = f->watched[i];
-	f->watched_n = n;
-}
-
 int epoll_ctl(int epoll, int how, int fd, struct epoll_event *e)
 {
 	struct loopback_file *f = loopback_of(epoll);
 	struct loopback_watch *w = f->watched;
 
-	loopback_watch_drop_closed(f);
 	while (w < f->watched + f->watched_n && w->fd != fd)
 		w++;
 	CHECK(w < f->watched + LOOPBACK_WATCHED && how != EPOLL_CTL_DEL);
