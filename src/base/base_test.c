@@ -4,15 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/chars.h"
+#include "base/check.h"
 #include "base/crc32c.h"
 #include "base/fd.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "base/scan.h"
 
 static void test_utf8(void **state)
@@ -409,6 +413,38 @@ static void test_sealed_files(void **state)
 	arena_free(&a);
 }
 
+/* What a child says whose check fails right after it logged: the lines before it are what one looks for. */
+static void test_log_before_a_failed_check(void **state)
+{
+	char said[1024];
+	size_t n = 0;
+	int ends[2], status;
+	ssize_t got;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(ends[1], STDERR_FILENO);
+		log_start();
+		LOG(INFO, "first");
+		usleep(1000); /* written, and the log's thread rests */
+		for (int i = 0; i < 10; i++)
+			LOG(INFO, "then", LOG_U64("i", (u64)i));
+		check_failed("a", 1, "b");
+	}
+	close(ends[1]);
+	while ((got = read(ends[0], said + n, sizeof said - n)) > 0)
+		n += (size_t)got;
+	close(ends[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	assert_int_not_equal(str_find_str(str_from(said, n), S("event=first")), SIZE_MAX);
+	assert_int_not_equal(str_find_str(str_from(said, n), S("event=then i=9\n")), SIZE_MAX);
+	assert_int_not_equal(str_find_str(str_from(said, n), S("what=\"b\"")), SIZE_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_crc32c),
 		cmocka_unit_test(test_fail_table),
 		cmocka_unit_test(test_sealed_files),
+		cmocka_unit_test(test_log_before_a_failed_check),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

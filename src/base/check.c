@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 void check_failed(const char *file, int line, const char *what)
 {
 	char text[512];
@@ -14,5 +16,6 @@ void check_failed(const char *file, int line, const char *what)
 	/* Straight to the descriptor: the log thread may be what is broken. */
 	if (write(STDERR_FILENO, text, length) < 0)
 		_exit(70);
+	log_flush(); /* what led to it */
 	abort();
 }

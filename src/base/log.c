@@ -296,7 +296,8 @@ void log_flush(void)
 	int late = 0;
 	u64 until;
 
-	pthread_mutex_lock(&ring.lock);
+	if (pthread_mutex_clocklock(&ring.lock, CLOCK_MONOTONIC, &end) != 0)
+		return; /* a check failed in here */
 	until = ring.head;
 	pthread_cond_signal(&ring.wanted);
 	while (ring.started && ring.tail < until && late == 0)
