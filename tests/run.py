@@ -149,7 +149,7 @@ def python_tests(tally, *folders, at_once=2 * CORES):
     tally.add("build-test: postern builds", good, output)
     if not good:
         return
-    paths = sorted(path for folder in folders for path in (ROOT / folder).glob("*_test.py"))
+    paths = sorted(path for folder in folders for path in ([ROOT / folder] if folder.endswith(".py") else (ROOT / folder).glob("*_test.py")))
     for some, n in (([p for p in paths if p.name not in ALONE], at_once), ([p for p in paths if p.name in ALONE], 1)):
         for path, (output, ran, bad) in side_by_side(python_file, some, n):
             print(output, end="", flush=True)
@@ -212,7 +212,7 @@ def group_attack(tally):
 # The long forms of the harnesses in tests/crash and tests/attack: their figures go to the scoreboard.
 SOAK = {"POSTERN_KILLS": "1000", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
         "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_PER_KILL": "101", "POSTERN_PAIRS": "all",
-        "POSTERN_SOAK_MINUTES": "60", "POSTERN_DRILL": "full", "POSTERN_LOSS": "1000",
+        "POSTERN_SOAK_MINUTES": "60", "POSTERN_DRILL": "full", "POSTERN_LOSS": "1000", "POSTERN_UPGRADES": "20",
         "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
 
 
@@ -221,7 +221,7 @@ def group_soak(tally):
         os.environ.setdefault(name, value)
     group_cfi(tally)
     group_sim(tally)
-    python_tests(tally, "tests/crash", "tests/attack", "tests/soak", at_once=1)  # here the figures count
+    python_tests(tally, "tests/crash", "tests/attack", "tests/soak", "tests/chain/upgrade_test.py", at_once=1)  # here the figures count
 
 
 GROUPS = {name[6:]: function for name, function in globals().items() if name.startswith("group_")}
