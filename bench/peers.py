@@ -104,6 +104,7 @@ tls_advertise_hosts =
 smtp_accept_max = 500
 smtp_connect_backlog = 500
 smtp_accept_max_nonmail = 100000
+smtp_accept_queue_per_connection = 0
 begin acl
 acl_rcpt:
   accept domains = +local_domains

@@ -99,7 +99,7 @@ def text(facts, todo, found, command):
              "message, of which the client has three times the work (measured: 390 beside 100 us of CPU). With a disk of so many writes a second: both are held to that by their control "
              "group (blkio), with a third of the messages, since the speed of a virtual disk changes from minute to minute.", "", *_inbound(found),
              "## The same, beside all", "",
-             f"Exim and OpenSMTPD (Debian's, unpacked apart) deliver into Maildirs themselves; {todo['flood']['Exim']} messages a round.", "",
+             f"Exim and OpenSMTPD (Debian's, unpacked apart) deliver into Maildirs themselves; {todo['flood']['Exim']} messages, one round.", "",
              *_others(found),
              f"## A mailbox of {todo['mailbox']:,} messages of 5 KB, IMAP without TLS", "",
              f"Both were restarted before. The first command of a session after a start, then {todo['runs']} more of each. "
