@@ -407,7 +407,8 @@ static void poison_done(struct write_job *job, const struct fail *f)
 	struct queue *q = p->queue;
 
 	LOG(WARN, "queue.poison", LOG_ID("message", p->held.message), LOG_FAIL("why", f));
-	if (f) { /* its rows do not say so, and nobody could release it: due again, much later */
+	/* Its rows do not say so (those of a report never do), and nobody could release it: due again, much later. */
+	if (f || p->held.kind == JOB_DSN_FAILURE || p->held.kind == JOB_DSN_DELAY) {
 		lock(q);
 		schedule_release(q->schedule, p->held.id,
 				 env_now(q->env) + q->options.policy.retry_first);

@@ -429,6 +429,32 @@ static void test_poison_that_cannot_be_noted(void **state)
 	desk_free(&d);
 }
 
+/* A report has no rows of its own to be held in, so it must come back by itself (queue_sim_test, seed 239226). */
+static void test_poison_report(void **state)
+{
+	struct desk d;
+	struct job job;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "far@remote.example", 0);
+	job = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &job, RELAY, ATTEMPT_PERM, "5.1.1"));
+	for (u64 deaths = 0; deaths < SCHEDULE_DEATHS; deaths++) {
+		d.w.clock += 60000;
+		assert_int_equal(desk_take(&d, LANE_MDA, MDA + deaths, 10), 1);
+		queue_peer_gone(d.queue, MDA + deaths);
+		while (writer_run_once(d.w.store))
+			;
+	}
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
+	d.w.clock += d.policy.retry_first;
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DSN_FAILURE);
+	must(desk_dsn(&d, job.id, MDA, true));
+	desk_free(&d);
+}
+
 static void test_death_while_settling(void **state)
 {
 	struct desk d;
@@ -692,6 +718,7 @@ int main(void)
 		cmocka_unit_test(test_failures_are_gathered),
 		cmocka_unit_test(test_a_peer_dies),
 		cmocka_unit_test(test_poison_that_cannot_be_noted),
+		cmocka_unit_test(test_poison_report),
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_retry_is_in_the_rows),
