@@ -5,19 +5,34 @@
 #include "text/shown.h"
 #include "text/utf8.h"
 
+/* The bytes of an escape (RFC 8259 7) that begins with the backslash at n; 0: it is none. */
+static size_t escape_length(str s, size_t n)
+{
+	str behind = str_skip(s, n + 1);
+
+	if (behind.n && str_has(S("\"\\/bfnrt"), behind.p[0]))
+		return 2;
+	if (behind.n < 5 || behind.p[0] != 'u')
+		return 0;
+	for (size_t i = 1; i < 5; i++)
+		if (!char_is(behind.p[i], CHAR_HEXDIG))
+			return 0;
+	return 6;
+}
+
 /* A JSON string at the cursor; *out is what stands between the quotes, still escaped. */
 static bool scan_string(struct scan *s, str *out)
 {
 	str rest;
-	size_t n = 0;
+	size_t n = 0, step;
 
 	if (!scan_byte(s, '"'))
 		return false;
 	rest = s->rest;
-	while (n < rest.n && rest.p[n] != '"') {
-		if (char_is(rest.p[n], CHAR_CTL))
+	for (; n < rest.n && rest.p[n] != '"'; n += step) {
+		step = rest.p[n] == '\\' ? escape_length(rest, n) : 1;
+		if (step == 0 || char_is(rest.p[n], CHAR_CTL))
 			return false;
-		n += rest.p[n] == '\\' ? 2 : 1;
 	}
 	return n < rest.n && scan_take(s, n, out) && scan_byte(s, '"');
 }

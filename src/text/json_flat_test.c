@@ -56,6 +56,25 @@ static void test_truncated(void **state)
 	arena_free(&a);
 }
 
+/* A backslash makes nothing of what RFC 8259 7 does not name: it would come out as it is. */
+static void test_escapes(void **state)
+{
+	static const char *const bad[] = { "{\"t\":\"\\\302\213\"}", "{\"t\":\"\\\n\"}",
+					   "{\"t\":\"\\x\"}",        "{\"t\":\"\\u12g4\"}",
+					   "{\"t\":\"\\u123\"}",     "{\"t\":\"\\\"}" };
+	struct arena *a = arena_new(1 << 20);
+	str value;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_false(json_flat_valid(str_cstr(bad[i])));
+		assert_false(json_flat_get(a, str_cstr(bad[i]), S("t"), &value));
+	}
+	assert_true(json_flat_get(a, S("{\"t\":\"\\\"\\\\\\/\\n\\u009b\"}"), S("t"), &value));
+	assert_str(value, S("\"\\/ ?"));
+	arena_free(&a);
+}
+
 /* What others wrote may hold as it is what we escape: C1 controls, marks of direction. */
 static void test_hidden_characters(void **state)
 {
@@ -101,9 +120,8 @@ static void test_members(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_validity),
-		cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_hidden_characters),
+		cmocka_unit_test(test_validity), cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_escapes),  cmocka_unit_test(test_hidden_characters),
 		cmocka_unit_test(test_members),
 	};
 
