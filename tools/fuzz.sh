@@ -2,7 +2,7 @@
 # Runs every fuzzer (clang's libFuzzer with ASan and UBSan) on its corpus, one on each processor: `fuzz.sh SECONDS [name...]`, at most SECONDS each. Crashing inputs
 # land in build-fuzz/crashes; undefined behaviour is one. With POSTERN_FUZZ=docs/fuzz.json the executions are added to the ledger (tools/fuzz_ledger.py); then a fuzzer
 # that has reached FUZZ_UNTIL executions there (default: no end) is passed over. FUZZ_JOBS: how many beside each
-# other. FUZZ_MAX_LEN: longest input (default: libFuzzer's own choice).
+# other. FUZZ_MAX_LEN: longest input (default: libFuzzer's own choice). FUZZ_SEED: the same inputs each time.
 # Two of libFuzzer's habits are off, for they take more time than the harnesses (perf: half of skeleton_fuzz, four fifths of pop3_fuzz): its entropic
 # schedule counts every feature of a corpus at each execution, and it looks for leaks whenever a thread of a session frees what another
 # allocated. Leaks are still looked for, at the end of each run.

@@ -23,10 +23,11 @@ dict=
 reduce=
 [ -z "${FUZZ_BULK:-}" ] || reduce=-reduce_inputs=0 # looks at each input for a shorter form of others: a fifth of the time
 length=${FUZZ_MAX_LEN:+-max_len=$FUZZ_MAX_LEN}
+seed=${FUZZ_SEED:+-seed=$FUZZ_SEED}
 log=build-fuzz/$name.log
 crashed=0
 # shellcheck disable=SC2086
-"${FUZZ_BUILD:-build-fuzz}/$name" -entropic=0 -detect_leaks=0 -max_total_time="$seconds" -artifact_prefix=build-fuzz/crashes/"$name"- -print_final_stats=1 $runs $reduce $length \
+"${FUZZ_BUILD:-build-fuzz}/$name" -entropic=0 -detect_leaks=0 -max_total_time="$seconds" -artifact_prefix=build-fuzz/crashes/"$name"- -print_final_stats=1 $runs $reduce $length $seed \
 	$dict "$corpus" $extra 2>"$log" || crashed=1
 said="== $name
 $([ "$crashed" = 0 ] || tail -20 "$log")
