@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
+#include "base/log.h"
 #include "bus/ticket.h"
 #include "bus/view.h"
 #include "edge/fake_test.h"
@@ -581,6 +582,34 @@ static str fake_skeleton(struct arena *a, str bytes)
 
 	CHECK(skeleton_feed(p, bytes) == NULL && skeleton_finish(p, &k) == NULL);
 	return skeleton_encode(a, k);
+}
+
+enum { FAKE_FUZZ_ARENA = 4 << 20 };
+
+/* For fuzzers, which want the same before each input: nobody waits, and INBOX has this mail so many times. What a fake is given adds up, so after
+ * FAKE_FUZZ_ARENA it begins anew. x NULL: the first. The mail is the same each time: its skeleton is made once. */
+static inline struct fake *fake_refill(struct fake *x, str mail, u32 times)
+{
+	static struct arena *a;
+	static str skeleton;
+
+	if (!a) {
+		log_name("fuzz", LOG_ERROR + 1);
+		a = arena_new(1 << 20);
+		skeleton = fake_skeleton(a, mail);
+	}
+	if (x && arena_used(x->peers.arena) > FAKE_FUZZ_ARENA)
+		fake_free(&x);
+	if (x) {
+		fake_empty(x);
+	} else {
+		x = fake_new();
+		x->peers.config->limit_errors = 1000;
+		x->peers.delay_ms = 1; /* of a wrong password */
+	}
+	for (u32 i = 0; i < times; i++)
+		fake_add(x, fake_find(x, S("INBOX")), mail, skeleton, 0, 0);
+	return x;
 }
 
 /* Puts a message in a mailbox before any session runs. */
