@@ -71,6 +71,8 @@ struct bus *bus_new(int fd); /* takes fd (-1: none yet); lives as long as the pr
 void bus_replace(struct bus *b, int fd);
 /* How long this bus has been without a server, in milliseconds; 0: it has one, as far as calls have shown. */
 u64 bus_lost_ms(struct bus *b);
+/* How many servers this bus has had: one more, and what the one before kept for us is gone. */
+u64 bus_servers(struct bus *b);
 /* For tests, which must not leak: no call may be under way. */
 void bus_free(struct bus **b);
 /* What the generated stubs call. Waits for BUS_CALL_MS; when the method is BUS_PARK, for ever. */

@@ -393,6 +393,7 @@ static void test_replace(void **state)
 	wait_until(&x->gone, 1);
 	caller(x);
 	assert_int_equal(bus_lost_ms(x->bus), 0);
+	assert_int_equal(bus_servers(x->bus), 2);
 }
 
 /* Too many calls under way: we are not read from until some are answered, and nothing is lost. */

@@ -65,6 +65,7 @@ struct bus {
 	pthread_mutex_t lock;
 	struct link *link; /* NULL: no server now */
 	u64 lost;          /* monotonic time when the link died; 0: it lives */
+	u64 servers;       /* links there were */
 };
 
 static const struct fail unavailable =
@@ -487,6 +488,7 @@ void bus_replace(struct bus *b, int fd)
 	if (b->link)
 		link_end(b, b->link);
 	b->link = fd >= 0 ? link_new(fd) : NULL;
+	b->servers += fd >= 0;
 	b->lost = fd >= 0 ? 0 : env_monotonic(env_system());
 	pthread_mutex_unlock(&b->lock);
 }
@@ -500,4 +502,15 @@ u64 bus_lost_ms(struct bus *b)
 	lost = b->lost ? env_monotonic(env_system()) - b->lost : 0;
 	pthread_mutex_unlock(&b->lock);
 	return lost;
+}
+
+u64 bus_servers(struct bus *b)
+{
+	u64 servers;
+
+	CHECK_MAGIC(b, BUS_MAGIC);
+	pthread_mutex_lock(&b->lock);
+	servers = b->servers;
+	pthread_mutex_unlock(&b->lock);
+	return servers;
 }

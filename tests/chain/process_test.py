@@ -1,6 +1,7 @@
 """The jail as one sees it from outside: what each process is allowed, holds, and can reach."""
 import os
 import re
+import signal
 import stat
 import unittest
 
@@ -107,6 +108,25 @@ class ProcessTest(unittest.TestCase):
                 if stat.S_ISREG(mode):
                     self.assertEqual(mode & 0o077, 0, f"{path} {oct(mode)}")
                     self.assertNotIn(str(os.lstat(path).st_uid), {status_of(self.pids[r])["Uid"].split()[0] for r in ("mx", "client", "mda", "relay")}, path)
+
+    def test_idle_outlives_the_office(self):
+        """A new office knows of no watches: sessions ask it anew, or who is idle would hear nothing more."""
+        with Instance() as p, Wire(p.port("imap")) as idle:
+            idle.line()
+            idle.imap("LOGIN alice@example.test alice")
+            idle.imap("SELECT INBOX")
+            idle.send("i IDLE")
+            self.assertTrue(idle.line().startswith(b"+"))
+            for n in range(1, 4):
+                if n > 1:
+                    (office,) = p.pids("office")
+                    os.kill(office, signal.SIGKILL)
+                    wait_for(lambda: p.pids("office") not in ([], [office]))
+                wait_for(lambda: p.queue() is not None)
+                for again in (0, 1):  # the first may be found by looking once at the new office, the second only by its word
+                    deliver(p.port("smtp"), message("idle"))
+                    self.assertEqual(idle.line(), b"* %d EXISTS" % (2 * n - 1 + again))
+                    self.assertTrue(idle.line().endswith(b"RECENT"))
 
     def test_a_child_ends_with_the_parent(self):
         with Instance() as p:

@@ -9,7 +9,7 @@ struct imap_reply imap_idle(struct imap *i, struct scan *s)
 	buf_add(imap_out(i), S("+ idling\r\n"));
 	i->news_checked = false;
 	i->dirty = i->view != NULL;
-	if (i->view && !imap_tell_news(i, true))
+	if (i->view && (!imap_tell_news(i, true) || i->dirty)) /* there is more to do */
 		session_continue(i->session);
 	return LATER;
 }

@@ -333,6 +333,8 @@ static enum turn idle_news(struct imap *i)
 		session_continue(i->session);
 		return TURN_MORE;
 	}
+	if (i->dirty) /* it could not be asked, or does not tell us */
+		session_timer(i->session, IMAP_LOOK_AGAIN_MS);
 	return i->lost ? bye(i, S(""), str_cstr(i->lost)) : TURN_MORE;
 }
 
@@ -367,7 +369,9 @@ static enum turn imap_turn(struct session *s, enum wake why)
 	case WAKE_NOTICE:
 		return notice(i);
 	case WAKE_TIMER:
-		return i->state == PLAIN ? bye(i, S(""), S("too slow to log in")) : TURN_MORE;
+		return i->state == PLAIN ? bye(i, S(""), S("too slow to log in"))
+		       : i->dirty        ? notice(i)
+					 : TURN_MORE;
 	case WAKE_RESUME:
 		return resume(i);
 	case WAKE_IDLE:

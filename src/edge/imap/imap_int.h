@@ -38,6 +38,7 @@ enum imap_limit {
 	IMAP_AHEAD = 64,           /* batches asked for while another is printed, in one process */
 	IMAP_CODE_MAX = 64 * 1024, /* a COPYUID that is longer is left out */
 	IMAP_CHANGES_ROUNDS = 256, /* calls of one synchronisation */
+	IMAP_LOOK_AGAIN_MS = 5000, /* while idle, when the office does not tell us of changes */
 	/* Work of one command (THREATS I06, I09), counted before it begins; beyond: NO [LIMIT]. */
 	IMAP_SEARCH_STEPS = 1 << 26, /* keys times messages, as far as the view can tell */
 	IMAP_SEARCH_LOOKS =
@@ -115,6 +116,7 @@ struct imap {
 	u32 uidnext;
 	bool read_only;
 	bool watched;   /* the office tells us of changes */
+	u64 watched_by; /* bus_servers() when it was asked to: a new office was not */
 	bool dirty;     /* and has done so */
 	bool condstore; /* RFC 7162 3.1 */
 	const char *
@@ -183,6 +185,8 @@ void imap_put_capability(struct imap *i, struct buf *b);
 
 /* --- news.c -------------------------------------------------------------------------------------------------- */
 
+/* From now on the office tells of changes in the mailbox that is open; without that every command asks. */
+void imap_watch(struct imap *i);
 /* Asks the office what changed in the mailbox that is open. */
 const struct fail *imap_synchronize(struct imap *i);
 /* Tells what the client does not know yet. True: all of it; false: the output is full, come again. */

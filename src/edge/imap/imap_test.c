@@ -342,6 +342,22 @@ static void deleted(void **state)
 	    "> a delete Sent\n< a OK *\n< * BYE *\n");
 }
 
+/* It may be found when IDLE begins: nobody is left waiting for news of what is no more. */
+static void idle_in_what_is_no_more(void **state)
+{
+	struct fake *x = fake_new();
+	struct talk t;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 3);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN SELECTED_INBOX);
+	x->expired = true;
+	talk(&t, "> a idle\n< + idling\n< * BYE log in again\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
 /* A login does not hold for ever (24 hours; a new password, a suspension). Who waits in IDLE would hear nothing more, and who asks only NO. */
 static void login_over(void **state)
 {
@@ -781,6 +797,7 @@ int main(void)
 		cmocka_unit_test(idling),
 		cmocka_unit_test(deleted),
 		cmocka_unit_test(login_over),
+		cmocka_unit_test(idle_in_what_is_no_more),
 		cmocka_unit_test(refused_literals),
 		cmocka_unit_test(slow_reader),
 		cmocka_unit_test(large),

@@ -11,6 +11,23 @@
 
 #define MAILBOX_LOST "the mailbox was deleted"
 
+void imap_watch(struct imap *i)
+{
+	struct office_watch_request q = { .ticket = *imap_ticket(i),
+					  .mailbox = i->mailbox,
+					  .watch = session_id(i->session) };
+	struct office_watch_answer r;
+	const struct fail *f;
+
+	i->watched_by = bus_servers(imap_office(i));
+	f = office_watch(imap_arena(i), imap_office(i), &q, &r);
+	i->watched = f == NULL;
+	/* With notices only what happened before the watch began is to be asked for. */
+	i->dirty = f || r.modseq != i->view->modseq;
+	if (f)
+		LOG(WARN, "imap.watch", LOG_FAIL("fail", f));
+}
+
 static const struct fail endless =
     FAIL_STATIC(LIMIT, "the mailbox changes faster than it can be read");
 
@@ -87,6 +104,9 @@ const struct fail *imap_synchronize(struct imap *i)
 	bool keywords = false;
 	const struct fail *f;
 
+	/* Watched first: what changes while we read is told. */
+	if (i->watched_by != bus_servers(imap_office(i)))
+		imap_watch(i);
 	i->dirty = !i->watched;
 	f = take_changes(i, &g, &keywords);
 	if (keywords)

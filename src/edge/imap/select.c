@@ -1,5 +1,4 @@
 /* SELECT and EXAMINE, RFC 3501 6.3.1, 6.3.2; (CONDSTORE) of RFC 7162 3.1.8; CLOSED of RFC 7162 3.2.11. */
-#include "base/log.h"
 #include "edge/imap/imap_int.h"
 #include "text/imap_print.h"
 
@@ -8,21 +7,6 @@ static bool take_params(struct scan *s, bool *condstore)
 {
 	*condstore = scan_lit(s, S(" (CONDSTORE)"));
 	return scan_end(s);
-}
-
-static void watch(struct imap *i)
-{
-	struct office_watch_request q = { .ticket = *imap_ticket(i),
-					  .mailbox = i->mailbox,
-					  .watch = session_id(i->session) };
-	struct office_watch_answer r;
-	const struct fail *f = office_watch(imap_arena(i), imap_office(i), &q, &r);
-
-	i->watched = f == NULL;
-	/* Without notices every command asks; with them, only what happened before the watch began is to be asked for. */
-	i->dirty = f || r.modseq != i->view->modseq;
-	if (f)
-		LOG(WARN, "imap.watch", LOG_FAIL("fail", f));
 }
 
 static const struct fail *open_mailbox(struct imap *i, str name, bool read_only,
@@ -41,7 +25,7 @@ static const struct fail *open_mailbox(struct imap *i, str name, bool read_only,
 	i->uidnext = r->info.uidnext;
 	i->read_only = read_only;
 	i->state = SELECTED;
-	watch(i);
+	imap_watch(i);
 	return NULL;
 }
 
