@@ -46,9 +46,9 @@ static const struct fail *queue_list(struct ctl *c, struct listing *l)
 		TRY(office_queue_list(c->arena, c->office, &q, &r));
 		for (size_t i = 0; i < r.entries_n; i++) {
 			list_entry(l, &r.entries[i]);
-			q.after = r.entries[i].entry;
+			q.after = r.entries[i].message;
 		}
-	} while (r.entries_n == CTL_QUEUE_PAGE);
+	} while (r.entries_n >= CTL_QUEUE_PAGE); /* more, when a message has several */
 	return NULL;
 }
 
@@ -111,6 +111,18 @@ enum exit_status ctl_queue_show(struct ctl *c)
 	return f ? ctl_fail(c, f, "show the message") : EXIT_OK;
 }
 
+/* The message is there, but nothing of it in a state for this. */
+static const struct fail *nothing_to_change(struct ctl *c, enum queue_action action)
+{
+	static const char *const states[] = { [QUEUE_RETRY] = "waits",
+					      [QUEUE_HOLD] = "waits",
+					      [QUEUE_RELEASE] = "is held",
+					      [QUEUE_DROP] = "is in the queue" };
+
+	return fail_new(c->arena, FAIL_NOT_FOUND, "nothing of %.*s %s", STR_ARG(c->arguments[0]),
+			states[action]);
+}
+
 static const struct fail *change(struct ctl *c, enum queue_action action, u32 *count)
 {
 	struct office_queue_change_request q = { .action = (u8)action };
@@ -121,8 +133,7 @@ static const struct fail *change(struct ctl *c, enum queue_action action, u32 *c
 	TRY(ctl_connect(c));
 	TRY(office_queue_change(c->arena, c->office, &q, &r));
 	if (r.count == 0 && q.message)
-		return fail_new(c->arena, FAIL_NOT_FOUND, "%.*s is not in the queue",
-				STR_ARG(c->arguments[0]));
+		return nothing_to_change(c, action);
 	*count = r.count;
 	return NULL;
 }

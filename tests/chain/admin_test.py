@@ -1,5 +1,6 @@
 """The command line: every command for people and as JSON, its exit codes and errors; the options of `postern dev`; a crash of each
 process; verify and salvage."""
+import base64
 import imaplib
 import json
 import os
@@ -126,6 +127,7 @@ class CommandTest(unittest.TestCase):
         self.assertIn("x@nowhere.test", self.ok("queue", "show", number))
         self.assertEqual(self.json("queue", "hold", number), {"count": 1})
         self.assertEqual(self.json("queue", "show", number)[0]["state"], "held")
+        self.assertIn(f"nothing of {number} waits", self.p.ctl("queue", "retry", number, check=False).stderr)
         self.ok("queue", "release", number)
         self.ok("queue", "retry", number)
         for word in (number, "x@nowhere.test", ALICE, "stays-in-the-queue@test.invalid", "queue", "127.0.0.1"):
@@ -140,6 +142,26 @@ class CommandTest(unittest.TestCase):
         self.fails(2, "queue", "hold", "nonsense")
         self.fails(4, "trace", "never-seen-word")
         self.assertEqual(fetch_all(self.p), [m for m in fetch_all(self.p) if b"multipart/report" not in m])
+
+    def test_long_queue(self):
+        """More than `queue list` asks for at once: messages of many recipients, and one whose id is older than that of a later one's entries."""
+        def begin(w, n):
+            w.expect(220)
+            w.expect(250, "EHLO test.invalid")
+            w.expect(235, "AUTH PLAIN " + base64.b64encode(b"\0alice@example.test\0alice").decode())
+            w.expect(250, f"MAIL FROM:<{ALICE}>")
+            for i in range(n):
+                w.expect(250, f"RCPT TO:<{n}.{i}@far.test>")
+            w.expect(354, "DATA")
+        with Wire(self.p.port("submission")) as first, Wire(self.p.port("submission")) as second:
+            begin(first, 501)
+            begin(second, 502)
+            for w in (second, first):
+                w.expect(250, message("long", sender=ALICE) + b".\r\n")
+        submit(self.p, message("last", sender=ALICE), ["last@far.test"])
+        rows = [row["recipient"] for row in self.json("queue", "list") if row["recipient"].endswith("@far.test")]
+        self.assertEqual(len(rows), 501 + 502 + 1)
+        self.ok("queue", "drop", "all", "--yes")
 
     def test_status_verify_config_version_help(self):
         self.assertTrue(self.ok("status"))
