@@ -387,12 +387,16 @@ FAKE_CALL(message_copy)
 {
 	struct fake_mailbox *m = fake_by_id(x, q->mailbox), *to = fake_find(x, q->target);
 	u64 *source, *target;
-	u32 n;
+	u32 n, rows = 0;
 
 	FAKE_UNUSED;
 	if (!m || !to)
 		return &fake_missing;
 	n = m->n;
+	for (u32 i = 0; i < n; i++)
+		rows += !m->messages[i].gone && fake_in(q->uids, q->uids_n, m->messages[i].row.uid);
+	if (q->rows && rows != q->rows)
+		return fail_new(a, FAIL_CONFLICT, "some went");
 	r->source = source = arena_array_of(a, n, u64);
 	r->target = target = arena_array_of(a, n, u64);
 	for (u32 i = 0; i < n; i++) {

@@ -18,15 +18,16 @@ struct imap_append {
 
 enum { APPEND_ARENA = 8 << 20 };
 
+/* Ours begin in 1970. Mail programs make dates of then and before from mail without one; it is kept all the same. */
 static bool take_date(struct scan *s, u64 *date)
 {
 	str text;
 	i64 ms;
 
 	if (!scan_byte(s, '"') || !scan_until(s, '"', &text) || !scan_byte(s, '"') ||
-	    !date_parse_imap(text, &ms, NULL) || ms <= 0)
+	    !date_parse_imap(text, &ms, NULL))
 		return false;
-	*date = (u64)ms;
+	*date = ms > 0 ? (u64)ms : 1; /* 0 is now */
 	return true;
 }
 

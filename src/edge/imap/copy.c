@@ -25,6 +25,16 @@ static str copyuid(struct imap *i, const struct office_message_copy_answer *r)
 	return b->full ? STR_NONE : buf_str(b);
 }
 
+/* RFC 3501 6.4.7, 6.4.8: a COPY by number is of every message it names, or of none; a UID that is no more is passed over. */
+static u32 rows_to_copy(const struct imap *i, const struct view_spans *spans, bool move)
+{
+	u32 rows = 0;
+
+	for (size_t k = 0; k < spans->n; k++)
+		rows += spans->spans[k].to - spans->spans[k].from;
+	return move || i->command->uid ? 0 : rows;
+}
+
 static const struct fail *copy(struct imap *i, const struct view_spans *spans, str target,
 			       bool move, struct office_message_copy_answer *r)
 {
@@ -33,7 +43,8 @@ static const struct fail *copy(struct imap *i, const struct view_spans *spans, s
 						 .uids = view_uids(i->view, imap_arena(i), spans),
 						 .uids_n = spans->n,
 						 .target = target,
-						 .move = move };
+						 .move = move,
+						 .rows = rows_to_copy(i, spans, move) };
 
 	*r = (struct office_message_copy_answer){ 0 };
 	return spans->n ? office_message_copy(imap_arena(i), imap_office(i), &q, r) : NULL;
@@ -69,6 +80,8 @@ static struct imap_reply copy_or_move(struct imap *i, struct scan *s, bool move)
 		reply = imap_fail(f);
 		if (f->what == FAIL_NOT_FOUND)
 			reply.code = S("TRYCREATE");
+		if (f->what == FAIL_CONFLICT)
+			reply.code = S("EXPUNGEISSUED");
 		return reply;
 	}
 	code = copyuid(i, &r);

@@ -144,6 +144,9 @@ static bool put_attribute(struct imap *i, struct fetch *f, const struct fetch_me
 	switch (t->kind) {
 	case IMAP_FLAGS:
 		imap_put_row_flags(i, out, m->row);
+		/* RFC 7162 3.1: \Seen set by this FETCH has a mod-sequence; the news have it. */
+		if (i->condstore && i->view->rows[m->row].flags & VIEW_CHANGED)
+			i->dirty = true;
 		view_unmark(i->view, m->row);
 		break;
 	case IMAP_UID:

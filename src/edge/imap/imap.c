@@ -147,7 +147,8 @@ static enum turn refuse_literal(struct imap *i, const struct imap_literal *l, st
 	buf_free(&i->input);
 	if (!l->plus)
 		return finish(i, r);
-	count_error(i);
+	if (r.status == IMAP_BAD)
+		count_error(i);
 	buf_reset(&i->tagged);
 	imap_put_reply(i, &i->tagged, r);
 	return drop_literal(i, l);

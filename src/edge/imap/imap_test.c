@@ -130,6 +130,8 @@ static void mailboxes(void **state)
 	    "> a create \"\"\n< a NO *\n> a create ../x\n< a OK *\n> a create a//b\n< a NO [CANNOT] *\n"
 	    "> a create \"x&\"\n< a NO *\n> a create \"caf&AOk-\"\n< a OK *\n"
 	    "> a create old (use (\\Archive))\n< a OK *\n> a create old2 (use (\\Flagged))\n< a NO [USEATTR] *\n"
+	    "> a create old2 (use (\\Drafts \\Junk))\n< a NO [USEATTR] *\n> a create old2 (use (\\Drafts)\n< a BAD *\n"
+	    "> a create old2 (use (Drafts))\n< a BAD *\n> a create old2 (use ())\n< a OK *\n> a delete old2\n< a OK *\n"
 	    "> a list \"\" \"\"\n< * LIST (\\Noselect) \"/\" \"\"\n< a OK *\n"
 	    "> a list \"\" %\n< * LIST (\\Noselect \\HasChildren) \"/\" \"..\"\n"
 	    "< * LIST (\\HasNoChildren) \"/\" \"INBOX\"\n< * LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\n"
@@ -277,7 +279,9 @@ static void appending(void **state)
 	    "> a select Sent\n< *\n< * 2 EXISTS\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
 	    "> a fetch 1 (flags internaldate)\n< * 1 FETCH (FLAGS (\\Seen \\Recent work) INTERNALDATE \" 1-Nov-2026 10:00:00 +0000\")\n"
 	    "< a OK *\n"
-	    "> a append Sent {14+}\n> Subject: z\n> \n> \n< * 3 EXISTS\n< * 3 RECENT\n< a OK [APPENDUID 7 3] *\n");
+	    "> a append Sent {14+}\n> Subject: z\n> \n> \n< * 3 EXISTS\n< * 3 RECENT\n< a OK [APPENDUID 7 3] *\n"
+	    "> a append Sent \" 9-Nov-1969 10:00:00 +0000\" {14+}\n> Subject: z\n> \n> \n< * 4 EXISTS\n< * 4 RECENT\n< a OK *\n"
+	    "> a fetch 4 internaldate\n< * 4 FETCH (INTERNALDATE \" 1-Jan-1970 00:00:00 +0000\")\n< a OK *\n");
 }
 
 static void two_sessions(void **state)
@@ -315,6 +319,40 @@ static void two_sessions(void **state)
 	talk_end(&u);
 	talk_end(&t);
 	fake_free(&x);
+}
+
+/* RFC 3501 6.4.7, 6.4.8: a COPY by number is of all messages that it names or of none; a UID that is no more is passed over. */
+static void copy_what_went(void **state)
+{
+	struct fake *x = fake_new();
+	struct talk t, u;
+
+	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 3);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN SELECTED_INBOX);
+	talk_start(&u, x, SERVICE_IMAP, &imap_protocol);
+	talk(&u, LOGIN
+	     "> b select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< b OK *\n"
+	     "> b store 2 +flags \\Deleted\n< *\n< b OK *\n> b expunge\n< * 2 EXPUNGE\n< b OK *\n");
+	talk(&t, "> a copy 1:3 Sent\n< * 2 EXPUNGE\n< a NO [EXPUNGEISSUED] *\n"
+		 "> a status Sent (messages)\n< * STATUS \"Sent\" (MESSAGES 0)\n< a OK *\n"
+		 "> a copy 1:2 Sent\n< a OK [COPYUID 7 1,3 1:2] *\n"
+		 "> a uid copy 2:3 Sent\n< a OK [COPYUID 7 3 3] *\n");
+	talk_end(&u);
+	talk_end(&t);
+	fake_free(&x);
+}
+
+/* RFC 7162 3.1: who knows of mod-sequences hears that of a message which this FETCH set \Seen, whether it asked for FLAGS or not. */
+static void seen_by_fetch(void **state)
+{
+	(void)state;
+	run("> a select inbox (condstore)\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+	    "> a fetch 1 (flags body[1]<0.1>)\n< * 1 FETCH (FLAGS (\\Seen \\Recent) BODY[1]<0> {1}\n< H)\n"
+	    "< * 1 FETCH (UID 1 MODSEQ (*))\n< a OK *\n"
+	    "> a fetch 2 body[1]<0.1>\n< * 2 FETCH (BODY[1]<0> {1}\n< H FLAGS (\\Seen \\Recent))\n"
+	    "< * 2 FETCH (UID 2 FLAGS (\\Seen \\Recent) MODSEQ (*))\n< a OK *\n");
 }
 
 static void idling(void **state)
@@ -380,6 +418,23 @@ static void login_over(void **state)
 		talk_end(&t);
 		fake_free(&x);
 	}
+}
+
+/* What cannot be done now is no error of the client's, however its literal came. */
+static void refused_is_no_error(void **state)
+{
+	struct fake *x = fake_new();
+	struct talk t;
+
+	(void)state;
+	x->peers.config->limit_errors = 3;
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN);
+	for (int k = 0; k < 5; k++)
+		talk(&t, "> a append nix {14+}\n> Subject: z\n> \n> \n< a NO [TRYCREATE] *\n");
+	talk(&t, "> a noop\n< a OK *\n");
+	talk_end(&t);
+	fake_free(&x);
 }
 
 /* A literal that comes though it was refused is dropped, and what stands behind it is no command (RFC 7888 4). */
@@ -794,11 +849,14 @@ int main(void)
 		cmocka_unit_test(searching),
 		cmocka_unit_test(appending),
 		cmocka_unit_test(two_sessions),
+		cmocka_unit_test(copy_what_went),
+		cmocka_unit_test(seen_by_fetch),
 		cmocka_unit_test(idling),
 		cmocka_unit_test(deleted),
 		cmocka_unit_test(login_over),
 		cmocka_unit_test(idle_in_what_is_no_more),
 		cmocka_unit_test(refused_literals),
+		cmocka_unit_test(refused_is_no_error),
 		cmocka_unit_test(slow_reader),
 		cmocka_unit_test(large),
 		cmocka_unit_test(many),

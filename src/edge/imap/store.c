@@ -104,11 +104,13 @@ static bool any_gone(const struct view *v, const struct view_spans *spans)
 	return false;
 }
 
-/* [MODIFIED set]: what was left alone, by number or by UID as the command has it. */
+/* [MODIFIED set]: what was left alone, by number or by UID as the command has it. When that is too long: all from the first to the last,
+ * for none of them may be believed to be stored. */
 static str modified_code(struct imap *i, const struct office_message_flags_answer *r)
 {
 	struct buf *b = buf_new(imap_arena(i), IMAP_CODE_MAX);
 	struct imap_set_printer p = { 0 };
+	u32 first = 0, last = 0;
 
 	if (r->modified_n == 0)
 		return STR_NONE;
@@ -121,10 +123,12 @@ static str modified_code(struct imap *i, const struct office_message_flags_answe
 			u32 number = i->command->uid ? i->view->rows[row].uid : row + 1;
 
 			imap_put_set_number(b, &p, number, number);
+			first = first ? first : number;
+			last = number;
 		}
 	}
 	imap_put_set_end(b, &p);
-	return b->full ? STR_NONE : buf_str(b);
+	return b->full ? str_format(imap_arena(i), "MODIFIED %u:%u", first, last) : buf_str(b);
 }
 
 static const struct fail *store(struct imap *i, const struct view_spans *spans,

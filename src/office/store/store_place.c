@@ -268,6 +268,8 @@ const struct fail *store_message_copy(struct tx *t, u64 account,
 		from = NULL;
 	}
 	TRY(states_piece(t, account, c.from.id, ranges, ranges_n, from, &rows, &n));
+	if (q->rows && n != q->rows)
+		return fail_new(t->arena, FAIL_CONFLICT, "some of the messages are gone");
 	if (!q->move)
 		TRY(copy_quota(t, account, rows, n));
 	TRY(keywords_load(t, account, c.from.id, &c.from_keywords));

@@ -171,6 +171,10 @@ static void test_messages(void **state)
 	c = world_copy(&w, box.info.id, two, S("Junk"), false);
 	assert_int_equal(c.copied.source_n, 1);
 	assert_int_equal(c.copied.target[0], 1);
+	c.copy.uids = &two;
+	c.copy.rows = 2; /* one has gone since */
+	assert_fail(world_write(&w, false, copy_call, &c), FAIL_CONFLICT);
+	assert_int_equal(open_box(&w, S("Junk"), &rows).rows, 1);
 	c = world_expunge(&w, box.info.id, all, true);
 	assert_int_equal(c.expunged.expunged_n, 1);
 	assert_int_equal(c.expunged.expunged[0].low, 2);
