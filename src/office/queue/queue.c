@@ -317,7 +317,8 @@ void queue_give_back(struct queue *q, u64 id)
 	if (schedule_find(q->schedule, id, &job)) {
 		u32 more =
 		    job.kind == JOB_RELAY ? 0 : 1; /* a relay's attempts are those of its rows */
-		wait = (u64)QUEUE_BUSY_MS << (job.attempts < 10 && more ? job.attempts : 0);
+		u32 doubled = job.attempts < QUEUE_BUSY_DOUBLED ? job.attempts : QUEUE_BUSY_DOUBLED;
+		wait = (u64)QUEUE_BUSY_MS << (more ? doubled : 0);
 		wait += env_random_below(q->env, wait);
 		schedule_again(q->schedule, id, env_now(q->env) + wait, job.attempts + more);
 	}

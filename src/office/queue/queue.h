@@ -36,6 +36,7 @@ enum queue_limit {
 	QUEUE_GATHER_MS =
 	    3000, /* failures of one message within this go into one DSN (THREATS Q04) */
 	QUEUE_BUSY_MS = 1000, /* and up to as much again, when a site was busy or a commit failed */
+	QUEUE_BUSY_DOUBLED = 9, /* times, at most: when it fails again and again */
 	QUEUE_LEASE_MS =
 	    15 * 60 *
 	    1000, /* of a job in the mda's hands; those of relay have the times of RFC 5321 4.5.3.2 */

@@ -474,6 +474,28 @@ static void test_death_while_settling(void **state)
 	desk_free(&d);
 }
 
+/* A commit that fails again and again: later each time, to the end, and never again each second. */
+static void test_given_back_later_each_time(void **state)
+{
+	struct desk d;
+	u64 least = QUEUE_BUSY_MS;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "bob@example.test", 0);
+	for (size_t i = 0; i < 30; i++) {
+		u64 next;
+		assert_int_equal(desk_take(&d, LANE_MDA, MDA, 1), 1);
+		must(queue_settle(d.queue, d.w.arena, d.taken[0].id, MDA));
+		queue_give_back(d.queue, d.taken[0].id);
+		next = queue_pump(d.queue);
+		assert_in_range(next - d.w.clock, least, 2 * least);
+		d.w.clock = next;
+		least = i < QUEUE_BUSY_DOUBLED ? 2 * least : least;
+	}
+	desk_free(&d);
+}
+
 static void test_administration(void **state)
 {
 	struct desk d;
@@ -720,6 +742,7 @@ int main(void)
 		cmocka_unit_test(test_poison_that_cannot_be_noted),
 		cmocka_unit_test(test_poison_report),
 		cmocka_unit_test(test_death_while_settling),
+		cmocka_unit_test(test_given_back_later_each_time),
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_retry_is_in_the_rows),
 		cmocka_unit_test(test_clock_back_over_a_wait),

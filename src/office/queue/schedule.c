@@ -471,6 +471,8 @@ void schedule_finish(struct schedule *s, u64 id)
 		return;
 	if (row->job.state == JOB_SETTLING && env_monotonic(s->env) < row->taken + SCHEDULE_SLOW_MS)
 		site_set_slow(s, row->site, false);
+	if (row->again && row->job.state == JOB_ACTIVE) /* nothing was found of it, too early */
+		row_leave_peer(row);
 	if (row->again && row->job.state == JOB_SETTLING)
 		schedule_again(s, id, env_now(s->env), row->job.attempts);
 	else

@@ -189,6 +189,26 @@ static void test_overdue(void **state)
 	schedule_free(&s);
 }
 
+/* More is to be reported while the report's job is read, and found without rows (queue_job_read): what came last is not forgotten. */
+static void test_report_joins_what_is_read(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 10, 50);
+	struct schedule_job job;
+
+	(void)state;
+	clock_now = 1000;
+	schedule_add_dsn(s, 1, 50, JOB_DSN_FAILURE, 0);
+	assert_int_equal(schedule_take(s, LANE_MDA, 7, 1, &job), 1);
+	schedule_add_dsn(s, 2, 50, JOB_DSN_FAILURE, 0);
+	schedule_finish(s, 1);
+	schedule_check(s);
+	assert_int_equal(schedule_take(s, LANE_MDA, 7, 1, &job), 1);
+	assert_true(schedule_settle(s, job.id, 7));
+	schedule_finish(s, job.id);
+	assert_int_equal(schedule_count(s), 0);
+	schedule_free(&s);
+}
+
 /* THREATS F16 */
 static void test_set_back(void **state)
 {
@@ -309,13 +329,16 @@ static void test_back_off(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sites_take_turns), cmocka_unit_test(test_tarpits),
-		cmocka_unit_test(test_slow_recovers),    cmocka_unit_test(test_time),
-		cmocka_unit_test(test_set_back),         cmocka_unit_test(test_overdue),
-		cmocka_unit_test(test_poison),           cmocka_unit_test(test_report_table),
-		cmocka_unit_test(test_back_off)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sites_take_turns),
+					    cmocka_unit_test(test_tarpits),
+					    cmocka_unit_test(test_slow_recovers),
+					    cmocka_unit_test(test_time),
+					    cmocka_unit_test(test_report_joins_what_is_read),
+					    cmocka_unit_test(test_set_back),
+					    cmocka_unit_test(test_overdue),
+					    cmocka_unit_test(test_poison),
+					    cmocka_unit_test(test_report_table),
+					    cmocka_unit_test(test_back_off) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
