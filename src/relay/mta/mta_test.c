@@ -24,7 +24,7 @@ static struct nsd nsd;
 static const struct nsd_zone zones[] = {
 	{ "example.test",
 	  "two IN MX 10 a\ntwo IN MX 20 b\na IN A 127.0.0.2\nb IN A 127.0.0.3\nnull IN MX 0 .\nbare IN A 127.0.0.2\n"
-	  "none IN TXT x\nloop IN MX 5 me\nbackup IN MX 10 me\nbackup IN MX 10 a\nbackup IN MX 5 b\nme IN A 127.0.0.2\n"
+	  "none IN TXT x\nloop IN MX 5 me\ntwice IN MX 5 me\ntwice IN MX 10 a\ntwice IN MX 20 me\nbackup IN MX 10 me\nbackup IN MX 10 a\nbackup IN MX 5 b\nme IN A 127.0.0.2\n"
 	  "lost IN MX 10 nowhere\ndead IN MX 10 closed\nclosed IN A 127.0.0.9\nsix IN AAAA ::1\n"
 	  "hole IN MX 10 both\nboth IN AAAA ::1\nboth IN A 127.0.0.4\n",
 	  false },
@@ -240,6 +240,7 @@ static void test_domains(void **state)
 	expect(world, "lost.example.test", ATTEMPT_PERM, "5.4.4");
 	expect(world, "loop.example.test", ATTEMPT_PERM, "5.4.6");
 	expect(world, "me.example.test", ATTEMPT_PERM, "5.4.6");
+	expect(world, "twice.example.test", ATTEMPT_PERM, "5.4.6");
 	expect(world, "refused.elsewhere", ATTEMPT_TEMP, "4.4.3");
 	expect(world, "dead.example.test", ATTEMPT_TEMP, "4.4.1");
 	expect(world, "six.example.test", ATTEMPT_TEMP, "4.4.1");

@@ -91,7 +91,7 @@ static const struct fail *route_mx(struct arena *a, const struct router *r, str 
 	struct route_host *hosts = arena_array_of(a, mx->hosts_n, struct route_host);
 	size_t n = mx->hosts_n;
 
-	for (size_t i = 0; i < mx->hosts_n; i++)
+	for (size_t i = 0; i < n; i++) /* the best one, when we stand there more than once */
 		if (str_eq_nocase(mx->hosts[i].host, route_own_name(r->config)) ||
 		    str_eq_nocase(mx->hosts[i].host, r->config->server_hostname))
 			for (n = i;
