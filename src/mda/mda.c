@@ -68,12 +68,13 @@ static const struct fail *deliver_all(struct mda *m, struct arena *a, const stru
 	return q.deliveries_n ? office_deliver(a, m->process->office, &q, &r) : NULL;
 }
 
-static const struct fail *reports_all(struct mda *m, const struct job *jobs, size_t n)
+/* What fails is said; the job comes again when this process or its connection ends. */
+static void reports_all(struct mda *m, const struct job *jobs, size_t n)
 {
 	const struct mda_servers to = { .office = m->process->office, .sign = m->process->sign };
 	const struct fail *f = NULL;
 
-	for (size_t i = 0; i < n && f == NULL; i++) {
+	for (size_t i = 0; i < n && !mda_office_is_away(f); i++) {
 		struct arena *a;
 		if (jobs[i].kind != JOB_DSN_FAILURE && jobs[i].kind != JOB_DSN_DELAY)
 			continue;
@@ -84,17 +85,18 @@ static const struct fail *reports_all(struct mda *m, const struct job *jobs, siz
 			    LOG_FAIL("why", f));
 		arena_free(&a);
 	}
-	return NULL; /* said; the job comes again when this process or its connection ends */
 }
 
 static const struct fail *batch(struct mda *m, struct arena *a)
 {
 	struct office_next_job_request q = { .max = MDA_BATCH };
 	struct office_next_job_answer r;
+	const struct fail *f;
 
 	TRY(office_next_job(a, m->process->office, &q, &r));
-	TRY(deliver_all(m, a, r.jobs, r.jobs_n));
-	return reports_all(m, r.jobs, r.jobs_n);
+	f = deliver_all(m, a, r.jobs, r.jobs_n);
+	reports_all(m, r.jobs, r.jobs_n); /* whatever became of the others: they are in our hands */
+	return f;
 }
 
 /* Holds a job only while the call for it is under way, so it may end at any point. */

@@ -44,6 +44,9 @@ u8 mda_report_proof(struct arena *a, str message, str hostname);
 const struct fail *mda_report(struct arena *a, const struct mda_servers *to, const struct config *c,
 			      const struct job *job);
 
+/* f says that the office did not answer: what it was asked is still to be done. */
+bool mda_office_is_away(const struct fail *f);
+
 /* The DSN of a job (JOB_DSN_FAILURE, JOB_DSN_DELAY) as a message. original: the message it is about. now: ms since 1970. */
 const struct fail *mda_report_render(struct arena *a, const struct config *c, const struct job *job,
 				     str original, u64 now, str *out);

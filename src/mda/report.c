@@ -207,6 +207,11 @@ static bool is_worth_another_try(const struct fail *f)
 	return f->kind == FAIL_TEMP && f->what != FAIL_CORRUPT && f->what != FAIL_UNAVAILABLE;
 }
 
+bool mda_office_is_away(const struct fail *f)
+{
+	return f && (f->what == FAIL_UNAVAILABLE || f->what == FAIL_TIMEOUT);
+}
+
 const struct fail *mda_report(struct arena *a, const struct mda_servers *to, const struct config *c,
 			      const struct job *job)
 {
@@ -218,8 +223,8 @@ const struct fail *mda_report(struct arena *a, const struct mda_servers *to, con
 		usleep(MDA_PAUSE_MS * 1000);
 		f = report_once(a, to, c, job);
 	}
-	if (f == NULL || f->what == FAIL_UNAVAILABLE || f->what == FAIL_DENIED)
-		return f; /* done, or no longer ours: the office has it */
+	if (f == NULL || mda_office_is_away(f) || f->what == FAIL_DENIED)
+		return f; /* done, or no longer ours: the office has it, or will have it again */
 	LOG(WARN, "mda.no_report", LOG_ID("message", job->message), LOG_FAIL("why", f));
 	return office_dsn_commit(a, to->office, &none, &r);
 }

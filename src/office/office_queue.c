@@ -42,13 +42,15 @@ static void report_permit(const struct bus_call *call, struct job *job)
 	office_permit_give(call, name, &job->permit);
 }
 
-/* Jobs that are gone, and those whose rows are damaged, do not stop the others (THREATS Q09). */
+/* Jobs that are gone, and those whose rows are damaged, do not stop the others (THREATS Q09). *looked: at so many; a report of many recipients is
+ * large, and more than an answer may hold helps nobody. */
 static const struct fail *jobs_read(struct tx *t, struct office *o, const struct next_job *next,
-				    struct office_next_job_answer *r)
+				    struct office_next_job_answer *r, size_t *looked)
 {
 	struct job *jobs = arena_array_of(t->arena, next->n, struct job);
+	size_t before = arena_used(t->arena), i;
 
-	for (size_t i = 0; i < next->n; i++) {
+	for (i = 0; i < next->n && arena_used(t->arena) - before < OFFICE_JOBS_BYTES; i++) {
 		const struct fail *f =
 		    queue_job_read(t, o->queue, &next->jobs[i], &jobs[r->jobs_n]);
 		if (f == NULL)
@@ -59,6 +61,7 @@ static const struct fail *jobs_read(struct tx *t, struct office *o, const struct
 			return f;
 	}
 	r->jobs = jobs;
+	*looked = i;
 	return NULL;
 }
 
@@ -67,14 +70,17 @@ static const struct fail *next_job_answer(struct bus_call *call, struct next_job
 					  struct office_next_job_answer *r)
 {
 	struct office *o = office_of(call);
+	size_t looked = next->n;
 	const struct fail *f;
 	struct tx t;
 
 	f = store_read_begin(o->store, call->arena, &t);
 	if (f == NULL) {
-		f = jobs_read(&t, o, next, r);
+		f = jobs_read(&t, o, next, r, &looked);
 		store_read_end(&t);
 	}
+	for (size_t i = looked; i < next->n; i++)
+		queue_put_back(o->queue, next->jobs[i].id, call->peer.number);
 	for (size_t i = 0; f && i < next->n; i++) {
 		if (queue_settle(o->queue, call->arena, next->jobs[i].id, call->peer.number) ==
 		    NULL)
@@ -153,18 +159,15 @@ static void deliver_done(struct write_job *job, const struct fail *f)
 		bus_answer(&call, NULL);
 }
 
-static void deliver_submit(struct bus_call *call, const struct office_deliver_request *q)
+static void deliver_submit(struct bus_call *call, struct delivering *all, size_t n)
 {
-	struct delivering *all = arena_array_of(call->arena, q->deliveries_n, struct delivering);
 	struct store *store = office_of(call)->store;
-	size_t n = q->deliveries_n;
 
 	for (size_t i = 0; i < n; i++) {
 		all[i].job = (struct write_job){ .run = deliver_run,
 						 .done = deliver_done,
 						 .arena = call->arena };
 		all[i].call = call;
-		all[i].delivery = &q->deliveries[i];
 		all[i].last = i + 1 == n;
 	}
 	for (size_t i = 0; i < n;
@@ -176,19 +179,22 @@ const struct fail *office_serve_deliver(struct bus_call *call,
 					const struct office_deliver_request *q,
 					struct office_deliver_answer *r)
 {
-	struct office *o = office_of(call);
+	struct delivering *all = arena_array_of(call->arena, q->deliveries_n, struct delivering);
 	const struct fail *f = NULL;
-	size_t settled = 0;
+	size_t n = 0;
 
 	(void)r;
-	for (; settled < q->deliveries_n && f == NULL; settled += f == NULL)
-		f = queue_settle(o->queue, call->arena, q->deliveries[settled].job,
-				 call->peer.number);
-	for (size_t i = 0; f && i < settled; i++)
-		queue_give_back(o->queue, q->deliveries[i].job);
-	if (f || q->deliveries_n == 0)
+	for (size_t i = 0; i < q->deliveries_n; i++) {
+		const struct fail *lost = queue_settle(office_of(call)->queue, call->arena,
+						       q->deliveries[i].job, call->peer.number);
+		if (lost) /* dropped meanwhile; the others are delivered all the same */
+			f = lost;
+		else
+			all[n++].delivery = &q->deliveries[i];
+	}
+	if (n == 0)
 		return f;
-	deliver_submit(call, q);
+	deliver_submit(call, all, n);
 	return BUS_LATER;
 }
 

@@ -62,7 +62,7 @@ static const struct fail *job_drop(struct tx *t, const struct queue_job_key *key
 	size_t n;
 
 	if (status == QUEUE_DSN_DUE) {
-		TRY(store_queue_reports(t, key->message, false, &entries, &n));
+		TRY(store_queue_reports(t, key->message, false, STORE_QUEUE_ALL, &entries, &n));
 	} else {
 		TRY(store_queue_job(t, key->message, key->job, &entries, &n));
 		queue_change_add(c, CHANGE_DROP, &job, STR_NONE);

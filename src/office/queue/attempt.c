@@ -65,8 +65,8 @@ const struct fail *queue_job_read(struct tx *t, struct queue *q, const struct sc
 	size_t n;
 
 	if (dsn)
-		TRY(store_queue_reports(t, given->message, given->kind == JOB_DSN_DELAY, &entries,
-					&n));
+		TRY(store_queue_reports(t, given->message, given->kind == JOB_DSN_DELAY,
+					OFFICE_JOB_ENTRIES, &entries, &n));
 	else
 		TRY(store_queue_job(t, given->message, given->id, &entries, &n));
 	if (n == 0)

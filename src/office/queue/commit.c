@@ -90,11 +90,12 @@ const struct fail *queue_check(struct queue *q, struct arena *a, const struct qu
 
 /* --- Jobs -------------------------------------------------------------------------------------------------- */
 
-/* Remote recipients of one domain travel together. */
+/* Remote recipients of one domain travel together, as many as one job has. */
 struct domain_job {
 	struct table_node node;
 	str domain;
 	u64 job;
+	size_t entries;
 };
 
 struct enqueuing {
@@ -137,12 +138,15 @@ static u64 domain_job(struct enqueuing *x, struct queue_entry *e)
 	for (struct table_node *node = table_first(&x->domains, hash); node;
 	     node = table_next(node)) {
 		job = table_object(node, struct domain_job, node);
-		if (str_eq(job->domain, e->domain))
+		if (job->entries < OFFICE_JOB_ENTRIES && str_eq(job->domain, e->domain)) {
+			job->entries++;
 			return job->job;
+		}
 	}
 	job = arena_new_of(x->t->arena, struct domain_job);
 	job->domain = e->domain;
 	job->job = e->job = e->id;
+	job->entries = 1;
 	table_add(&x->domains, &job->node, hash);
 	job_add(x, e, e->domain);
 	return job->job;

@@ -308,6 +308,18 @@ void queue_set_aside(struct queue *q, u64 id, u64 peer)
 	unlock_queue(q);
 }
 
+void queue_put_back(struct queue *q, u64 id, u64 peer)
+{
+	struct schedule_job job;
+
+	lock(q);
+	if (schedule_holds(q->schedule, id, peer, &job) && schedule_settle(q->schedule, id, peer)) {
+		schedule_again(q->schedule, id, env_now(q->env), job.attempts);
+		pump(q);
+	}
+	unlock_queue(q);
+}
+
 void queue_give_back(struct queue *q, u64 id)
 {
 	struct schedule_job job;

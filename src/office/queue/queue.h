@@ -111,6 +111,8 @@ const struct fail *queue_job_message(struct queue *q, struct arena *a, u64 job, 
 const struct fail *queue_settle(struct queue *q, struct arena *a, u64 job, u64 peer);
 /* The rows of a job in this peer's hands cannot be read: it stops itself only, and is looked at again, later each time. */
 void queue_set_aside(struct queue *q, u64 job, u64 peer);
+/* It was given, but nobody looked at it: due again, as before. */
+void queue_put_back(struct queue *q, u64 job, u64 peer);
 /* What was settled could not be committed: due again soon; in the mda's lane later each time. */
 void queue_give_back(struct queue *q, u64 job);
 /* The peer's connection ended: its jobs are due again (or held: poison), its waiters go. */

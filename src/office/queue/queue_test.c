@@ -474,6 +474,43 @@ static void test_death_while_settling(void **state)
 	desk_free(&d);
 }
 
+/* To relay, and in a report, are no more at once than a job has; the rest follow. */
+static void test_many_recipients(void **state)
+{
+	enum { MORE = 500, ALL = OFFICE_JOB_ENTRIES + MORE };
+	static const size_t expected[] = { OFFICE_JOB_ENTRIES, MORE };
+	struct recipient recipients[ALL];
+	struct desk_mail m;
+	struct job jobs[2], report;
+	struct desk d;
+
+	(void)state;
+	desk_new(&d);
+	d.queue->options.recipients = ALL;
+	mail_new(&d, &m, "alice@example.test");
+	for (size_t i = 0; i < ALL; i++)
+		recipients[i] =
+		    (struct recipient){ .address = str_format(d.w.arena, "%zu@remote.example", i) };
+	m.envelope.recipients = recipients;
+	m.envelope.recipients_n = ALL;
+	must(mail_commit(&d, &m));
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+		jobs[i] = desk_job(&d, LANE_RELAY, RELAY);
+		assert_int_equal(jobs[i].entries_n, expected[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+		must(desk_attempt(&d, &jobs[i], RELAY, ATTEMPT_PERM, "5.1.1"));
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+		d.w.clock += QUEUE_GATHER_MS;
+		report = desk_job(&d, LANE_MDA, MDA);
+		assert_int_equal(report.entries_n, expected[i]);
+		must(desk_dsn(&d, report.id, MDA, false));
+	}
+	assert_int_equal(desk_number(&d, ask_queued, 0, 0), 0);
+	assert_int_equal(desk_number(&d, ask_bodies, m.arrival.id, 0), 0);
+	desk_free(&d);
+}
+
 /* A commit that fails again and again: later each time, to the end, and never again each second. */
 static void test_given_back_later_each_time(void **state)
 {
@@ -743,6 +780,7 @@ int main(void)
 		cmocka_unit_test(test_poison_report),
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_given_back_later_each_time),
+		cmocka_unit_test(test_many_recipients),
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_retry_is_in_the_rows),
 		cmocka_unit_test(test_clock_back_over_a_wait),

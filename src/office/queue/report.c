@@ -45,6 +45,21 @@ static const struct fail *report_clear(struct tx *t, struct queue_entry *e, bool
 	return store_queue_update(t, e);
 }
 
+/* Those that the report tells of. *more: others are due. */
+static const struct fail *reports_clear(struct tx *t, struct queue *q,
+					const struct schedule_job *job, struct queue_entry *entries,
+					size_t n, bool *more)
+{
+	*more = false;
+	for (size_t i = 0; i < n; i++) {
+		if (queue_lease_has(q, job->id, entries[i].id))
+			TRY(report_clear(t, &entries[i], job->kind == JOB_DSN_DELAY));
+		else
+			*more = true;
+	}
+	return NULL;
+}
+
 const struct fail *queue_dsn(struct tx *t, struct queue *q, u64 id, const struct body_draft *body,
 			     struct queue_changes *c)
 {
@@ -52,7 +67,7 @@ const struct fail *queue_dsn(struct tx *t, struct queue *q, u64 id, const struct
 	struct queue_entry *entries;
 	struct queue_message m;
 	struct schedule_job job;
-	bool delay;
+	bool delay, more;
 	size_t n;
 
 	if (!queue_find(q, id, &job))
@@ -61,14 +76,13 @@ const struct fail *queue_dsn(struct tx *t, struct queue *q, u64 id, const struct
 	if (!delay && job.kind != JOB_DSN_FAILURE)
 		return fail_new(t->arena, FAIL_DENIED, "not a job for a report");
 	queue_change_add(c, CHANGE_FINISH, &job, STR_NONE);
-	TRY(store_queue_reports(t, job.message, delay, &entries, &n));
+	TRY(store_queue_reports(t, job.message, delay, STORE_QUEUE_ALL, &entries, &n));
 	if (n == 0)
 		return NULL;
 	TRY(store_queue_get(t, job.message, &m));
-	for (size_t i = 0; i < n; i++) {
-		if (queue_lease_has(q, id, entries[i].id))
-			TRY(report_clear(t, &entries[i], delay));
-	}
+	TRY(reports_clear(t, q, &job, entries, n, &more));
+	if (more) /* than one report tells of, or they failed meanwhile */
+		queue_change_add(c, CHANGE_ADD_DSN, &job, STR_NONE);
 	if (body && m.sender.n)
 		TRY(dsn_send(t, q, &m, body, c));
 	else

@@ -133,21 +133,21 @@ const struct fail *store_queue_job(struct tx *t, u64 message, u64 job, struct qu
 _Static_assert(QUEUE_DSN_DUE == 3, "store_queue_job and store_queue_reports say so in SQL");
 _Static_assert(REPORT_DELAY == 3, "store_queue_reports says so in SQL");
 
-const struct fail *store_queue_reports(struct tx *t, u64 message, bool delay,
+const struct fail *store_queue_reports(struct tx *t, u64 message, bool delay, u64 most,
 				       struct queue_entry **out, size_t *n)
 {
 	if (delay)
 		return entries_read(t,
 				    SQL_QUERY(t->db,
 					      "SELECT " ENTRY_COLUMNS " FROM queue_entry"
-					      " WHERE message_id = ? AND report = 3",
-					      SQL_U64(message)),
+					      " WHERE message_id = ? AND report = 3 LIMIT ?",
+					      SQL_U64(message), SQL_U64(most)),
 				    out, n);
 	return entries_read(t,
 			    SQL_QUERY(t->db,
 				      "SELECT " ENTRY_COLUMNS " FROM queue_entry"
-				      " WHERE message_id = ? AND status = 3",
-				      SQL_U64(message)),
+				      " WHERE message_id = ? AND status = 3 LIMIT ?",
+				      SQL_U64(message), SQL_U64(most)),
 			    out, n);
 }
 

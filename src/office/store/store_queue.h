@@ -34,10 +34,11 @@ const struct fail *store_queue_add_entry(struct tx *t, const struct queue_entry 
 /* NOT_FOUND when it is not in the queue (any more). */
 const struct fail *store_queue_get(struct tx *t, u64 message, struct queue_message *out);
 
-/* Entries of a job that are still to be delivered; of a message that have a report due. */
+/* Entries of a job that are still to be delivered; of a message that have a report due, at most `most`. */
 const struct fail *store_queue_job(struct tx *t, u64 message, u64 job, struct queue_entry **out,
 				   size_t *n);
-const struct fail *store_queue_reports(struct tx *t, u64 message, bool delay,
+#define STORE_QUEUE_ALL INT64_MAX
+const struct fail *store_queue_reports(struct tx *t, u64 message, bool delay, u64 most,
 				       struct queue_entry **out, size_t *n);
 /* The columns that an attempt changes. */
 const struct fail *store_queue_update(struct tx *t, const struct queue_entry *e);
