@@ -13,7 +13,9 @@
 #include "base/fd.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "text/date.h"
 #include "text/dsn.h"
+#include "text/smtp_reply.h"
 
 /* --- What happened, per recipient --------------------------------------------------------------------------- */
 
@@ -32,7 +34,7 @@ static struct dsn_recipient recipient_of(const struct job *job, const struct job
 	struct dsn_recipient r = { .final = e->address,
 				   .action = action_of(job, e),
 				   .status = e->code,
-				   .remote_mta = e->remote_mta,
+				   .remote_mta = smtp_reply_is(e->text) ? e->remote_mta : STR_NONE,
 				   .diagnostic = e->text,
 				   .last_attempt = (i64)e->last_attempt };
 	size_t type_end = str_find(e->orcpt, ';');
@@ -88,10 +90,25 @@ static void add_line(struct buf *out, str text)
 		buf_add_byte(out, char_is(text.p[i], CHAR_CTL) ? ' ' : text.p[i]);
 }
 
+/* A host's reply stands below its name; what we met on the way to it beside it. */
+static void add_said(struct buf *out, const struct job_entry *e)
+{
+	if (e->text.n == 0)
+		return;
+	buf_add(out, S("    "));
+	if (e->remote_mta.n) {
+		add_line(out, e->remote_mta);
+		buf_add(out, smtp_reply_is(e->text) ? S(" said:\n    ") : S(": "));
+	}
+	add_line(out, str_slice(e->text, 0, PEOPLE_SAID));
+	buf_add(out, S("\n"));
+}
+
 static str people_text(struct arena *a, const struct config *c, const struct job *job,
 		       enum dsn_action action)
 {
 	struct buf *out = buf_new(a, PEOPLE_TEXT);
+	str since = date_print(a, (i64)job->arrived, 0);
 
 	buf_printf(out, "This is the mail system of %.*s.\n\n%s\n\n", STR_ARG(c->server_hostname),
 		   wordings[action].opening);
@@ -101,17 +118,10 @@ static str people_text(struct arena *a, const struct config *c, const struct job
 			buf_printf(out, "... and %zu more.\n", job->entries_n - i);
 			break;
 		}
-		buf_printf(out, "<%.*s>", STR_ARG(e->original.n ? e->original : e->address));
-		if (e->remote_mta.n) {
-			buf_add(out, S("\n    "));
-			add_line(out, e->remote_mta);
-			buf_add(out, S(" said:"));
-		}
-		if (e->text.n) {
-			buf_add(out, S("\n    "));
-			add_line(out, str_slice(e->text, 0, PEOPLE_SAID));
-		}
-		buf_add(out, S("\n"));
+		buf_printf(out, "<%.*s>\n", STR_ARG(e->original.n ? e->original : e->address));
+		add_said(out, e);
+		if (action_of(job, e) == DSN_FAILED && e->code.n && e->code.p[0] == '4')
+			buf_printf(out, "    tried since %.*s, then given up\n", STR_ARG(since));
 	}
 	return buf_str(out);
 }

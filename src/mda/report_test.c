@@ -5,7 +5,8 @@
 
 static const str original = { (const u8 *)"Subject: secret plans\r\n\r\nthe body\r\n", 35 };
 
-static str render(struct arena *a, u8 kind, const char *code, const char *remote, u8 ret)
+static str render_said(struct arena *a, u8 kind, const char *code, const char *remote, u8 ret,
+		       const char *text)
 {
 	struct config *c = config_default(a);
 	struct job_entry entry = { .entry = 1,
@@ -13,7 +14,7 @@ static str render(struct arena *a, u8 kind, const char *code, const char *remote
 				   .original = S("alias@here.example"),
 				   .orcpt = S("rfc822;first@here.example"),
 				   .code = str_cstr(code),
-				   .text = S("no\r\nBcc: everybody@remote.example"),
+				   .text = str_cstr(text),
 				   .remote_mta = str_cstr(remote) };
 	struct job job = { .id = 77,
 			   .kind = kind,
@@ -23,11 +24,22 @@ static str render(struct arena *a, u8 kind, const char *code, const char *remote
 			   .ret = ret,
 			   .entries = &entry,
 			   .entries_n = 1,
+			   .arrived = 1689999999000,
 			   .expires = 1700000000000 };
 	str out;
 
 	assert_ok(mda_report_render(a, c, &job, original, 1690000000000, &out));
 	return out;
+}
+
+static str render(struct arena *a, u8 kind, const char *code, const char *remote, u8 ret)
+{
+	return render_said(a, kind, code, remote, ret, "no\r\nBcc: everybody@remote.example");
+}
+
+static str render_of(struct arena *a, const char *text)
+{
+	return render_said(a, JOB_DSN_FAILURE, "5.0.0", "mx.remote.example", DSN_RET_UNSAID, text);
 }
 
 static bool has(str message, str part)
@@ -55,8 +67,28 @@ static void test_news(void **state)
 		assert_true(has(out, S("first@here.example")));
 		assert_true(has(out, S("secret plans")));
 		assert_false(has(out, S("the body")));
+		assert_int_equal(has(out, S("tried since Sat, 22 Jul 2023 04:26:39 +0000, then")),
+				 i == 1);
 		assert_false(has(out, S("\nBcc:"))); /* a reply cannot make a field */
 	}
+	arena_free(&a);
+}
+
+/* RFC 3464 2.3.5, 2.3.6: Remote-MTA is who reported it, and a diagnostic of type smtp is its reply. A host that could not be reached said nothing. */
+static void test_who_said_it(void **state)
+{
+	struct arena *a = arena_new(64 << 20);
+	str out = render_of(a, "550 5.1.1 nobody of this name");
+
+	(void)state;
+	assert_true(has(out, S("Remote-MTA: dns; mx.remote.example\r\n")));
+	assert_true(has(out, S("Diagnostic-Code: smtp; 550 5.1.1 nobody")));
+	assert_true(has(out, S("mx.remote.example said:\r\n")));
+	out = render_of(a, "cannot connect: Connection refused");
+	assert_false(has(out, S("Remote-MTA:")));
+	assert_true(has(out, S("Diagnostic-Code: x-postern; cannot connect: Connection refused")));
+	assert_true(
+	    has(out, S("\r\n    mx.remote.example: cannot connect: Connection refused\r\n")));
 	arena_free(&a);
 }
 
@@ -112,6 +144,7 @@ static void test_decide(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_news),
+					    cmocka_unit_test(test_who_said_it),
 					    cmocka_unit_test(test_many_recipients),
 					    cmocka_unit_test(test_full_only_when_asked),
 					    cmocka_unit_test(test_decide) };

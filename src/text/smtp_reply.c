@@ -122,6 +122,14 @@ str smtp_reply_text(struct arena *a, const struct smtp_reply *r)
 	return buf_str(out);
 }
 
+bool smtp_reply_is(str text)
+{
+	struct scan s = scan_of(text);
+	u32 code;
+
+	return scan_code(&s, &code) && (scan_end(&s) || scan_sp(&s));
+}
+
 bool smtp_reply_extension(const struct smtp_reply *r, str keyword, str *params)
 {
 	for (size_t i = 1; i < r->lines_n; i++) {

@@ -46,6 +46,8 @@ const struct fail *smtp_reply_feed(struct smtp_reply_reader *r, str line, bool *
 str smtp_reply_status(struct arena *a, const struct smtp_reply *r);
 /* For a DSN's Diagnostic-Code: "550 5.1.1 text text", one line, cut at SMTP_REPLY_TEXT. */
 str smtp_reply_text(struct arena *a, const struct smtp_reply *r);
+/* Does text begin as one of smtp_reply_text does? Then a server said it. */
+bool smtp_reply_is(str text);
 /* A line of an EHLO reply (not the first) that begins with this keyword; *params what follows
  * it. */
 bool smtp_reply_extension(const struct smtp_reply *r, str keyword, str *params);

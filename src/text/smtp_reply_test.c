@@ -43,6 +43,7 @@ static void replies_are_read(void **state)
 		assert_true(done);
 		assert_same(smtp_reply_status(arena, &reply), rows[i].status);
 		assert_same(smtp_reply_text(arena, &reply), rows[i].text);
+		assert_true(smtp_reply_is(smtp_reply_text(arena, &reply)));
 		for (size_t n = 0; n < rows[i].lines.n; n++)
 			(void)!read_reply(str_copy(arena, str_slice(rows[i].lines, 0, n)), &reply,
 					  &done);
