@@ -34,6 +34,7 @@ struct fake_peers {
 	pthread_t office_thread, login_thread;
 	atomic_uint checked;  /* logins */
 	atomic_uint delay_ms; /* that login imposes */
+	atomic_bool crowded;  /* there are too many logins at once */
 };
 
 /* --- Login ------------------------------------------------------------------------------------------------------- */
@@ -57,6 +58,8 @@ static const struct fail *fake_sasl_start(struct bus_call *call)
 	const struct login_sasl_start_request *q = call->request;
 	struct login_sasl_start_answer *r = call->answer;
 
+	if (((struct fake_peers *)call->context)->crowded)
+		return fail_new(call->arena, FAIL_BUSY, "too many logins at once");
 	if (q->has_response && str_eq(q->mechanism, S("PLAIN"))) {
 		fake_verdict(call->context, q->response, &r->status, &r->ticket, &r->address,
 			     &r->delay_ms);

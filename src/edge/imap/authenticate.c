@@ -38,6 +38,8 @@ static struct imap_reply refused(struct imap *i, const struct fail *f)
 		return BAD_REPLY("cancelled");
 	case FAIL_DENIED:
 		return refused_privacy(i);
+	case FAIL_BUSY: /* nobody holds anything: there are too many logins at once */
+		return (struct imap_reply){ IMAP_NO, S("UNAVAILABLE"), f->text };
 	default:
 		return imap_fail(f);
 	}

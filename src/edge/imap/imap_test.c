@@ -115,6 +115,12 @@ static void limits_before_login(void **state)
 	    "< a NO [PRIVACYREQUIRED] *\n> a authenticate PLAIN AGE=\n< a NO [PRIVACYREQUIRED]*\n");
 	talk_end(&t);
 	assert_int_equal(x->refusals, 1); /* one event, however often it tries */
+	x->peers.config->login_plaintext = true;
+	x->peers.crowded = true; /* RFC 5530 3: not INUSE, for nobody else holds anything */
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, "< * OK *\n> a login alice@example.test alice\n< a NO [UNAVAILABLE] *\n");
+	talk_end(&t);
+	x->peers.crowded = false;
 	x->peers.config->limit_errors = 3;
 	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
 	talk(&t, "< * OK *\n> x\n< * BAD *\n> x\n< * BAD *\n> x\n< * BAD *\n< * BYE *\n");

@@ -87,10 +87,13 @@ static enum turn logged_in(struct pop3 *p, const struct sasl_login *login)
 	session_timer(p->session, 0);
 	session_line_max(p->session, POP3_LINE);
 	f = maildrop_lock(p);
-	if (f) {
+	if (f &&
+	    f->what == FAIL_BUSY) /* RFC 2449 8.1.1: another session has it, and nothing else */
+		pop3_error(p, "[IN-USE] %.*s", STR_ARG(f->text));
+	else if (f)
 		pop3_fail(p, f);
+	if (f)
 		return TURN_CLOSE;
-	}
 	p->state = TRANSACTION;
 	session_deadline(p->session, pop3_config(p)->limit_pop3_idle);
 	LOG(INFO, "pop3.login", LOG_STR("address", login->address),
@@ -147,7 +150,7 @@ static bool login_is_closed(struct pop3 *p)
 	return sasl_mechanisms(p->session).n == 0;
 }
 
-/* RFC 5034 4: AUTH mechanism [initial-response]; alone it lists the mechanisms. It begins a login anew, so no PASS may follow a USER
+/* RFC 5034 4: AUTH mechanism [initial-response]. It begins a login anew, so no PASS may follow a USER
  * that came before it (RFC 1939 7: "immediately after"). */
 enum turn pop3_auth(struct pop3 *p, struct scan *s)
 {

@@ -71,13 +71,11 @@ enum turn pop3_error(struct pop3 *p, const char *format, ...)
 	return too_many_errors(p);
 }
 
-/* RFC 3206 4 and RFC 2449 8.1. */
+/* RFC 3206 4. */
 static const char *response_code(const struct fail *f)
 {
 	if (f->what == FAIL_LOGIN)
 		return "[AUTH] ";
-	if (f->what == FAIL_CONFLICT || f->what == FAIL_BUSY)
-		return "[IN-USE] ";
 	return f->kind == FAIL_TEMP ? "[SYS/TEMP] " : "";
 }
 

@@ -73,7 +73,7 @@ static void test_login(void **state)
 	check_script(
 	    "< +OK *\n> AUTH PLAIN\n< + *\n> AGFsaWNlQGV4YW1wbGUudGVzdABhbGljZQ==\n< +OK *\n");
 	check_script(
-	    "< +OK *\n> AUTH PLAIN\n< + *\n> *\n< -ERR *\n> AUTH PLAIN !\n< -ERR *\n> AUTH X\n< -ERR *\n");
+	    "< +OK *\n> AUTH PLAIN\n< + *\n> *\n< -ERR authentication cancelled\n> AUTH PLAIN !\n< -ERR *\n> AUTH X\n< -ERR *\n");
 	check_script("< +OK *\n> USER alice@example.test\n< +OK *\n> PASS wrong\n< -ERR [AUTH] *\n"
 		     "> USER alice@example.test\n< +OK *\n> PASS alice\n< +OK *\n");
 }
@@ -206,6 +206,21 @@ static void test_long_response(void **state)
 	fake_free(&x);
 }
 
+/* RFC 2449 8.1.1: IN-USE says that another session has the maildrop; a login that must wait is something else. */
+static void test_too_many_logins(void **state)
+{
+	struct fake *x = fake_with_mail();
+	struct talk t;
+
+	(void)state;
+	x->peers.crowded = true;
+	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
+	run(&t,
+	    "< +OK *\n> USER alice@example.test\n< +OK *\n> PASS alice\n< -ERR [SYS/TEMP] too many logins at once\n");
+	talk_end(&t);
+	fake_free(&x);
+}
+
 /* Commands give the idle time anew, not the time to log in. */
 static void test_slow_login(void **state)
 {
@@ -252,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_deletion),
 		cmocka_unit_test(test_one_session_holds_the_maildrop),
 		cmocka_unit_test(test_bad_clients),
+		cmocka_unit_test(test_too_many_logins),
 		cmocka_unit_test(test_slow_login),
 		cmocka_unit_test(test_long_response),
 	};
