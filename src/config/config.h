@@ -47,6 +47,7 @@ const struct fail *config_decode(struct arena *a, str bytes, struct config **out
  * the manual page (mdoc). */
 void config_print_sample(struct buf *out);
 void config_print(struct buf *out, const struct config *c, bool all);
+void config_print_json(struct buf *out, const struct config *c, bool all);
 void config_print_manual(struct buf *out);
 
 #endif

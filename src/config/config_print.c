@@ -79,6 +79,37 @@ void config_print(struct buf *out, const struct config *c, bool all)
 	arena_free(&a);
 }
 
+/* {"server": {"hostname": "..."}, ...} */
+void config_print_json(struct buf *out, const struct config *c, bool all)
+{
+	struct arena *a = arena_new(PRINT_ARENA);
+	struct json j = json_to(out);
+	str section = STR_NONE;
+
+	json_object(&j);
+	for (size_t i = 0; i < settings_n; i++) {
+		const struct setting *s = &settings[i];
+
+		if (!all && setting_is_default(a, c, s))
+			continue;
+		if (!str_eq(section, s->section)) {
+			if (section.n)
+				json_object_end(&j);
+			json_key(&j, (const char *)s->section.p);
+			json_object(&j);
+		}
+		section = s->section;
+		json_key(&j, (const char *)s->name.p);
+		setting_print_json(&j, c, s);
+		arena_reset(a);
+	}
+	if (section.n)
+		json_object_end(&j);
+	json_object_end(&j);
+	buf_add_byte(out, '\n');
+	arena_free(&a);
+}
+
 /* In roff a line that begins with . or ' is a request, and \ is special everywhere. */
 static void roff(struct buf *out, str text)
 {

@@ -293,6 +293,11 @@ static void test_print(void **state)
 	assert_true(str_eq(buf_str(changed),
 			   S("[server]\ndata = \"/a\\\"\\\\\"\n\n[mail]\nsize = \"100K\"\n\n"
 			     "[queue]\nexpire = \"90s\"\ndelay_notice = \"1s\"\n")));
+	buf_reset(changed);
+	config_print_json(changed, c, false);
+	assert_true(str_eq(buf_str(changed),
+			   S("{\"server\":{\"data\":\"/a\\\"\\\\\"},\"mail\":{\"size\":102400},"
+			     "\"queue\":{\"expire\":90000,\"delay_notice\":1000}}\n")));
 	config_print_manual(all);
 	assert_false(all->full);
 }

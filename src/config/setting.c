@@ -361,6 +361,32 @@ void setting_print(struct buf *out, const struct config *c, const struct setting
 	}
 }
 
+void setting_print_json(struct json *j, const struct config *c, const struct setting *s)
+{
+	const void *at = field_of(c, s);
+	const struct str_list *list = at;
+
+	switch (s->type) {
+	case SETTING_TEXT:
+		json_str(j, *(const str *)at);
+		break;
+	case SETTING_LIST:
+		json_array(j);
+		for (size_t i = 0; i < list->n; i++)
+			json_str(j, list->items[i]);
+		json_array_end(j);
+		break;
+	case SETTING_COUNT:
+	case SETTING_SIZE:
+	case SETTING_TIME:
+		json_u64(j, *(const u64 *)at);
+		break;
+	case SETTING_SWITCH:
+		json_bool(j, *(const bool *)at);
+		break;
+	}
+}
+
 bool setting_is_default(struct arena *a, const struct config *c, const struct setting *s)
 {
 	struct buf *mine = buf_new(a, 1 << 16), *theirs = buf_new(a, 1 << 16);

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "config/config.h"
+#include "text/json.h"
 
 enum setting_type {
 	SETTING_TEXT,
@@ -40,6 +41,8 @@ bool setting_assign(struct arena *a, struct config *c, const struct setting *s,
 void setting_expected(struct buf *out, const struct setting *s);
 /* As config_parse reads it: 64, "50M", true, ["a", "b"]. */
 void setting_print(struct buf *out, const struct config *c, const struct setting *s);
+/* For programs: sizes in bytes, times in milliseconds. */
+void setting_print_json(struct json *j, const struct config *c, const struct setting *s);
 bool setting_is_default(struct arena *a, const struct config *c, const struct setting *s);
 /* Beyond type and range: one of a few words, an address, a path ... NULL when good, else what was expected. */
 const char *setting_rule(const struct config *c, const struct setting *s);

@@ -21,7 +21,10 @@ enum exit_status ctl_config_show(struct ctl *c)
 
 	if (f)
 		return ctl_fail(c, f, "show the configuration");
-	config_print(out, c->config, ctl_has(c, "all"));
+	if (c->json)
+		config_print_json(out, c->config, ctl_has(c, "all"));
+	else
+		config_print(out, c->config, ctl_has(c, "all"));
 	ctl_print(buf_str(out));
 	return EXIT_OK;
 }

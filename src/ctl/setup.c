@@ -19,6 +19,7 @@
 #include "base/env.h"
 #include "base/fd.h"
 #include "ctl/instance.h"
+#include "office/directory/canonical.h"
 #include "serve/process.h"
 
 enum { SETUP_PASSWORD = 20, SETUP_TEXT = 64 * 1024 };
@@ -135,8 +136,12 @@ static const struct fail *add_domain_and_postmaster(struct setup *s)
 	struct office_domain_add_request q = { .name = s->domain };
 	struct office_domain_add_answer r;
 
+	const struct fail *f;
+
 	TRY(ctl_connect_to(c, s->data));
-	TRY(office_domain_add(c->arena, c->office, &q, &r));
+	f = office_domain_add(c->arena, c->office, &q, &r);
+	if (f && f->what != FAIL_EXISTS) /* from a setup that did not come to its end */
+		return f;
 	return ctl_add_user(c, str_format(c->arena, "postmaster@%.*s", STR_ARG(s->domain)),
 			    s->password, c->config->mail_quota);
 }
@@ -210,9 +215,21 @@ static void say_what_next(struct setup *s)
 	ctl_print(buf_str(out));
 }
 
+/* All that a configuration file is of use for. */
+static const struct fail *furnish(struct setup *s)
+{
+	struct ctl *c = s->ctl;
+
+	TRY(ctl_config(c));
+	TRY(make_users(c));
+	TRY(make_folder(c->arena, s->data));
+	return populate(s);
+}
+
 static const struct fail *setup(struct setup *s)
 {
 	struct ctl *c = s->ctl;
+	const struct fail *f;
 
 	s->domain = str_lower(c->arena, c->arguments[0]);
 	s->hostname = ctl_has(c, "hostname")
@@ -229,11 +246,12 @@ static const struct fail *setup(struct setup *s)
 	TRY(config_set(c->arena, c->config,
 		       str_format(c->arena, "server.data=%.*s", STR_ARG(s->data))));
 	TRY(config_check(c->arena, c->config));
+	TRY(directory_canonical_domain(c->arena, s->domain, &s->domain));
 	TRY(write_config(s));
-	TRY(ctl_config(c));
-	TRY(make_users(c));
-	TRY(make_folder(c->arena, s->data));
-	return populate(s);
+	f = furnish(s);
+	if (f) /* or a second try would find it, and stop */
+		unlink(cstr(c->arena, c->config_path) ?: "");
+	return f;
 }
 
 enum exit_status ctl_setup(struct ctl *c)

@@ -328,6 +328,8 @@ const struct fail *office_serve_verify(struct bus_call *call, const struct offic
 				       struct office_verify_answer *r)
 {
 	(void)q;
+	if (office_pool_instead(call))
+		return BUS_LATER;
 	OFFICE_READ(call, t, store_verify(t, r));
 	return NULL;
 }

@@ -278,6 +278,7 @@ static void reload(struct parent *p)
 		    LOG_CSTR("text",
 			     "server.data, server.edges and [listen] change at the next start"));
 	p->config = c;
+	process_log_level(c);
 	for (size_t i = 0; i < p->children_n; i++) {
 		p->children[i].reloaded = true;
 		child_reload(p, &p->children[i]);
@@ -461,6 +462,7 @@ int parent_run(struct arena *a, const struct parent_options *o)
 	int status;
 
 	log_name("parent", LOG_INFO);
+	process_log_level(o->config);
 	f = signals_take(p, &before);
 	if (f == NULL)
 		f = parent_prepare(p, &in_use);

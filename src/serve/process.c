@@ -149,7 +149,7 @@ static bool on_peer(struct process *p, struct decoder *d, struct arena *a)
 	return true;
 }
 
-static void log_level_from(const struct config *c)
+void process_log_level(const struct config *c)
 {
 	static const char *const names[] = { "debug", "info", "warn", "error" };
 
@@ -168,7 +168,7 @@ static bool on_reload(struct process *p, struct decoder *d)
 	    !secret_take(m.tls_ticket_key, p->tls_ticket_key, sizeof p->tls_ticket_key) ||
 	    config_decode(p->control->arena, m.config, &config) != NULL)
 		return false;
-	log_level_from(config);
+	process_log_level(config);
 	if (p->reload)
 		p->reload(p, config);
 	return true;
@@ -332,7 +332,7 @@ static const struct fail *wait_for_start(struct process *p)
 		if (got == FRAME_END || got == FRAME_BAD)
 			return &gone;
 	}
-	log_level_from(p->config);
+	process_log_level(p->config);
 	return NULL;
 }
 

@@ -73,6 +73,8 @@ int process_main(enum role role, u32 instance, int control_fd);
 /* Starts the control thread: new peers, reload, stop, ready. Called by after_jail of every role when it is set up; tells parent
  * that this process is ready. */
 void process_ready(struct process *p);
+/* From here on this process logs what server.log says. */
+void process_log_level(const struct config *c);
 
 /* The entry points that roles give; each in its own folder. */
 const struct fail *mx_before_jail(struct process *p);

@@ -1,5 +1,6 @@
 """`postern setup` and `postern serve`: a machine made ready, certificates replaced under load without one lost handshake (THREATS T11), bad
 configuration and bad certificates that change nothing."""
+import os
 import pathlib
 import shutil
 import signal
@@ -84,6 +85,24 @@ pop3s = []
         again = self.run_postern("setup", "example.org")
         self.assertEqual(again.returncode, 7)
         self.assertIn("postmaster@example.org", self.run_postern("user", "list").stdout)
+
+    def test_setup_that_failed_is_tried_again(self):
+        """Nonsense is refused before anything is made, and what fails later leaves no configuration that the next try would stop at."""
+        folder = self.folder / "again"
+        folder.mkdir(0o711)
+        config = folder / "postern.conf"
+
+        def setup(domain, data):
+            return subprocess.run([BINARY, "setup", domain, "--hostname=mail.example.org", f"--data={data}", f"--config={config}"],
+                                  capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(setup("not_a_domain!", folder / "data").returncode, 2)
+        self.assertEqual(os.listdir(folder), [])
+        (folder / "file").touch()
+        self.assertNotEqual(setup("example.org", folder / "file" / "data").returncode, 0)
+        self.assertFalse(config.exists())
+        done = setup("example.org", folder / "data")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("level=info", done.stderr)
 
     def test_certificates_under_load(self):
         stop, done, failed = threading.Event(), [], []
