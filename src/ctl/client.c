@@ -125,7 +125,8 @@ static const struct fail *read_hidden(struct ctl *c, const char *prompt, str *ou
 	fprintf(stderr, "\n");
 	if (n <= 0)
 		return fail_new(c->arena, FAIL_INVALID, "no password was given");
-	*out = str_copy(c->arena, str_trim(str_from(line, (size_t)n)));
+	*out = str_from(line, (size_t)n); /* blanks at its ends belong to it */
+	*out = str_copy(c->arena, str_slice(*out, 0, str_find(*out, '\n')));
 	return NULL;
 }
 

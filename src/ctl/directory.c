@@ -268,12 +268,16 @@ enum exit_status ctl_user_show(struct ctl *c)
 	return EXIT_OK;
 }
 
-/* Tickets of the old password are void before the new one is good: nobody keeps a door open by being quick. */
+/* Tickets of the old password are void before the new one is good: nobody keeps a door open by being quick. When the new one is none that
+ * can be, the old one goes on: login must know that its tickets are of another generation now. */
 static const struct fail *user_passwd(struct ctl *c)
 {
 	struct office_account_change_request q = { .raise_generation = true,
 						   .quota_bytes = UINT64_MAX };
 	struct office_account_change_answer r;
+	struct login_account_change_request half = { 0 };
+	struct login_account_change_answer half_done;
+	const struct fail *f, *undo;
 	struct account_info u;
 	str password;
 
@@ -282,7 +286,17 @@ static const struct fail *user_passwd(struct ctl *c)
 	q.address = u.address;
 	q.suspended = u.suspended;
 	TRY(office_account_change(c->arena, c->office, &q, &r));
-	return set_password(c, u.address, r.account, r.generation, password);
+	f = set_password(c, u.address, r.account, r.generation, password);
+	if (f == NULL)
+		return NULL;
+	half.address = u.address;
+	half.generation = r.generation;
+	half.suspended = u.suspended;
+	undo = login_account_change(c->arena, c->login, &half, &half_done);
+	if (undo == NULL || undo->what == FAIL_NOT_FOUND)
+		return f;
+	return fail_because(c->arena, f, "%.*s cannot log in before this works: %.*s",
+			    STR_ARG(u.address), STR_ARG(f->text));
 }
 
 enum exit_status ctl_user_passwd(struct ctl *c)

@@ -42,7 +42,9 @@ const struct fail *office_ticket_check(struct bus_call *call, const struct ticke
 
 	TRY(ticket_check(o->process->ticket_secret, ticket, &call->peer, o->env));
 	if (!directory_account_by_id(o->directory, call->arena, ticket->account, &account) ||
-	    account.suspended || account.generation != ticket->generation)
+	    account.suspended ||
+	    (account.generation != ticket->generation &&
+	     account.generation != ACCOUNT_GENERATION_ANY))
 		return &ticket_void;
 	return NULL;
 }

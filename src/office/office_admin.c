@@ -137,6 +137,12 @@ const struct fail *office_serve_account_list(struct bus_call *call,
 	return NULL;
 }
 
+/* Tickets that were given before are of another one. */
+static u64 generation_next(const struct env *e, u64 generation)
+{
+	return generation == ACCOUNT_GENERATION_ANY ? env_now(e) : generation + 1;
+}
+
 static const struct fail *account_change_run(struct tx *t, struct office_write *w)
 {
 	const struct office_account_change_request *q = w->call->request;
@@ -144,7 +150,8 @@ static const struct fail *account_change_run(struct tx *t, struct office_write *
 	struct store_account *account = w->context;
 
 	TRY(store_account_get(t, str_lower(t->arena, q->address), account));
-	account->generation += q->raise_generation || q->suspended != account->suspended;
+	if (q->raise_generation || q->suspended != account->suspended)
+		account->generation = generation_next(w->office->env, account->generation);
 	account->suspended = q->suspended;
 	if (q->quota_bytes != UINT64_MAX)
 		account->quota = q->quota_bytes;

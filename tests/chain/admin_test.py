@@ -367,6 +367,7 @@ class CrashTest(unittest.TestCase):
                 client.store("1", "+FLAGS", r"(\Deleted)")
                 client.expunge()
             self.assertEqual(p.ctl("salvage", "--yes", check=False).returncode, 7)
+            p.ctl("user", "passwd", BOB, stdin="bob 2\n")
             p.stop()
             store = pathlib.Path(p.folder) / "store"
             for path in store.glob("postern.db*"):
@@ -375,9 +376,21 @@ class CrashTest(unittest.TestCase):
             self.assertEqual((report["accounts"], report["damaged"]), (2, 0))
             self.assertEqual(p.ctl("verify").returncode, 0)
             p.start()
-            self.assertEqual((len(fetch_all(p)), len(fetch_all(p, BOB)), len(fetch_all(p, name="Kept"))), (8, 10, 1))
+            self.assertEqual((len(fetch_all(p)), len(fetch_all(p, name="Kept"))), (8, 1))
             self.assertEqual(deliver(p.port("smtp"), message("after salvage"))[0], 250)
             wait_message(p, "after salvage")
+            with Wire(p.port("imap")) as bob:  # of another generation than the first
+                bob.line()
+                self.assertRegex(bob.imap(f'LOGIN {BOB} "bob 2"')[0], "^OK")
+                self.assertRegex(bob.imap("STATUS INBOX (MESSAGES)")[0], "^OK")
+                p.ctl("user", "passwd", BOB, stdin="bob\n")
+                self.assertRegex(bob.imap("STATUS INBOX (MESSAGES)")[0], r"^NO \[AUTHENTICATIONFAILED\]")
+            self.assertEqual(len(fetch_all(p, BOB)), 10)
+
+    def test_a_password_that_cannot_be_changes_nothing(self):
+        with Instance() as p:
+            self.assertEqual(p.ctl("user", "passwd", BOB, stdin="a\tb\n", check=False).returncode, 2)
+            self.assertEqual(fetch_all(p, BOB), [])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@
 
 #include "office/store/store.h"
 
+/* Generation of an account that salvage found: login alone knows which it is, and gives tickets of no other. */
+#define ACCOUNT_GENERATION_ANY ((u64)INT64_MAX)
+
 struct store_account {
 	u64 id, generation, quota;
 	str address, domain;

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "office/store/record.h"
 #include "office/store/schema.h"
+#include "office/store/store_directory.h"
 #include "office/store/store_int.h"
 
 enum { STEP_ARENA = 64 << 20 };
@@ -44,8 +45,9 @@ static const struct fail *add_account(struct salvage *s, u64 id, str address)
 	return SQL_RUN(
 	    s->step, s->db,
 	    "INSERT INTO account (id, address, domain, generation, suspended, quota_bytes,"
-	    " modseq) VALUES (?, ?, ?, 1, 0, 0, ?) ON CONFLICT DO NOTHING",
-	    SQL_U64(id), SQL_STR(address), SQL_STR(domain), SQL_U64(s->modseq));
+	    " modseq) VALUES (?, ?, ?, ?, 0, 0, ?) ON CONFLICT DO NOTHING",
+	    SQL_U64(id), SQL_STR(address), SQL_STR(domain), SQL_U64(ACCOUNT_GENERATION_ANY),
+	    SQL_U64(s->modseq));
 }
 
 static const struct fail *drop_messages(struct salvage *s, u64 account, u64 mailbox, u32 low,
@@ -143,6 +145,21 @@ static const struct fail *do_message(struct salvage *s, const struct record *r, 
 	return NULL;
 }
 
+/* As it was done: what was only taken away made no keyword. One that cannot be is left out, it must not hide the mail. */
+static const struct fail *bits_of(struct salvage *s, u64 account, u64 mailbox, const str *names,
+				  size_t n, bool make, u64 *bits)
+{
+	struct keywords k;
+	const struct fail *f;
+
+	TRY(keywords_load(&s->t, account, mailbox, &k));
+	f = keywords_bits(&s->t, account, mailbox, &k, names, n, make, bits);
+	if (f == NULL || (f->what != FAIL_LIMIT && f->what != FAIL_INVALID))
+		return f;
+	s->report->damaged++;
+	return keywords_bits(&s->t, account, mailbox, &k, names, n, false, bits);
+}
+
 static const struct fail *insert_row(struct salvage *s, const struct placed_note *n, u64 flags,
 				     const struct body_row *b)
 {
@@ -177,7 +194,6 @@ static const struct fail *do_placed(struct salvage *s, const struct placed_note 
 					.name = n->name,
 					.uidvalidity = n->uidvalidity };
 	struct body_row b;
-	struct keywords k;
 	u64 bits;
 
 	TRY(add_account(s, n->account, n->address));
@@ -189,9 +205,7 @@ static const struct fail *do_placed(struct salvage *s, const struct placed_note 
 		s->report->damaged++;
 		return NULL;
 	}
-	TRY(keywords_load(&s->t, n->account, n->mailbox, &k));
-	TRY(keywords_bits(&s->t, n->account, n->mailbox, &k, n->keywords, n->keywords_n, true,
-			  &bits));
+	TRY(bits_of(s, n->account, n->mailbox, n->keywords, n->keywords_n, true, &bits));
 	return insert_row(s, n, (n->flags & FLAG_SYSTEM) | bits, &b);
 }
 
@@ -207,14 +221,12 @@ static const struct fail *do_flags(struct salvage *s, const struct flags_note *n
 		    "UPDATE message_state SET flags = flags & ~?1 WHERE account_id = ?2"
 		    " AND mailbox_id = ?3 AND uid BETWEEN ?4 AND ?5",
 	};
-	struct keywords k;
 	u64 bits;
 
 	if (n->mode >= ARRAY_LEN(how))
 		return NULL;
-	TRY(keywords_load(&s->t, n->account, n->mailbox, &k));
-	TRY(keywords_bits(&s->t, n->account, n->mailbox, &k, n->keywords, n->keywords_n, true,
-			  &bits));
+	TRY(bits_of(s, n->account, n->mailbox, n->keywords, n->keywords_n, n->mode != FLAGS_REMOVE,
+		    &bits));
 	bits |= n->flags & FLAG_SYSTEM;
 	for (size_t i = 0; i < n->uids_n; i++) {
 		const struct sql_value values[] = { SQL_U64(bits), SQL_U64(n->account),

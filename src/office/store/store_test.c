@@ -231,6 +231,47 @@ static const struct fail *clear(struct tx *t, void *context)
 	return SQL_RUN(t->arena, t->db, "DELETE FROM account WHERE id = ?", SQL_U64(w->account));
 }
 
+/* Names of keywords that nobody has may be taken away, which makes none: not in salvage either, or a mailbox would run out of them. */
+static void test_keywords_salvaged(void **state)
+{
+	static const struct uid_range one = { .low = 1, .high = 1 };
+	str names[OFFICE_KEYWORDS], last = S("last");
+	struct change_call c = { .flags = { .uids = &one,
+					    .uids_n = 1,
+					    .mode = FLAGS_REMOVE,
+					    .flags = FLAG_SEEN,
+					    .keywords = names,
+					    .keywords_n = OFFICE_KEYWORDS } };
+	struct office_mailbox_open_answer box;
+	struct salvage_report report;
+	struct view_row *rows;
+	struct world w;
+	u32 uid;
+
+	(void)state;
+	world_new(&w);
+	for (size_t i = 0; i < OFFICE_KEYWORDS; i++)
+		names[i] = str_format(w.arena, "k%zu", i);
+	must(world_append(&w, S("INBOX"), 100, 1, FLAG_SEEN, &uid));
+	c.account = w.account;
+	c.flags.mailbox = open_box(&w, S("INBOX"), &rows).info.id;
+	must(world_write(&w, false, flags_call, &c));
+	c.flags.mode = FLAGS_ADD;
+	c.flags.keywords = &last;
+	c.flags.keywords_n = 1;
+	must(world_write(&w, false, flags_call, &c));
+	store_close(&w.store);
+	must(store_salvage(w.arena, w.folder, &report));
+	assert_int_equal(report.damaged, 0);
+	world_open(&w);
+	box = open_box(&w, S("INBOX"), &rows);
+	assert_int_equal(box.rows, 1);
+	assert_int_equal(rows[0].flags, FLAG_SEEN | 1 << FLAG_KEYWORD_FIRST);
+	assert_int_equal(box.keywords_n, 1);
+	assert_str(box.keywords[0], S("last"));
+	world_free(&w);
+}
+
 /* Nothing of an account stays, in the rows or in what salvage makes of the segments. */
 static void test_account_goes(void **state)
 {
@@ -395,10 +436,10 @@ static void test_fetch_sets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fetch_sets),   cmocka_unit_test(test_mailboxes),
-		cmocka_unit_test(test_messages),     cmocka_unit_test(test_recent),
-		cmocka_unit_test(test_account_goes), cmocka_unit_test(test_keywords),
-		cmocka_unit_test(test_many_ranges),
+		cmocka_unit_test(test_fetch_sets), cmocka_unit_test(test_mailboxes),
+		cmocka_unit_test(test_messages),   cmocka_unit_test(test_keywords_salvaged),
+		cmocka_unit_test(test_recent),     cmocka_unit_test(test_account_goes),
+		cmocka_unit_test(test_keywords),   cmocka_unit_test(test_many_ranges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
