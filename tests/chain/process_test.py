@@ -5,8 +5,9 @@ import signal
 import stat
 import unittest
 
-from client import Wire, deliver, fetch_all, message
+from client import Wire, deliver, fetch_all, message, submit
 from postern import Instance, alive, wait_for
+from sink import Sink
 
 ROLES = ("mx", "client", "mda", "office", "relay", "login", "sign")
 # What a process may hold open besides its memory files and pipes: paths inside the data folder that are its own affair.
@@ -127,6 +128,25 @@ class ProcessTest(unittest.TestCase):
                     deliver(p.port("smtp"), message("idle"))
                     self.assertEqual(idle.line(), b"* %d EXISTS" % (2 * n - 1 + again))
                     self.assertTrue(idle.line().endswith(b"RECENT"))
+
+    def test_a_relayed_mail_outlives_the_office(self):
+        """A new office gives out what is under way, and what it was not told of: neither goes out twice."""
+        for ends in ("before", "after"):
+            with (self.subTest(ends), Sink("127.0.0.2", 0) as sink,
+                  Instance(settings=["relay.smarthost_tls=may", "queue.retry_first=1s"], options=[f"--smarthost=127.0.0.2:{sink.port}"]) as p):
+                sink.go_on.clear()
+                submit(p, message("once", sender="alice@example.test"), ["x@elsewhere.example"])
+                wait_for(lambda sink=sink: "DATA" in sink.commands)
+                (office,) = p.pids("office")
+                os.kill(office, signal.SIGKILL)
+                if ends == "after":
+                    wait_for(lambda p=p, office=office: p.pids("office") not in ([], [office]))
+                    wait_for(lambda p=p: p.queue() is not None)
+                    wait_for(lambda p=p: "@" in p.ctl("queue", "list").stdout)
+                sink.go_on.set()
+                wait_for(p.queue_is_empty)
+                self.assertEqual((sink.commands.count("DATA"), len(sink.messages)), (1, 1))
+                self.assertEqual([e["code"] for e in p.events("x@elsewhere.example")].count("relayed"), 1)
 
     def test_a_child_ends_with_the_parent(self):
         with Instance() as p:

@@ -45,6 +45,8 @@ enum mta_limit {
 	MTA_JOB_ARENA = 4 * 1024 * 1024,
 	MTA_CLIENT_ARENA = 256 * 1024,
 	MTA_PASSWORD = 1024,
+	MTA_UNTOLD = 1024, /* results kept that the office has not heard of */
+	MTA_UNTOLD_BYTES = 16 * 1024 * 1024,
 };
 
 #endif

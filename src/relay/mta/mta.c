@@ -13,11 +13,11 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "relay/mta/delivery.h"
+#include "relay/mta/hand.h"
 
 enum {
 	MTA_MAGIC = 0x4D544131,
-	MTA_TELL_TRIES = 10, /* attempt_done while the office restarts */
-	MTA_PAUSE_MS = 500,  /* before asking an office again that is not there */
+	MTA_PAUSE_MS = 500, /* before asking an office again that is not there */
 };
 
 struct mta {
@@ -28,6 +28,7 @@ struct mta {
 	struct bus *office;
 	struct sites *sites;
 	struct idle *idle;
+	struct hands *hands;
 	struct tls_client contexts;
 	str password;
 	pthread_mutex_t lock; /* protects what follows */
@@ -72,21 +73,21 @@ static const struct fail *fetch(struct arena *a, struct mta *m, u64 job, str *me
 	return NULL;
 }
 
-/* An office that restarts must hear of it too, or the message would go out twice. */
-static void tell(struct arena *a, struct mta *m, const struct office_attempt_done_request *done)
+/* An office that restarts must hear of it too, or the message would go out twice: it asks by giving out the job again. */
+static void tell(struct arena *a, struct mta *m, struct hand *mine, const struct job *job,
+		 const struct office_attempt_done_request *done)
 {
 	struct office_attempt_done_answer r;
-	const struct fail *f = NULL;
+	const struct fail *f;
 
-	for (int i = 0; i < MTA_TELL_TRIES; i++) {
+	do {
 		f = office_attempt_done(a, m->office, done, &r);
-		if (f == NULL)
+		if (f == NULL) {
+			hand_give(m->hands, mine);
 			return;
-		if (f->what != FAIL_UNAVAILABLE)
-			break;
-		pause_ms(MTA_PAUSE_MS);
-	}
-	LOG(ERROR, "relay.result_lost", LOG_U64("job", done->job), LOG_FAIL("why", f));
+		}
+		LOG(WARN, "relay.result_untold", LOG_U64("job", done->job), LOG_FAIL("why", f));
+	} while (hand_keep(m->hands, mine, job->attempts, done));
 }
 
 static void log_attempt(const struct job *job, const struct office_attempt_done_request *done)
@@ -107,10 +108,10 @@ static void log_attempt(const struct job *job, const struct office_attempt_done_
 	}
 }
 
-static void run_job(struct arena *a, struct mta *m, const struct job *job)
+static void attempt(struct arena *a, struct mta *m, const struct job *job,
+		    struct office_attempt_done_request *done)
 {
 	struct delivery_tools tools = tools_of(m);
-	struct office_attempt_done_request done;
 	str message;
 	const struct fail *f = fetch(a, m, job->id, &message);
 
@@ -119,11 +120,22 @@ static void run_job(struct arena *a, struct mta *m, const struct job *job)
 				fail_code(a, FAIL_UNAVAILABLE, "4.3.0",
 					  "the message cannot be read here now: %.*s",
 					  STR_ARG(f->text)),
-				&done);
+				done);
 	else
-		delivery_run(a, &tools, job, message, &done);
-	log_attempt(job, &done);
-	tell(a, m, &done);
+		delivery_run(a, &tools, job, message, done);
+	log_attempt(job, done);
+}
+
+static void run_job(struct arena *a, struct mta *m, const struct job *job)
+{
+	struct office_attempt_done_request done;
+	struct hand mine;
+
+	if (!hand_take(m->hands, &mine, job->id))
+		return;
+	if (!hand_untold(m->hands, a, job, &done))
+		attempt(a, m, job, &done);
+	tell(a, m, &mine, job, &done);
 }
 
 /* --- Workers -------------------------------------------------------------------------------------------------- */
@@ -258,6 +270,7 @@ const struct fail *mta_new(struct arena *a, const struct config *c, struct resol
 	m->resolver = r;
 	m->sites = sites_new(a);
 	m->idle = idle_new(a);
+	m->hands = hands_new(a);
 	CHECK(pthread_mutex_init(&m->lock, NULL) == 0);
 	env_condition_init(&m->changed);
 	TRY(tls_client_new(a, &m->contexts));

@@ -26,7 +26,7 @@ static const struct nsd_zone zones[] = {
 	  "two IN MX 10 a\ntwo IN MX 20 b\na IN A 127.0.0.2\nb IN A 127.0.0.3\nnull IN MX 0 .\nbare IN A 127.0.0.2\n"
 	  "none IN TXT x\nloop IN MX 5 me\ntwice IN MX 5 me\ntwice IN MX 10 a\ntwice IN MX 20 me\nbackup IN MX 10 me\nbackup IN MX 10 a\nbackup IN MX 5 b\nme IN A 127.0.0.2\n"
 	  "lost IN MX 10 nowhere\ndead IN MX 10 closed\nclosed IN A 127.0.0.9\nsix IN AAAA ::1\n"
-	  "hole IN MX 10 both\nboth IN AAAA ::1\nboth IN A 127.0.0.4\n",
+	  "hole IN MX 10 both\nboth IN AAAA ::1\nboth IN A 127.0.0.4\nonce IN A 127.0.0.5\n",
 	  false },
 };
 
@@ -44,6 +44,9 @@ struct world {
 	struct bus_call *waiting; /* next_job calls without a job */
 	struct job *jobs;
 	size_t jobs_n, given;
+	size_t
+	    forgets; /* results that are answered as by a new office, which gives out the job again */
+	struct job *again;                    /* that one */
 	struct attempt_result results[MAILS]; /* by job, first entry */
 	str hosts[MAILS];
 	size_t done_n;
@@ -71,12 +74,13 @@ static const struct mta_times times = {
 /* Answers those who wait while there are jobs. */
 static void office_give(struct world *w)
 {
-	while (w->waiting && w->given < w->jobs_n) {
+	while (w->waiting && (w->again || w->given < w->jobs_n)) {
 		struct bus_call *call = w->waiting;
 		struct office_next_job_answer *answer = call->answer;
 		w->waiting = call->next;
-		answer->jobs = &w->jobs[w->given++];
+		answer->jobs = w->again ? w->again : &w->jobs[w->given++];
 		answer->jobs_n = 1;
+		w->again = NULL;
 		bus_answer(&call, NULL);
 	}
 }
@@ -110,6 +114,13 @@ static void office_dispatch(void *context, struct bus_call *call)
 		answer->size = 20;
 		answer->skeleton = 4;
 		bus_answer(&call, office_broken ? &gone : NULL);
+	} else if (w->forgets) {
+		static const struct fail denied = FAIL_STATIC(DENIED, "not in your hands");
+		const struct office_attempt_done_request *q = call->request;
+		w->forgets--;
+		w->again = &w->jobs[q->job];
+		bus_answer(&call, &denied);
+		office_give(w);
 	} else {
 		office_done(w, call->request);
 		bus_answer(&call, NULL);
@@ -248,6 +259,22 @@ static void test_domains(void **state)
 	expect(world, "b\303\274cher.example.test", ATTEMPT_PERM, "5.1.2");
 }
 
+/* A new office gives out again what the one before was not told of: it is told then, not sent twice. */
+static void test_new_office(void **state)
+{
+	(void)state;
+	NEED_NSD;
+	struct fake a;
+
+	fake_start_at(&a, "127.0.0.5", (u32)world->config->relay_port,
+		      HELLO MAIL "close\n--\n" HELLO MAIL "close\n");
+	world->forgets = 2;
+	expect(world, "once.example.test", ATTEMPT_DELIVERED, "2.0.0");
+	assert_int_equal(world->forgets, 0);
+	assert_int_equal(a.connections, 1);
+	fake_stop(&a);
+}
+
 /* The second host is asked when the first is of no use, not when it says no. */
 static void test_second_host(void **state)
 {
@@ -361,9 +388,8 @@ static void test_questions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_domains),
-		cmocka_unit_test(test_questions),
-		cmocka_unit_test(test_black_hole),
+		cmocka_unit_test(test_domains),     cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_black_hole),  cmocka_unit_test(test_new_office),
 		cmocka_unit_test(test_second_host),
 	};
 

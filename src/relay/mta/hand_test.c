@@ -1,0 +1,92 @@
+/* What an office gives out twice, and what it was not told of. */
+#include "base/unit.h"
+
+#include "relay/mta/hand.h"
+#include "relay/mta/limit.h"
+
+static struct office_attempt_done_request done_of(u64 job, const struct attempt_result *r)
+{
+	return (struct office_attempt_done_request){
+		.job = job, .site = S("a.test"), .results = r, .results_n = 1
+	};
+}
+
+static void test_given_out_again(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct hands *h = hands_new(a);
+	struct attempt_result r = { .entry = 7, .outcome = ATTEMPT_DELIVERED, .text = S("250 ok") };
+	struct office_attempt_done_request done = done_of(1, &r), got;
+	struct hand mine, other;
+	struct job job = { .id = 1, .attempts = 2 };
+
+	(void)state;
+	assert_true(hand_take(h, &mine, 1));
+	assert_false(hand_untold(h, a, &job, &got));
+	assert_false(
+	    hand_take(h, &other, 1)); /* another worker was given it while we are at it... */
+	assert_true(hand_keep(h, &mine, 2, &done)); /* ...so who gave it waits for our word */
+	assert_false(hand_keep(h, &mine, 2, &done));
+
+	assert_true(hand_take(h, &other, 1));
+	assert_true(hand_untold(h, a, &job, &got));
+	assert_int_equal(got.job, 1);
+	assert_int_equal(got.results[0].entry, 7);
+	assert_int_equal(got.results[0].outcome, ATTEMPT_DELIVERED);
+	assert_str(got.results[0].text, S("250 ok"));
+	hand_give(h, &other);
+
+	assert_true(hand_take(h, &mine, 1));
+	assert_false(hand_untold(h, a, &job, &got)); /* once */
+	hand_give(h, &mine);
+	arena_free(&a);
+}
+
+/* The office had heard of it, though its answer was lost: what it gives out now is the next attempt. */
+static void test_told_after_all(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct hands *h = hands_new(a);
+	struct attempt_result r = { .entry = 7, .outcome = ATTEMPT_TEMP };
+	struct office_attempt_done_request done = done_of(1, &r), got;
+	struct job job = { .id = 1, .attempts = 3 };
+	struct hand mine;
+
+	(void)state;
+	assert_true(hand_take(h, &mine, 1));
+	assert_false(hand_keep(h, &mine, 2, &done));
+	assert_true(hand_take(h, &mine, 1));
+	assert_false(hand_untold(h, a, &job, &got));
+	hand_give(h, &mine);
+	arena_free(&a);
+}
+
+static void test_bound(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct hands *h = hands_new(a);
+	struct attempt_result r = { .entry = 7, .outcome = ATTEMPT_DELIVERED };
+	struct office_attempt_done_request got;
+	struct hand mine;
+
+	(void)state;
+	for (u64 i = 1; i <= MTA_UNTOLD + 1; i++) {
+		struct office_attempt_done_request done = done_of(i, &r);
+		assert_true(hand_take(h, &mine, i));
+		assert_false(hand_keep(h, &mine, 0, &done));
+	}
+	for (u64 i = 1; i <= MTA_UNTOLD + 1; i++)
+		assert_int_equal(hand_untold(h, a, &(struct job){ .id = i }, &got), i > 1);
+	arena_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_given_out_again),
+		cmocka_unit_test(test_told_after_all),
+		cmocka_unit_test(test_bound),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
