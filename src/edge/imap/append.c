@@ -93,6 +93,8 @@ static struct imap_reply append_fail(const struct fail *f)
 
 	if (f->what == FAIL_NOT_FOUND)
 		r.code = S("TRYCREATE");
+	if (f->what == FAIL_DENIED) /* of the gate: no message can be so, whoever brings it */
+		r.code = S("CANNOT");
 	return r;
 }
 

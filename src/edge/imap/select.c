@@ -71,9 +71,11 @@ static struct imap_reply open_and_tell(struct imap *i, struct scan *s, bool read
 	str name;
 
 	f = imap_take_mailbox(i, s, &name);
+	if (f && f->what == FAIL_SYNTAX)
+		return imap_fail(f);
 	if (!f && !take_params(s, &condstore))
 		return BAD_REPLY("expected a mailbox name, perhaps (CONDSTORE)");
-	/* RFC 3501 6.3.1: whatever comes of it, the mailbox that was open is no more. */
+	/* RFC 3501 6.3.1: whatever comes of a SELECT, the mailbox that was open is no more. */
 	if (i->view) {
 		imap_unselect(i);
 		imap_untagged(i, "OK", S("CLOSED"), S("the mailbox before is closed"));
