@@ -20,7 +20,6 @@
 enum {
 	DEV_PORT_BASE = 10000,
 	DEV_UID_BASE = 61000, /* spare numbers: no account is needed */
-	DEV_QUOTA = 0,
 	DEV_REMOVE_FDS = 16,
 };
 
@@ -166,7 +165,7 @@ static const struct fail *add_user(struct ctl *c, str text)
 		return fail_new(c->arena, FAIL_INVALID,
 				"--user: expected ADDRESS:PASSWORD, not \"%.*s\"", STR_ARG(text));
 	return unless_there(ctl_add_user(c, str_slice(text, 0, at + colon),
-					 str_skip(text, at + colon + 1), DEV_QUOTA));
+					 str_skip(text, at + colon + 1), UINT64_MAX));
 }
 
 static const struct fail *populate(struct dev *d)

@@ -189,11 +189,10 @@ const struct fail *ctl_add_user(struct ctl *c, str address, str password, u64 qu
 
 static const struct fail *user_add(struct ctl *c)
 {
-	u64 quota;
+	u64 quota = UINT64_MAX; /* as mail.quota says */
 	str password;
 
 	TRY(ctl_connect(c));
-	quota = c->config->mail_quota;
 	if (ctl_has(c, "quota"))
 		TRY(ctl_size(c, ctl_option(c, "quota"), &quota));
 	TRY(ctl_password(c, &password));

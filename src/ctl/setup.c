@@ -143,7 +143,7 @@ static const struct fail *add_domain_and_postmaster(struct setup *s)
 	if (f && f->what != FAIL_EXISTS) /* from a setup that did not come to its end */
 		return f;
 	return ctl_add_user(c, str_format(c->arena, "postmaster@%.*s", STR_ARG(s->domain)),
-			    s->password, c->config->mail_quota);
+			    s->password, UINT64_MAX);
 }
 
 static const struct fail *populate(struct setup *s)

@@ -115,8 +115,9 @@ const struct fail *office_serve_account_add(struct bus_call *call,
 	account->address = str_lower(call->arena, account->address);
 	directory_split(account->address, &local, &account->domain);
 	TRY(name_is_free(call, account->address, account->domain));
-	account->quota =
-	    q->quota_bytes ? q->quota_bytes : atomic_load(&office_of(call)->config)->mail_quota;
+	account->quota = q->quota_bytes;
+	if (q->quota_bytes == UINT64_MAX)
+		account->quota = atomic_load(&office_of(call)->config)->mail_quota;
 	return office_write(call, account_add_run, account_refresh, account, false);
 }
 

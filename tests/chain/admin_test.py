@@ -387,8 +387,11 @@ class CrashTest(unittest.TestCase):
                 self.assertRegex(bob.imap("STATUS INBOX (MESSAGES)")[0], r"^NO \[AUTHENTICATIONFAILED\]")
             self.assertEqual(len(fetch_all(p, BOB)), 10)
 
-    def test_a_password_that_cannot_be_changes_nothing(self):
-        with Instance() as p:
+    def test_quota_of_nothing_and_a_password_that_cannot_be(self):
+        with Instance(settings=["mail.quota=3M"]) as p:
+            p.ctl("user", "add", "free@example.test", "--quota=0", stdin="free\n")  # no limit, whatever others have
+            quotas = {u["address"]: u["quota"] for u in json.loads(p.ctl("user", "list", "--json").stdout)}
+            self.assertEqual(quotas, {ALICE: 3 << 20, BOB: 3 << 20, "free@example.test": 0})
             self.assertEqual(p.ctl("user", "passwd", BOB, stdin="a\tb\n", check=False).returncode, 2)
             self.assertEqual(fetch_all(p, BOB), [])
 
