@@ -116,6 +116,7 @@ static void edge_reload(struct process *p, const struct config *config)
 
 	__atomic_store_n(&p->config, config, __ATOMIC_RELEASE);
 	tls_server_ticket_key(e->tls, p->tls_ticket_key);
+	server_reload(e->server, config);
 }
 
 static void edge_stop(struct process *p)

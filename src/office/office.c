@@ -433,6 +433,7 @@ static void reload(struct process *p, const struct config *config)
 
 	atomic_store(&o->config, config);
 	queue_configure(o->queue, &options);
+	directory_set_subaddress(o->directory, config->mail_subaddress);
 	directory_set_reports(o->directory, config->reports_addresses.items,
 			      config->reports_addresses.n);
 }

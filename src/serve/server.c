@@ -208,6 +208,8 @@ void server_reload(struct server *v, const struct config *c)
 {
 	atomic_store(&v->most, c->limit_connections);
 	atomic_store(&v->most_per_address, c->limit_connections_per_address);
+	if (v->workers)
+		workers_limit(v->workers, c->limit_workers);
 }
 
 /* Descriptors may have come free: what waits to be accepted makes itself known anew. */

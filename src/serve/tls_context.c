@@ -154,9 +154,9 @@ void tls_context_init(void)
 	CHECK(ticket_cipher != NULL);
 }
 
-static bool suites(SSL_CTX *c, bool only_13)
+static bool suites(SSL_CTX *c)
 {
-	return SSL_CTX_set_min_proto_version(c, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
+	return SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) == 1 &&
 	       SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL") == 1 &&
 	       SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384") == 1;
 }
@@ -165,7 +165,7 @@ SSL_CTX *tls_context_new(struct tls_server *t)
 {
 	SSL_CTX *c = SSL_CTX_new(TLS_server_method());
 
-	if (c == NULL || !suites(c, str_eq(t->process->config->tls_minimum, S("1.3")))) {
+	if (c == NULL || !suites(c)) {
 		SSL_CTX_free(c);
 		return NULL;
 	}
@@ -188,6 +188,12 @@ SSL_CTX *tls_context_new(struct tls_server *t)
 void tls_context_start(SSL *tls, enum service service, struct tls_set *set)
 {
 	const struct tls_service *s = &services[service];
+	const struct tls_server *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(tls));
+	const struct config *c = __atomic_load_n(&t->process->config, __ATOMIC_ACQUIRE);
+
+	/* Here and not in the contexts, which outlive a configuration. */
+	if (str_eq(c->tls_minimum, S("1.3")))
+		CHECK(SSL_set_min_proto_version(tls, TLS1_3_VERSION) == 1);
 
 	CHECK(SSL_set_ex_data(tls, set_index, set) == 1);
 	CHECK(SSL_set_ex_data(tls, service_index, (void *)(uintptr_t)s) == 1);

@@ -12,13 +12,12 @@ struct workers {
 	struct waiter *waiter;
 	void (*run)(void *context, const struct waiter_event *e);
 	void *context;
-	u64 most;
 	_Atomic u64 waiting; /* those in waiter_wait */
 	_Atomic bool stopping;
 
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t ended;
-	u64 n;
+	u64 n, most;
 	bool any_left;  /* `left` is one */
 	pthread_t left; /* the worker that ended last, to be joined by the next that ends */
 };
@@ -115,6 +114,13 @@ static void *work(void *arg)
 void workers_start(struct workers *w)
 {
 	grow(w);
+}
+
+void workers_limit(struct workers *w, u64 most)
+{
+	pthread_mutex_lock(&w->lock);
+	w->most = most;
+	pthread_mutex_unlock(&w->lock);
 }
 
 bool workers_all_busy(const struct workers *w)

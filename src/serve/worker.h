@@ -19,6 +19,8 @@ struct workers *workers_new(struct arena *a, struct waiter *waiter, u64 most,
 			    void (*run)(void *context, const struct waiter_event *e),
 			    void *context);
 void workers_start(struct workers *w);
+void workers_limit(struct workers *w,
+		   u64 most); /* those that are too many end when they have nothing to do */
 bool workers_all_busy(const struct workers *w); /* nobody waits, so somebody may have to */
 bool workers_stop(struct workers *w, u64 ms);   /* false: some are still busy */
 

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import unittest
 
+from client import Wire, trusting
 from postern import BINARY, PATIENCE, free_base, release, wait_for
 
 ROTATIONS = 5
@@ -103,6 +104,38 @@ pop3s = []
         done = setup("example.org", folder / "data")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("level=info", done.stderr)
+
+    def test_reload_is_of_all_settings(self):
+        """Only those that the log names wait for the next start."""
+        def rcpt(address):
+            with Wire(self.base + 25) as w:
+                for code, command in ((220, None), (250, "EHLO me.test"), (250, "MAIL FROM:<a@elsewhere.test>")):
+                    w.expect(code, command)
+                return w.smtp(f"RCPT TO:<{address}>")[0]
+
+        def handshakes(most):
+            context = trusting()
+            context.maximum_version = most
+            with socket.create_connection(("127.0.0.1", self.base + 993), PATIENCE) as s:
+                try:
+                    context.wrap_socket(s).close()
+                except ssl.SSLError:
+                    return False
+            return True
+        self.assertEqual((rcpt("postmaster+x@example.org"), rcpt("postmaster-x@example.org")), (250, 550))
+        self.assertTrue(handshakes(ssl.TLSVersion.TLSv1_2))
+        text = self.config.read_text().replace("[tls]\n", '[tls]\nminimum = "1.3"\n')
+        self.config.write_text(text + '[mail]\nsubaddress = "-"\n[limit]\nconnections_per_address = 2\n')
+        self.hang_up()
+        wait_for(lambda: rcpt("postmaster-x@example.org") == 250)
+        wait_for(lambda: not handshakes(ssl.TLSVersion.TLSv1_2))
+        self.assertTrue(handshakes(ssl.TLSVersion.TLSv1_3))
+        self.assertEqual(rcpt("postmaster+x@example.org"), 550)
+
+        def third_is_refused():
+            with Wire(self.base + 25) as one, Wire(self.base + 25) as two, Wire(self.base + 25) as three:
+                return [w.line()[:3] for w in (one, two, three)] == [b"220", b"220", b"421"]
+        wait_for(third_is_refused)
 
     def test_certificates_under_load(self):
         stop, done, failed = threading.Event(), [], []

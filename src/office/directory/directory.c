@@ -11,11 +11,10 @@ struct directory *directory_new(const struct env *e, str subaddress)
 
 	d->magic = DIRECTORY_MAGIC;
 	d->arena = a;
-	d->has_separator = subaddress.n == 1;
-	d->separator = subaddress.n == 1 ? subaddress.p[0] : 0;
 	table_init(&d->names, a, e);
 	table_init(&d->by_id, a, e);
 	CHECK(pthread_rwlock_init(&d->lock, NULL) == 0);
+	directory_set_subaddress(d, subaddress);
 	return d;
 }
 
@@ -397,6 +396,14 @@ enum recipient_result name_resolve(const struct directory *d, str address, struc
 	if (name == NULL)
 		return RECIPIENT_UNKNOWN;
 	return name->suspended || name->account.suspended ? RECIPIENT_SUSPENDED : RECIPIENT_LOCAL;
+}
+
+void directory_set_subaddress(struct directory *d, str character)
+{
+	CHECK(pthread_rwlock_wrlock(&d->lock) == 0);
+	d->has_separator = character.n == 1;
+	d->separator = character.n == 1 ? character.p[0] : 0;
+	unlock(d);
 }
 
 void directory_set_reports(struct directory *d, const str *addresses, size_t n)

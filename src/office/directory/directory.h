@@ -47,6 +47,8 @@ struct directory_target {
 struct directory *directory_new(const struct env *e, str subaddress);
 void directory_free(struct directory **d);
 
+/* mail.subaddress: one character, or empty. */
+void directory_set_subaddress(struct directory *d, str character);
 /* reports.addresses: whole addresses, or local parts of every domain here. Replaces those of before. */
 void directory_set_reports(struct directory *d, const str *addresses, size_t n);
 /* Is there nobody at this address but for reports? What is one need not be kept. */
