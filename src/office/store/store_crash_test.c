@@ -275,6 +275,72 @@ static void test_room_ahead(void **state)
 	world_free(&w);
 }
 
+static str read_whole(const struct world *w, const char *name)
+{
+	char path[128];
+	struct stat st;
+	str bytes;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", w->folder, name);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(fstat(fd, &st), 0);
+	must(fd_read(w->arena, fd, 0, (size_t)st.st_size, &bytes));
+	close(fd);
+	return bytes;
+}
+
+static void write_whole(const struct world *w, const char *name, str bytes)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", w->folder, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd_write_all(fd, bytes));
+	close(fd);
+}
+
+/* A copy of the database from before, or one that lost its WAL: what it does not know of was acknowledged, and is not cut off. What a
+ * crash leaves behind the tail is of one commit, and is. */
+static void test_old_database(void **state)
+{
+	const char *const segment = "mail/00000001.seg";
+	struct world w;
+	str database, after_one, after_two;
+	u32 uid, marks;
+
+	(void)state;
+	world_new(&w);
+	must(world_append(&w, S("INBOX"), 1000, 0, 0, &uid));
+	store_close(&w.store);
+	database = read_whole(&w, "postern.db");
+	world_open(&w);
+	must(world_append(&w, S("INBOX"), 1000, 1, 0, &uid));
+	world_flags(&w, 1, (struct uid_range){ .low = 1, .high = 1 }, FLAGS_ADD, FLAG_SEEN);
+	store_close(&w.store);
+	after_one = read_whole(&w, segment);
+	world_open(&w);
+	must(world_append(&w, S("INBOX"), 1000, 2, 0, &uid));
+	store_close(&w.store);
+	after_two = read_whole(&w, segment);
+	write_whole(&w, "postern.db", database);
+	{
+		const struct store_options o = { .folder = w.folder, .env = &w.env };
+		struct salvage_report r;
+
+		must_fail(store_open(w.arena, &o, &w.store), FAIL_CONFLICT);
+		assert_true(str_eq(read_whole(&w, segment), after_two));
+		must(store_salvage(w.arena, w.folder, &r));
+		assert_int_equal(r.messages, 3);
+	}
+	write_whole(&w, "postern.db", database);
+	write_whole(&w, segment, after_one);
+	world_open(&w);
+	assert_int_equal(count_inbox(&w, &marks), 1);
+	world_free(&w);
+}
+
 /* A power cut leaves the zeros there. */
 static void test_room_after_crash(void **state)
 {
@@ -487,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_one_job_fails),
 		cmocka_unit_test(test_torn_tail),
 		cmocka_unit_test(test_room_ahead),
+		cmocka_unit_test(test_old_database),
 		cmocka_unit_test(test_room_after_crash),
 		cmocka_unit_test(test_second_process),
 		cmocka_unit_test(test_flipped_segment),
