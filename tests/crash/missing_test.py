@@ -55,6 +55,8 @@ HARMLESS = {
     "no reserve": lambda d: (d / "store/reserve").unlink(),
     "no wal": lambda d: [path.unlink() for path in d.glob("store/postern.db-*")],
     "certificates gone": lambda d: [path.unlink() for path in d.glob("keys/selfsigned.*")],
+    "half a certificate": lambda d: cut(d / "keys/selfsigned.crt"),
+    "an empty key": lambda d: os.truncate(d / "keys/selfsigned.key", 0),
 }
 
 

@@ -256,9 +256,11 @@ static const struct fail *load_self_signed(struct process *p, struct sign *s)
 {
 	str certificate = self_signed_path(p, "crt"), key = self_signed_path(p, "key");
 
-	if (access(cstr(p->arena, certificate) ?: "", F_OK) != 0)
+	/* None yet; or a power cut left half of one, which is no reason to serve nobody for ever. */
+	if (key_pair_load(p->arena, certificate, key, &s->pairs[0])) {
 		TRY(key_pair_make(p->arena, certificate, key, p->config->server_hostname));
-	TRY(key_pair_load(p->arena, certificate, key, &s->pairs[0]));
+		TRY(key_pair_load(p->arena, certificate, key, &s->pairs[0]));
+	}
 	s->n = 1;
 	return NULL;
 }
