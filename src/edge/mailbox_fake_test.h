@@ -46,6 +46,8 @@ struct fake {
 	atomic_uint fetches, changes, refusals; /* refusals: events */
 	atomic_bool forgetful;                  /* the change log reaches back to nothing */
 	atomic_bool full;
+	atomic_bool blind;   /* a watch is kept, and not told of in time */
+	atomic_int watches;  /* that are kept */
 	atomic_bool expired; /* the ticket: it was good once */
 	bool locked;         /* the maildrop */
 };
@@ -323,12 +325,14 @@ FAKE_CALL(watch)
 {
 	FAKE_UNUSED;
 	r->modseq = x->modseq;
-	return NULL;
+	x->watches++;
+	return x->blind ? fail_new(a, FAIL_TIMEOUT, "too slow") : NULL;
 }
 
 FAKE_CALL(unwatch)
 {
 	FAKE_UNUSED;
+	x->watches--;
 	return NULL;
 }
 
@@ -498,9 +502,16 @@ FAKE_CALL(maildrop_lock)
 					  .text = { (const u8 *)"in use", 6 } };
 
 	FAKE_UNUSED;
-	if (q->locked && x->locked)
+	if (x->locked)
 		return &busy;
-	x->locked = q->locked;
+	x->locked = true;
+	return NULL;
+}
+
+FAKE_CALL(maildrop_unlock)
+{
+	FAKE_UNUSED;
+	x->locked = false;
 	return NULL;
 }
 
@@ -526,6 +537,7 @@ static void fake_office(void *context, struct bus_call *call)
 		[41] = fake_message_expunge,   [42] = fake_message_copy,
 		[43] = fake_message_append,    [44] = fake_message_fetch,
 		[45] = fake_quota_get,         [46] = fake_maildrop_lock,
+		[47] = fake_maildrop_unlock,
 	};
 
 	call->context = context;

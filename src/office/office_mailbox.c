@@ -188,13 +188,17 @@ const struct fail *office_serve_maildrop_lock(struct bus_call *call,
 					      const struct office_maildrop_lock_request *q,
 					      struct office_maildrop_lock_answer *r)
 {
-	struct maildrop *m = office_of(call)->maildrop;
-
 	(void)r;
-	if (q->locked)
-		TRY(maildrop_take(m, q->ticket.account, call->peer.number, q->ticket.session));
-	if (!q->locked ||
-	    bus_peer_is_gone(call)) /* perhaps before the lock: nobody else gives it back */
-		maildrop_give(m, q->ticket.account, call->peer.number, q->ticket.session);
+	return maildrop_take(office_of(call)->maildrop, q->ticket.account, call->peer.number,
+			     q->ticket.session);
+}
+
+/* What this very peer took, and nothing else. */
+const struct fail *office_serve_maildrop_unlock(struct bus_call *call,
+						const struct office_maildrop_unlock_request *q,
+						struct office_maildrop_unlock_answer *r)
+{
+	(void)r;
+	maildrop_give(office_of(call)->maildrop, q->account, call->peer.number, q->session);
 	return NULL;
 }

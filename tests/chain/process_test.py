@@ -148,6 +148,29 @@ class ProcessTest(unittest.TestCase):
                 self.assertEqual((sink.commands.count("DATA"), len(sink.messages)), (1, 1))
                 self.assertEqual([e["code"] for e in p.events("x@elsewhere.example")].count("relayed"), 1)
 
+    def log_in(self, p, wire):
+        wire.line()
+        wire.pop3("USER alice@example.test")
+        return wire.pop3("PASS alice")[0]
+
+    def test_pop3_lock_outlives_the_office(self):
+        """A new office knows of no locks: who held one takes it anew with his next command, or hears that another was faster."""
+        with Instance() as p, Wire(p.port("pop3")) as first, Wire(p.port("pop3")) as second, Wire(p.port("pop3")) as third:
+            self.assertTrue(self.log_in(p, first).startswith("+OK"))
+            for _ in range(2):
+                (office,) = p.pids("office")
+                os.kill(office, signal.SIGKILL)
+                wait_for(lambda office=office: p.pids("office") not in ([], [office]))
+                wait_for(lambda: p.queue() is not None)
+                if second:
+                    self.assertTrue(first.pop3("NOOP")[0].startswith("+OK"))
+                    self.assertTrue(self.log_in(p, second).startswith("-ERR [IN-USE]"))
+                    second = None
+            self.assertTrue(self.log_in(p, third).startswith("+OK"))
+            self.assertTrue(first.pop3("NOOP")[0].startswith("-ERR [IN-USE]"))
+            self.assertTrue(first.closed())
+            self.assertTrue(third.pop3("QUIT")[0].startswith("+OK"))
+
     def test_a_child_ends_with_the_parent(self):
         with Instance() as p:
             pids = p.pids()

@@ -386,6 +386,26 @@ static void deleted(void **state)
 	    "> a delete Sent\n< a OK *\n< * BYE *\n");
 }
 
+/* One that we did not hear of in time is in the office's table all the same. */
+static void watches_are_ended(void **state)
+{
+	(void)state;
+	for (int blind = 0; blind < 2; blind++) {
+		struct fake *x = fake_new();
+		struct talk t;
+
+		fake_fill(x, "INBOX", str_cstr(mail), 3);
+		x->blind = blind;
+		talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+		talk(&t, LOGIN SELECTED_INBOX);
+		assert_int_equal(x->watches, 1);
+		talk(&t, "> a close\n< a OK *\n");
+		assert_int_equal(x->watches, 0);
+		talk_end(&t);
+		fake_free(&x);
+	}
+}
+
 /* It may be found when IDLE begins: nobody is left waiting for news of what is no more. */
 static void idle_in_what_is_no_more(void **state)
 {
@@ -860,6 +880,7 @@ int main(void)
 		cmocka_unit_test(idling),
 		cmocka_unit_test(deleted),
 		cmocka_unit_test(login_over),
+		cmocka_unit_test(watches_are_ended),
 		cmocka_unit_test(idle_in_what_is_no_more),
 		cmocka_unit_test(refused_literals),
 		cmocka_unit_test(refused_is_no_error),

@@ -231,13 +231,15 @@ void imap_unselect(struct imap *i)
 
 	if (!i->view)
 		return;
-	if (i->watched) {
+	/* Also of a watch whose answer did not come in time; what an office before this one knew is gone with it. */
+	if (i->watched_by == bus_servers(imap_office(i))) {
 		f = office_unwatch(imap_arena(i), imap_office(i), &q, &r);
 		if (f)
 			LOG(DEBUG, "imap.unwatch", LOG_FAIL("fail", f));
 	}
 	view_close(&i->view);
 	i->watched = i->dirty = false;
+	i->watched_by = 0;
 	i->lost = NULL;
 	i->state = LOGGED_IN;
 }

@@ -67,15 +67,27 @@ static const struct fail *maildrop_open(struct pop3 *p)
 	return NULL;
 }
 
-static const struct fail *maildrop_lock(struct pop3 *p)
+/* To be given back whatever comes of it: an office that was too slow for us locks all the same. */
+const struct fail *pop3_hold(struct pop3 *p)
 {
-	struct office_maildrop_lock_request q = { .ticket = p->ticket, .locked = true };
+	struct bus *office = session_process(p->session)->office;
+	struct office_maildrop_lock_request q = { .ticket = p->ticket };
 	struct office_maildrop_lock_answer r;
+	u64 by = bus_servers(office);
 
-	TRY(office_maildrop_lock(session_turn_arena(p->session),
-				 session_process(p->session)->office, &q, &r));
 	p->locked = true;
-	return maildrop_open(p);
+	TRY(office_maildrop_lock(session_turn_arena(p->session), office, &q, &r));
+	p->locked_by = by;
+	return NULL;
+}
+
+enum turn pop3_not_held(struct pop3 *p, const struct fail *f)
+{
+	if (f->what == FAIL_BUSY) /* RFC 2449 8.1.1: another session has it, and nothing else */
+		pop3_error(p, "[IN-USE] %.*s", STR_ARG(f->text));
+	else
+		pop3_fail(p, f);
+	return TURN_CLOSE;
 }
 
 static enum turn logged_in(struct pop3 *p, const struct sasl_login *login)
@@ -86,14 +98,11 @@ static enum turn logged_in(struct pop3 *p, const struct sasl_login *login)
 	session_logged_in(p->session);
 	session_timer(p->session, 0);
 	session_line_max(p->session, POP3_LINE);
-	f = maildrop_lock(p);
-	if (f &&
-	    f->what == FAIL_BUSY) /* RFC 2449 8.1.1: another session has it, and nothing else */
-		pop3_error(p, "[IN-USE] %.*s", STR_ARG(f->text));
-	else if (f)
-		pop3_fail(p, f);
+	f = pop3_hold(p);
+	if (f == NULL)
+		f = maildrop_open(p);
 	if (f)
-		return TURN_CLOSE;
+		return pop3_not_held(p, f);
 	p->state = TRANSACTION;
 	session_deadline(p->session, pop3_config(p)->limit_pop3_idle);
 	LOG(INFO, "pop3.login", LOG_STR("address", login->address),

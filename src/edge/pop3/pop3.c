@@ -116,12 +116,27 @@ static unsigned count_arguments(str s)
 	return n;
 }
 
+/* A new office gives the maildrop to whoever asks first: when that was another session, ours is over. */
+static const struct fail *hold_still(struct pop3 *p)
+{
+	const struct fail *f;
+
+	if (p->state != TRANSACTION ||
+	    p->locked_by == bus_servers(session_process(p->session)->office))
+		return NULL;
+	f = pop3_hold(p);
+	return f && f->what == FAIL_BUSY ? f : NULL;
+}
+
 static enum turn run_line(struct pop3 *p, str line)
 {
 	struct scan s = scan_of(line);
 	const struct pop3_command *c;
+	const struct fail *f = hold_still(p);
 	str keyword;
 
+	if (f)
+		return pop3_not_held(p, f);
 	if (!scan_span(&s, CHAR_ALPHA, &keyword) || !(scan_end(&s) || scan_sp(&s)))
 		return pop3_error(p, "not a command");
 	c = command_find(keyword);
@@ -187,14 +202,15 @@ static enum turn turn(struct session *s, enum wake why)
 static void session_close(struct session *s)
 {
 	struct pop3 *p = session_state(s);
-	struct office_maildrop_lock_request q = { .ticket = p->ticket, .locked = false };
-	struct office_maildrop_lock_answer r;
+	struct office_maildrop_unlock_request q = { .account = p->ticket.account,
+						    .session = p->ticket.session };
+	struct office_maildrop_unlock_answer r;
 	const struct fail *f;
 
 	sasl_abort(s, &p->sasl);
 	if (!p->locked)
 		return;
-	f = office_maildrop_lock(session_turn_arena(s), session_process(s)->office, &q, &r);
+	f = office_maildrop_unlock(session_turn_arena(s), session_process(s)->office, &q, &r);
 	if (f)
 		LOG(WARN, "pop3.unlock", LOG_FAIL("why", f));
 }

@@ -46,7 +46,8 @@ struct pop3 {
 	u8 user
 	    [POP3_LINE]; /* of USER, until PASS; here, so that a thousand USERs cost no more than one */
 	size_t user_n;
-	bool locked; /* we hold the maildrop */
+	bool locked;   /* we hold the maildrop, or may: it is to be given back */
+	u64 locked_by; /* bus_servers() when we got it: a new office knows of no locks */
 	u64 errors;
 	struct sasl sasl;
 	struct ticket ticket;
@@ -82,6 +83,9 @@ bool pop3_take_number(const struct pop3 *p, struct scan *s, u32 *number);
 
 /* auth.c: what follows a login that worked, and the SASL lines. */
 enum turn pop3_auth_line(struct pop3 *p, str line);
+const struct fail *pop3_hold(
+    struct pop3 *p); /* takes the maildrop's lock, or sees that we have it */
+enum turn pop3_not_held(struct pop3 *p, const struct fail *f); /* the end */
 
 #define COMMAND(keyword, handler, states, arguments, section) \
 	enum turn pop3_##handler(struct pop3 *p, struct scan *arguments_);

@@ -150,6 +150,22 @@ static void test_one_session_holds_the_maildrop(void **state)
 	fake_free(&x);
 }
 
+/* Another password, or a ticket whose time is over, ends no lock: it is given back without one. */
+static void test_lock_is_given_back_without_a_ticket(void **state)
+{
+	struct fake *x = fake_with_mail();
+	struct talk t;
+
+	(void)state;
+	talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
+	run(&t, LOG_IN);
+	x->expired = true;
+	run(&t, "> RETR 1\n< -ERR [AUTH] *\n> QUIT\n< +OK *\n");
+	talk_end(&t);
+	assert_false(x->locked);
+	fake_free(&x);
+}
+
 /* A thousand USERs cost no more than one; errors are counted and end it. */
 static void test_bad_clients(void **state)
 {
@@ -266,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_retrieval),
 		cmocka_unit_test(test_deletion),
 		cmocka_unit_test(test_one_session_holds_the_maildrop),
+		cmocka_unit_test(test_lock_is_given_back_without_a_ticket),
 		cmocka_unit_test(test_bad_clients),
 		cmocka_unit_test(test_too_many_logins),
 		cmocka_unit_test(test_slow_login),
