@@ -102,6 +102,12 @@ static const struct fail *choose_boundary(struct printer *p)
 	return fail_new(p->a, FAIL_INVALID, "no boundary is free");
 }
 
+/* RFC 3464 2, RFC 6533 4. The whole is named after it too (RFC 6522 3). */
+static str status_type(const struct dsn *d)
+{
+	return d->utf8 ? S("global-delivery-status") : S("delivery-status");
+}
+
 static void put_message_header(struct printer *p)
 {
 	const struct dsn *d = p->d;
@@ -119,7 +125,7 @@ static void put_message_header(struct printer *p)
 	header_put(&p->h, S("MIME-Version"), S("1.0"));
 	header_start(&p->h, S("Content-Type"));
 	header_add(&p->h, S("multipart/report"));
-	header_add_param(&p->h, S("report-type"), S("delivery-status"));
+	header_add_param(&p->h, S("report-type"), status_type(d));
 	header_add_param(&p->h, S("boundary"), p->boundary);
 	header_end(&p->h);
 	if (d->utf8 || !str_is_ascii(p->original)) /* RFC 2045 6.4: as wide as its widest part */
@@ -275,7 +281,7 @@ static void put_status(struct printer *p)
 
 	put_boundary(p, STR_NONE);
 	header_put(&p->h, S("Content-Type"),
-		   d->utf8 ? S("message/global-delivery-status") : S("message/delivery-status"));
+		   str_format(p->a, "message/%.*s", STR_ARG(status_type(d))));
 	if (d->utf8)
 		header_put(&p->h, S("Content-Transfer-Encoding"), S("8bit"));
 	buf_add(p->out, S("\r\n"));

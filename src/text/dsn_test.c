@@ -133,6 +133,7 @@ static void utf8_is_told(void **state)
 	assert_true(str_find_str(text, S("Final-Recipient: utf-8; j\xC3\xA9@example.net\r\n")) !=
 		    SIZE_MAX);
 	assert_true(str_find_str(text, S("message/global-delivery-status")) != SIZE_MAX);
+	assert_true(str_find_str(text, S("report-type=global-delivery-status")) != SIZE_MAX);
 	assert_true(str_find_str(text, S("message/global-headers")) != SIZE_MAX);
 	parse(text);
 }
