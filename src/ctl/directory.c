@@ -1,5 +1,6 @@
 /* domain, user and alias commands. An account has two halves: its mail in the office, its password in login. */
 #include "ctl/ctl_int.h"
+#include "text/address.h"
 
 static str domain_of(str address)
 {
@@ -14,6 +15,39 @@ static enum exit_status done(struct ctl *c, const char *what, str name)
 	return EXIT_OK;
 }
 
+/* --- Names ------------------------------------------------------------------------------------------------- */
+
+/* Mail comes for names in the form that the edge gives them (text/address.h); under any other, nobody would ever be found. */
+static const struct fail *as_mail_has_it(struct ctl *c, str given, str canonical)
+{
+	if (str_eq_nocase(given, canonical))
+		return NULL;
+	return fail_new(c->arena, FAIL_SYNTAX, "%.*s is written %.*s", STR_ARG(given),
+			STR_ARG(canonical));
+}
+
+static const struct fail *check_domain(struct ctl *c, str name)
+{
+	str canonical;
+
+	if (domain_to_ascii(c->arena, name, &canonical))
+		return fail_new(c->arena, FAIL_SYNTAX, "\"%.*s\" is not a domain name",
+				STR_ARG(name));
+	return as_mail_has_it(c, name, canonical);
+}
+
+static const struct fail *check_address(struct ctl *c, str address)
+{
+	struct address parsed;
+	str canonical;
+
+	if (address_parse(c->arena, address, ADDRESS_UTF8, &parsed) ||
+	    address_canonical(c->arena, &parsed, &canonical))
+		return fail_new(c->arena, FAIL_SYNTAX, "\"%.*s\" is not an address of mail",
+				STR_ARG(address));
+	return as_mail_has_it(c, address, canonical);
+}
+
 /* --- domain ------------------------------------------------------------------------------------------------ */
 
 static const struct fail *domain_add(struct ctl *c)
@@ -21,6 +55,7 @@ static const struct fail *domain_add(struct ctl *c)
 	struct office_domain_add_request q = { .name = c->arguments[0] };
 	struct office_domain_add_answer r;
 
+	TRY(check_domain(c, c->arguments[0]));
 	TRY(ctl_connect(c));
 	return office_domain_add(c->arena, c->office, &q, &r);
 }
@@ -175,6 +210,7 @@ const struct fail *ctl_add_user(struct ctl *c, str address, str password, u64 qu
 	struct office_account_add_answer r;
 	const struct fail *f;
 
+	TRY(check_address(c, address));
 	TRY(office_account_add(c->arena, c->office, &q, &r));
 	f = set_password(c, address, r.account, r.generation, password);
 	if (f) {
@@ -393,6 +429,12 @@ static const struct fail *alias_add(struct ctl *c)
 					      .targets_n = c->arguments_n - 1 };
 	struct office_alias_add_answer r;
 
+	if (str_starts(q.address, S("@")))
+		TRY(check_domain(c, domain_of(q.address)));
+	else
+		TRY(check_address(c, q.address));
+	for (size_t i = 0; i < q.targets_n; i++)
+		TRY(check_address(c, q.targets[i]));
 	TRY(ctl_connect(c));
 	return office_alias_add(c->arena, c->office, &q, &r);
 }

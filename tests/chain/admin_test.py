@@ -62,7 +62,8 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(self.json("domain", "show", "example.test")["accounts"], sorted([ALICE, BOB]))
         self.assertIn(ALICE, self.ok("domain", "show", "EXAMPLE.TEST"))
         self.fails(7, "domain", "add", "second.test")
-        self.fails(2, "domain", "add", "no domain!")
+        for wrong in ("no domain!", "-x-.test", "b\u00fccher.test", "second.test."):
+            self.fails(2, "domain", "add", wrong)
         self.fails(4, "domain", "show", "third.test")
         self.fails(4, "domain", "remove", "third.test", "--yes")
         self.fails(7, "domain", "remove", "example.test", "--yes")
@@ -98,6 +99,11 @@ class CommandTest(unittest.TestCase):
         self.fails(4, "user", "passwd", "nobody@example.test", stdin="x\n")
         self.fails(4, "user", "add", "someone@elsewhere.test", stdin="x\n")
         self.fails(2, "user", "quota", carol, "many")
+        # Names that no mail could reach: each has another form on its way, or none.
+        for wrong in ("a..b@example.test", ".x@example.test", '"quoted"@example.test', '"a"b"@example.test', "x@example.test.", "no-at"):
+            self.fails(2, "user", "add", wrong, stdin="x\n")
+            self.fails(2, "alias", "add", wrong, ALICE)
+            self.fails(2, "alias", "add", "wrong@example.test", ALICE, wrong)
         self.ok("user", "remove", carol, "--yes")
         self.assertEqual(deliver(self.p.port("smtp"), message("gone"), recipients=[carol])[0], 550)
 
