@@ -194,22 +194,6 @@ static void alias_add_after(struct office_write *w, const struct fail *f)
 		directory_add_alias(w->office->directory, alias->address, alias->targets, alias->n);
 }
 
-/* An alias that leads to nobody, itself included, would make mail vanish in a circle. */
-static const struct fail *leads_somewhere(struct bus_call *call, const struct alias *alias)
-{
-	struct recipient *recipients = arena_array_of(call->arena, alias->n, struct recipient);
-	const struct directory_target *targets;
-	size_t n, found = 0;
-
-	for (size_t i = 0; i < alias->n; i++)
-		recipients[i].address = alias->targets[i];
-	TRY(directory_expand(office_of(call)->directory, call->arena, recipients, alias->n,
-			     &targets, &n));
-	for (size_t i = 0; i < n; i++)
-		found += !targets[i].nobody;
-	return found ? NULL : fail_new(call->arena, FAIL_INVALID, "the alias would lead to nobody");
-}
-
 const struct fail *office_serve_alias_add(struct bus_call *call,
 					  const struct office_alias_add_request *q,
 					  struct office_alias_add_answer *r)
@@ -229,7 +213,8 @@ const struct fail *office_serve_alias_add(struct bus_call *call,
 	for (; alias->n < q->targets_n; alias->n++)
 		TRY(directory_canonical(call->arena, q->targets[alias->n], false,
 					&alias->targets[alias->n]));
-	TRY(leads_somewhere(call, alias));
+	TRY(directory_check_alias(office_of(call)->directory, call->arena, alias->address,
+				  alias->targets, alias->n));
 	return office_write(call, alias_add_run, alias_add_after, alias, false);
 }
 

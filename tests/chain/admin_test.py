@@ -116,6 +116,10 @@ class CommandTest(unittest.TestCase):
         for user in (ALICE, BOB):
             wait_message(self.p, "to the team", user)
         self.fails(7, "alias", "add", "team@example.test", ALICE)
+        self.fails(2, "alias", "add", "postmaster@example.test", "postmaster@example.test")  # who is somebody only until then
+        self.ok("alias", "add", "abuse@example.test", "postmaster@example.test")
+        self.fails(2, "alias", "add", "postmaster@example.test", "abuse@example.test")
+        self.ok("alias", "remove", "abuse@example.test")
         self.fails(4, "alias", "show", "crew@example.test")
         self.fails(4, "alias", "remove", "crew@example.test")
         self.ok("alias", "remove", "team@example.test")

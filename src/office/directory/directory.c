@@ -325,7 +325,7 @@ size_t directory_accounts(struct directory *d)
 }
 
 /* user of user+tag; a quoted local part has no tag. */
-static bool without_tag(const struct directory *d, str local, str *user)
+bool without_tag(const struct directory *d, str local, str *user)
 {
 	size_t at = d->has_separator ? str_find(local, d->separator) : SIZE_MAX;
 

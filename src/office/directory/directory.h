@@ -85,6 +85,10 @@ const struct fail *directory_expand(struct directory *d, struct arena *a,
 				    const struct recipient *recipients, size_t n,
 				    const struct directory_target **out, size_t *out_n);
 
+/* Does an alias that is to be added lead to anybody at all (INVALID)? One that does not would make mail vanish in a circle. */
+const struct fail *directory_check_alias(struct directory *d, struct arena *a, str address,
+					 const str *targets, size_t n);
+
 /* May this account send as this address: its own, with or without a tag, or an alias that leads to it alone or among others. */
 bool directory_may_send(struct directory *d, u64 account, str address);
 

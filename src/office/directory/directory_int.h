@@ -44,6 +44,7 @@ void lock_read(struct directory *d);
 void unlock(struct directory *d);
 /* The name a followed by b. */
 struct name *name_find(const struct directory *d, enum name_kind kind, str a, str b);
+bool without_tag(const struct directory *d, str local, str *user);
 /* Whom the address leads to, in one step; *out NULL when REMOTE or UNKNOWN. */
 enum recipient_result name_resolve(const struct directory *d, str address, struct name **out);
 

@@ -198,6 +198,39 @@ static void test_expand_depth(void **state)
 	assert_true(t[0].nobody);
 }
 
+/* As if it were there already: what it would hide from itself is nobody's then. */
+static void test_check_alias(void **state)
+{
+	static const struct {
+		const char *address, *target;
+		bool good;
+	} rows[] = {
+		{ "new@us.example", "joe@us.example", true },
+		{ "new@us.example", "Sales@us.example", true },
+		{ "new@us.example", "x@far.example", true },
+		{ "new@us.example", "nobody@us.example", false },
+		{ "new@us.example", "dead@us.example", false },
+		{ "new@us.example", "new@us.example", false },
+		{ "new@us.example", "NEW+tag@us.example", false },
+		{ "postmaster@us.example", "postmaster@us.example", false },
+		{ "postmaster@us.example", "joe@us.example", true },
+		{ "joe+list@us.example", "joe+list@us.example", false },
+		{ "joe+list@us.example", "joe+more@us.example", true },
+		{ "one@catch.example", "one@catch.example", false },
+		{ "one@catch.example", "other@catch.example", true },
+		{ "@us.example", "who@us.example", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		str target = str_cstr(rows[i].target);
+		const struct fail *f =
+		    directory_check_alias(d, a, str_cstr(rows[i].address), &target, 1);
+		if ((f == NULL) != rows[i].good)
+			fail_msg("%s -> %s", rows[i].address, rows[i].target);
+	}
+}
+
 /* Each of many aliases leads to all of them: opened once each, the work stays linear. */
 static void test_expand_explosion(void **state)
 {
@@ -274,6 +307,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_suspended_alias, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expand, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expand_depth, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_check_alias, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expand_explosion, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_may_send, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),

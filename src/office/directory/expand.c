@@ -23,6 +23,7 @@ struct met {
 struct expansion {
 	struct arena *a;
 	struct directory *d;
+	const struct name *planned; /* an alias that is not there yet; NULL: none */
 	struct table met;
 	struct item *first, **last;
 	size_t items;
@@ -81,6 +82,20 @@ static void target_add(struct expansion *x, const struct item *item, u64 account
 	    account == 0 && name_find(x->d, NAME_DOMAIN, target->domain, STR_NONE) != NULL;
 }
 
+/* Would it be found before what is there: under its own name, with or without a tag? */
+static bool is_planned(const struct expansion *x, str address, const struct name *now)
+{
+	str local, domain, user;
+
+	if (x->planned == NULL || (now && str_eq_nocase(now->key, address)))
+		return false;
+	if (str_eq_nocase(x->planned->key, address))
+		return true;
+	return directory_split(address, &local, &domain) && without_tag(x->d, local, &user) &&
+	       str_eq_nocase(x->planned->key,
+			     str_format(x->a, "%.*s@%.*s", STR_ARG(user), STR_ARG(domain)));
+}
+
 static const struct fail *expand_one(struct expansion *x, const struct item *item)
 {
 	static const struct fail suspended =
@@ -88,6 +103,8 @@ static const struct fail *expand_one(struct expansion *x, const struct item *ite
 	struct name *name;
 
 	name_resolve(x->d, item->address, &name);
+	if (is_planned(x, item->address, name))
+		return NULL; /* it is being opened */
 	if (met_before(x, name, item->address))
 		return NULL;
 	if (name && name->suspended)
@@ -114,16 +131,22 @@ static const struct fail *expand_all(struct expansion *x)
 	return NULL;
 }
 
+static void expansion_init(struct expansion *x, struct directory *d, struct arena *a)
+{
+	*x = (struct expansion){ .a = a, .d = d };
+	x->last = &x->first;
+	x->met = (struct table){ .arena = a, .slots_n = 64, .key = d->names.key };
+	x->met.slots = arena_array_of(a, x->met.slots_n, struct table_node *);
+}
+
 const struct fail *directory_expand(struct directory *d, struct arena *a,
 				    const struct recipient *recipients, size_t n,
 				    const struct directory_target **out, size_t *out_n)
 {
-	struct expansion x = { .a = a, .d = d };
+	struct expansion x;
 	const struct fail *f;
 
-	x.last = &x.first;
-	x.met = (struct table){ .arena = a, .slots_n = 64, .key = d->names.key };
-	x.met.slots = arena_array_of(a, x.met.slots_n, struct table_node *);
+	expansion_init(&x, d, a);
 	for (size_t i = 0; i < n; i++)
 		item_add(&x, recipients[i].address, i, 0);
 	lock_read(d);
@@ -132,6 +155,28 @@ const struct fail *directory_expand(struct directory *d, struct arena *a,
 	*out = x.targets;
 	*out_n = x.targets_n;
 	return f;
+}
+
+const struct fail *directory_check_alias(struct directory *d, struct arena *a, str address,
+					 const str *targets, size_t n)
+{
+	struct name planned = { .kind = NAME_ALIAS, .key = address };
+	struct expansion x;
+	const struct fail *f;
+	size_t found = 0;
+
+	expansion_init(&x, d, a);
+	x.planned = &planned;
+	for (size_t i = 0; i < n; i++)
+		item_add(&x, targets[i], 0, 1);
+	lock_read(d);
+	f = expand_all(&x);
+	unlock(d);
+	for (size_t i = 0; i < x.targets_n; i++)
+		found += !x.targets[i].nobody;
+	if (f || found)
+		return f;
+	return fail_new(a, FAIL_INVALID, "the alias would lead to nobody");
 }
 
 /* --- Sending ----------------------------------------------------------------------------------------------- */
