@@ -344,7 +344,8 @@ static const struct fail *write_plain(struct connection *c, str bytes)
 		ssize_t n = send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
 		if (n > 0) {
 			bytes = str_skip(bytes, (size_t)n);
-			TRY(wait_deadline(c));
+			if (bytes.n) /* what is sent is sent: the other side may have all of it */
+				TRY(wait_deadline(c));
 		} else if (n < 0 && errno == EAGAIN) {
 			TRY(wait_for(c, POLLOUT));
 		} else if (n == 0 || errno != EINTR) {

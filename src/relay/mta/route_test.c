@@ -3,8 +3,11 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "relay/mta/body.h"
+#include "relay/mta/connection.h"
 #include "relay/mta/route.h"
 #include "relay/mta/site.h"
 
@@ -152,12 +155,30 @@ static void test_bodies(void **state)
 	}
 }
 
+/* All that was to be sent is with the kernel, so the other side may have it, the final dot too: no matter how late it is. */
+static void test_sent_is_sent(void **state)
+{
+	(void)state;
+	struct connection *c;
+	u8 bytes[8];
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	c = connection_adopt(a, pair[0]);
+	connection_deadline(c, 0);
+	poll(NULL, 0, 5);
+	assert_ok(connection_write(c, S(".\r\n")));
+	assert_ok(connection_flush(c));
+	assert_int_equal(recv(pair[1], bytes, sizeof bytes, 0), 3);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNIT_TEST(test_public_addresses), UNIT_TEST(test_site_keys),
 		UNIT_TEST(test_site_limits),      UNIT_TEST(test_families),
-		UNIT_TEST(test_bodies),
+		UNIT_TEST(test_bodies),           UNIT_TEST(test_sent_is_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
