@@ -275,6 +275,18 @@ static void test_new_office(void **state)
 	fake_stop(&a);
 }
 
+/* The smarthost's name is the administrator's affair: no sender's mail goes back for a slip in it, or in its zone. */
+static void test_lost_smarthost(void **state)
+{
+	(void)state;
+	NEED_NSD;
+	world->config->relay_smarthost = S("nowhere.example.test:25");
+	expect(world, "two.example.test", ATTEMPT_TEMP, "4.4.4");
+	world->config->relay_smarthost = S("null.example.test:25"); /* without an address */
+	expect(world, "two.example.test", ATTEMPT_TEMP, "4.4.4");
+	world->config->relay_smarthost = STR_NONE;
+}
+
 /* The second host is asked when the first is of no use, not when it says no. */
 static void test_second_host(void **state)
 {
@@ -388,9 +400,9 @@ static void test_questions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_domains),     cmocka_unit_test(test_questions),
-		cmocka_unit_test(test_black_hole),  cmocka_unit_test(test_new_office),
-		cmocka_unit_test(test_second_host),
+		cmocka_unit_test(test_domains),        cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_black_hole),     cmocka_unit_test(test_new_office),
+		cmocka_unit_test(test_lost_smarthost), cmocka_unit_test(test_second_host),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -235,7 +235,8 @@ const struct fail *route_addresses(struct arena *a, const struct router *r,
 	*n = choice.n;
 	if (choice.n)
 		return NULL;
-	return fail_code(a, FAIL_NOT_FOUND, "5.4.4",
+	/* Who named the smarthost was not the sender: nothing bounces for it. */
+	return fail_code(a, FAIL_NOT_FOUND, route->smarthost ? "4.4.4" : "5.4.4",
 			 choice.refused ? "the server %.*s has only addresses of private networks"
 					: "the server %.*s has no address",
 			 STR_ARG(host->name));
