@@ -171,6 +171,29 @@ class ProcessTest(unittest.TestCase):
             self.assertTrue(first.closed())
             self.assertTrue(third.pop3("QUIT")[0].startswith("+OK"))
 
+    def test_the_end_comes_in_no_literal(self):
+        """Who is in the middle of a message when we stop gets it short: no word of ours that could be taken for a part of it."""
+        with Instance() as p:
+            text = b"Subject: large\r\n\r\n" + b"a line of a large message\r\n" * 200000
+            with Wire(p.port("imap")) as w, Wire(p.port("pop3")) as pop:
+                w.line()
+                w.imap("LOGIN alice@example.test alice")
+                w.send(b"a APPEND INBOX {%d+}\r\n" % len(text) + text + b"\r\n")
+                self.assertTrue(w.imap_answer("a")[0].startswith("OK"))
+                w.imap("SELECT INBOX")
+                w.send("f FETCH 1 BODY.PEEK[]")
+                for command in ("USER alice@example.test", "PASS alice", "RETR 1"):
+                    self.assertEqual(pop.line()[:3], b"+OK")
+                    pop.send(command)
+                got, also = w.input.read(100000), pop.input.read(100000)
+                p.process.send_signal(signal.SIGTERM)
+                also += pop.input.read()
+                got += w.input.read()
+            self.assertEqual(p.process.wait(30), 0)
+            for heard in (got, also):
+                self.assertLess(len(heard), len(text))
+                self.assertTrue(heard.split(b"\r\n", 1)[1] in text, heard[-100:])
+
     def test_a_child_ends_with_the_parent(self):
         with Instance() as p:
             pids = p.pids()

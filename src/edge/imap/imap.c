@@ -378,6 +378,8 @@ static enum turn imap_turn(struct session *s, enum wake why)
 	case WAKE_IDLE:
 		return bye(i, S(""), S("idle for too long"));
 	case WAKE_SHUTDOWN:
+		if (i->stage == STAGE_JOB) /* in a literal, perhaps: BYE would be a part of it */
+			return TURN_CLOSE;
 		return bye(i, S("UNAVAILABLE"), S("shutting down"));
 	case WAKE_GONE:
 		break;

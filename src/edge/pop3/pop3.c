@@ -183,6 +183,8 @@ static enum turn turn(struct session *s, enum wake why)
 		pop3_error(p, "[SYS/TEMP] idle for too long");
 		return TURN_CLOSE;
 	case WAKE_SHUTDOWN:
+		if (p->resume && p->state == TRANSACTION) /* within an answer: it ends short */
+			return TURN_CLOSE;
 		pop3_error(p, "[SYS/TEMP] shutting down");
 		return TURN_CLOSE;
 	case WAKE_GONE: /* it may still read what it asked for */
