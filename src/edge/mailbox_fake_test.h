@@ -177,10 +177,12 @@ FAKE_CALL(mailbox_list)
 	struct mailbox_info *list = arena_array_of(a, x->mailboxes_n, struct mailbox_info);
 
 	FAKE_UNUSED;
-	for (u32 i = 0; i < x->mailboxes_n; i++)
-		list[i] = fake_info(x, &x->mailboxes[i]);
 	r->mailboxes = list;
-	r->mailboxes_n = x->mailboxes_n;
+	for (u32 i = 0; i < x->mailboxes_n; i++)
+		if (q->name.n == 0 || str_eq(q->name, x->mailboxes[i].name))
+			list[r->mailboxes_n++] = fake_info(x, &x->mailboxes[i]);
+	if (q->name.n)
+		return r->mailboxes_n ? NULL : &fake_missing;
 	r->subscribed_only = &x->subscribed_only;
 	r->subscribed_only_n = x->subscribed_only.n > 0;
 	return NULL;

@@ -5,8 +5,9 @@ const struct fail *office_serve_mailbox_list(struct bus_call *call,
 					     const struct office_mailbox_list_request *q,
 					     struct office_mailbox_list_answer *r)
 {
-	(void)q;
-	OFFICE_READ(call, t, store_mailbox_list(t, office_account(call), r));
+	OFFICE_READ(call, t,
+		    q->name.n ? store_mailbox_find(t, office_account(call), q->name, r)
+			      : store_mailbox_list(t, office_account(call), r));
 	return NULL;
 }
 

@@ -50,7 +50,6 @@ static bool take_arguments(struct arena *a, str command, size_t literal, str *wi
 
 static const struct fail too_large = FAIL_STATIC(TOO_LARGE, "the message is too large");
 static const struct fail empty = FAIL_STATIC(INVALID, "a message is not empty");
-static const struct fail no_mailbox = FAIL_STATIC(NOT_FOUND, "no such mailbox");
 
 static const struct fail *check_room(struct imap *i, u64 size)
 {
@@ -66,15 +65,13 @@ static const struct fail *check_room(struct imap *i, u64 size)
 /* All that can be known before the message comes. */
 static const struct fail *admit_message(struct imap *i, str mailbox, u64 size)
 {
-	struct office_mailbox_list_answer l;
+	const struct mailbox_info *m;
 
 	if (size == 0)
 		return &empty;
 	if (size > imap_config(i)->mail_size)
 		return &too_large;
-	TRY(imap_mailboxes(i, &l));
-	if (!imap_mailbox_find(&l, mailbox))
-		return &no_mailbox;
+	TRY(imap_mailbox_find(i, mailbox, &m));
 	return check_room(i, size);
 }
 

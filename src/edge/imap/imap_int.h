@@ -229,7 +229,8 @@ const struct fail *imap_body_read(struct imap *i, struct arena *a, u32 uid, u64 
 const struct fail *imap_take_mailbox(struct imap *i, struct scan *s, str *name);
 /* The mailboxes of the account, by name. */
 const struct fail *imap_mailboxes(struct imap *i, struct office_mailbox_list_answer *out);
-const struct mailbox_info *imap_mailbox_find(const struct office_mailbox_list_answer *l, str name);
+/* One of them; NOT_FOUND. */
+const struct fail *imap_mailbox_find(struct imap *i, str name, const struct mailbox_info **out);
 /* "\Sent", or empty. */
 str imap_special_name(u32 special);
 bool imap_special_parse(str name, u32 *special);

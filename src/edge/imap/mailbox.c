@@ -20,12 +20,15 @@ const struct fail *imap_mailboxes(struct imap *i, struct office_mailbox_list_ans
 	return office_mailbox_list(imap_arena(i), imap_office(i), &q, out);
 }
 
-const struct mailbox_info *imap_mailbox_find(const struct office_mailbox_list_answer *l, str name)
+const struct fail *imap_mailbox_find(struct imap *i, str name, const struct mailbox_info **out)
 {
-	for (size_t k = 0; k < l->mailboxes_n; k++)
-		if (str_eq(l->mailboxes[k].name, name))
-			return &l->mailboxes[k];
-	return NULL;
+	static const struct fail none = FAIL_STATIC(NOT_FOUND, "no such mailbox");
+	struct office_mailbox_list_request q = { .ticket = *imap_ticket(i), .name = name };
+	struct office_mailbox_list_answer r;
+
+	TRY(office_mailbox_list(imap_arena(i), imap_office(i), &q, &r));
+	*out = r.mailboxes;
+	return r.mailboxes_n == 1 ? NULL : &none;
 }
 
 static const char *const special_names[] = {

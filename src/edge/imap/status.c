@@ -50,7 +50,6 @@ static void put_status(struct buf *out, const struct mailbox_info *m, unsigned i
 
 struct imap_reply imap_status(struct imap *i, struct scan *s)
 {
-	struct office_mailbox_list_answer l;
 	const struct mailbox_info *m;
 	const struct fail *f;
 	unsigned items;
@@ -60,12 +59,9 @@ struct imap_reply imap_status(struct imap *i, struct scan *s)
 	if (!f && !take_items(s, &items))
 		return BAD_REPLY("expected a mailbox name and (items)");
 	if (!f)
-		f = imap_mailboxes(i, &l);
+		f = imap_mailbox_find(i, name, &m);
 	if (f)
 		return imap_fail(f);
-	m = imap_mailbox_find(&l, name);
-	if (!m)
-		return REPLY(IMAP_NO, "NONEXISTENT", "no such mailbox");
 	if (items >> HIGHESTMODSEQ & 1)
 		imap_condstore_on(i);
 	put_status(imap_out(i), m, items);

@@ -148,6 +148,8 @@ const struct fail *store_account_clear(struct tx *t, u64 account, u32 *next);
 
 /* `account` comes from the ticket, which the caller checked. Requests and answers are the bus's own structs;
  * answers are made in t->arena. W: writing transaction. */
+const struct fail *store_mailbox_find(struct tx *t, u64 account, str name,
+				      struct office_mailbox_list_answer *r);
 const struct fail *store_mailbox_list(struct tx *t, u64 account,
 				      struct office_mailbox_list_answer *r);
 const struct fail *store_mailbox_create(struct tx *t, u64 account, str name, u32 special,

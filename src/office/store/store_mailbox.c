@@ -365,6 +365,19 @@ static const struct fail *subscribed_only(struct tx *t, u64 account,
 
 /* --- Listing --- */
 
+const struct fail *store_mailbox_find(struct tx *t, u64 account, str name,
+				      struct office_mailbox_list_answer *r)
+{
+	struct mailbox_info *one = arena_new_of(t->arena, struct mailbox_info);
+	struct mailbox_row m;
+
+	TRY(mailbox_name_check(t, name, &name));
+	TRY(mailbox_by_name(t, account, name, &m));
+	r->mailboxes = one;
+	r->mailboxes_n = 1;
+	return mailbox_info_of(t, account, &m, one);
+}
+
 const struct fail *store_mailbox_list(struct tx *t, u64 account,
 				      struct office_mailbox_list_answer *r)
 {

@@ -55,6 +55,14 @@ static str list(struct world *w)
 
 	must(store_read_begin(w->store, w->arena, &t));
 	must(store_mailbox_list(&t, w->account, &r));
+	for (size_t i = 0; i < r.mailboxes_n; i++) { /* alone it is what it is among all */
+		struct office_mailbox_list_answer one = { .mailboxes_n = 0 };
+		must(store_mailbox_find(&t, w->account, r.mailboxes[i].name, &one));
+		assert_int_equal(one.mailboxes_n, 1);
+		assert_int_equal(one.mailboxes[0].id, r.mailboxes[i].id);
+		assert_int_equal(one.mailboxes[0].subscribed, r.mailboxes[i].subscribed);
+	}
+	assert_fail(store_mailbox_find(&t, w->account, S("no such box"), &r), FAIL_NOT_FOUND);
 	store_read_end(&t);
 	for (size_t i = 0; i < r.mailboxes_n; i++)
 		buf_printf(b, "%s%.*s%s", i ? "," : "", STR_ARG(r.mailboxes[i].name),
