@@ -25,7 +25,9 @@
 enum {
 	BUS_FRAME = 64 * 1024,
 	BUS_BODY_MAX = 32 * 1024 * 1024,
-	BUS_CALL_MS = 60 * 1000,      /* budget of a call that is not BUS_PARK */
+	BUS_CALL_MS = 60 * 1000, /* budget of a call that is not BUS_PARK */
+	BUS_RESTART_MS =
+	    3000, /* a process that begins anew, as sign does for new certificates, is back by then */
 	BUS_ARENA = 64 * 1024 * 1024, /* budget of one call at the server */
 	BUS_UNDER_WAY =
 	    2048, /* calls of one peer at once; beyond it we stop reading from it until some are answered */
@@ -73,6 +75,8 @@ void bus_replace(struct bus *b, int fd);
 u64 bus_lost_ms(struct bus *b);
 /* How many servers this bus has had: one more, and what the one before kept for us is gone. */
 u64 bus_servers(struct bus *b);
+/* Waits for the server that is on its way; false when it is not there by `until` (monotonic). For a call that may be made twice. */
+bool bus_wait(struct bus *b, u64 until);
 /* For tests, which must not leak: no call may be under way. */
 void bus_free(struct bus **b);
 /* What the generated stubs call. Waits for BUS_CALL_MS; when the method is BUS_PARK, for ever. */

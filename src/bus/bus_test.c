@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
+#include "base/env.h"
 #include "base/fd.h"
 #include "bus/frame.h"
 #include "bus/office.h"
@@ -396,6 +397,30 @@ static void test_replace(void **state)
 	assert_int_equal(bus_servers(x->bus), 2);
 }
 
+static void *bring_server(void *context)
+{
+	struct fixture *x = context;
+
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	bus_replace(x->bus, pair_add(x, CALLER_CTL));
+	return NULL;
+}
+
+static void test_wait(void **state)
+{
+	struct fixture *x = *state;
+	u64 now = env_monotonic(env_system());
+	pthread_t thread;
+
+	bus_replace(x->bus, -1);
+	nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
+	assert_false(bus_wait(x->bus, now + 50));
+	pthread_create(&thread, NULL, bring_server, x);
+	assert_true(bus_wait(x->bus, now + 60 * 1000));
+	caller(x);
+	pthread_join(thread, NULL);
+}
+
 /* Too many calls under way: we are not read from until some are answered, and nothing is lost. */
 static void test_backpressure(void **state)
 {
@@ -713,6 +738,7 @@ int main(void)
 		TEST(test_out_of_order),
 		TEST(test_server_dies),
 		TEST(test_replace),
+		TEST(test_wait),
 		TEST(test_backpressure),
 		TEST(test_nonsense_to_server),
 		TEST(test_unsealed_body),

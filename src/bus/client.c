@@ -24,7 +24,7 @@
 #include "bus/failure.h"
 #include "bus/frame.h"
 
-enum { BUS_MAGIC = 0x42555321, BUCKETS = 128, RETRY_MS = 1 };
+enum { BUS_MAGIC = 0x42555321, BUCKETS = 128, RETRY_MS = 1, WAIT_STEP_MS = 10 };
 
 /* Wakes the thread of one call, and of another after it: one that wakes for nothing looks and sleeps on. */
 struct bell {
@@ -502,6 +502,16 @@ u64 bus_lost_ms(struct bus *b)
 	lost = b->lost ? env_monotonic(env_system()) - b->lost : 0;
 	pthread_mutex_unlock(&b->lock);
 	return lost;
+}
+
+bool bus_wait(struct bus *b, u64 until)
+{
+	do {
+		if (env_monotonic(env_system()) >= until)
+			return false;
+		poll(NULL, 0, WAIT_STEP_MS);
+	} while (bus_lost_ms(b) > 0);
+	return true;
 }
 
 u64 bus_servers(struct bus *b)

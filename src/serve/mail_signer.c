@@ -13,18 +13,29 @@ struct mail_signer {
 	struct dkim_signer *dkim;
 };
 
+/* A reload starts a new sign process: its moment of absence is no reason to refuse a mail. */
+static u64 signer_patience(void)
+{
+	return env_monotonic(env_system()) + BUS_RESTART_MS;
+}
+
 const struct fail *mail_signer_new(struct arena *a, struct bus *sign, const struct permit *permit,
 				   struct mail_signer **out)
 {
 	struct sign_dkim_keys_list_request q = { .domain = permit->domain };
 	struct sign_dkim_keys_list_answer r;
+	u64 until = signer_patience();
 	struct dkim_key_info *active;
+	const struct fail *f;
 	size_t n = 0;
 
 	*out = NULL;
 	if (sign == NULL || permit->domain.n == 0)
 		return NULL;
-	TRY(sign_dkim_keys_list(a, sign, &q, &r));
+	do
+		f = sign_dkim_keys_list(a, sign, &q, &r);
+	while (f && f->what == FAIL_UNAVAILABLE && bus_wait(sign, until));
+	TRY(f);
 	active = arena_array_of(a, r.keys_n, struct dkim_key_info);
 	for (size_t i = 0; i < r.keys_n; i++)
 		if (r.keys[i].state == DKIM_KEY_ACTIVE)
@@ -59,8 +70,13 @@ static const struct fail *ask(void *context, struct arena *a, const struct dkim_
 					    .selector = who->selector,
 					    .digest = digest };
 	struct sign_dkim_sign_answer r;
+	u64 until = signer_patience();
+	const struct fail *f;
 
-	TRY(sign_dkim_sign(a, s->sign, &q, &r));
+	do
+		f = sign_dkim_sign(a, s->sign, &q, &r);
+	while (f && f->what == FAIL_UNAVAILABLE && bus_wait(s->sign, until));
+	TRY(f);
 	*signature = r.signature;
 	return NULL;
 }

@@ -4,11 +4,10 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
-#include <time.h>
-
+#include "base/env.h"
 #include "serve/tls_key.h"
 
-enum { LOCAL_KEYS = 8, RESTART_MS = 3000, RESTART_STEP_MS = 10 };
+enum { LOCAL_KEYS = 8 };
 
 static const struct fail *bus_sign(const struct tls_signer *signer, struct arena *a, u64 key,
 				   enum sign_scheme scheme, str digest, str *signature)
@@ -17,15 +16,13 @@ static const struct fail *bus_sign(const struct tls_signer *signer, struct arena
 						 .scheme = (u8)scheme,
 						 .digest = digest };
 	struct sign_tls_sign_answer r = { 0 };
-	const struct fail *f = sign_tls_sign(a, signer->context, &q, &r);
+	u64 until = env_monotonic(env_system()) + BUS_RESTART_MS;
+	const struct fail *f;
 
 	/* New certificates start a new sign process: its moment of absence costs a handshake time, not its life (THREATS T11). */
-	for (int waited = 0; f && f->what == FAIL_UNAVAILABLE && waited < RESTART_MS;
-	     waited += RESTART_STEP_MS) {
-		const struct timespec step = { .tv_nsec = RESTART_STEP_MS * 1000000L };
-		nanosleep(&step, NULL);
+	do
 		f = sign_tls_sign(a, signer->context, &q, &r);
-	}
+	while (f && f->what == FAIL_UNAVAILABLE && bus_wait(signer->context, until));
 	TRY(f);
 	*signature = r.signature;
 	return NULL;

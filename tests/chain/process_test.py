@@ -1,4 +1,5 @@
 """The jail as one sees it from outside: what each process is allowed, holds, and can reach."""
+import base64
 import os
 import re
 import signal
@@ -147,6 +148,23 @@ class ProcessTest(unittest.TestCase):
                 wait_for(p.queue_is_empty)
                 self.assertEqual((sink.commands.count("DATA"), len(sink.messages)), (1, 1))
                 self.assertEqual([e["code"] for e in p.events("x@elsewhere.example")].count("relayed"), 1)
+
+    def test_submission_outlives_sign(self):
+        """Each reload starts a new sign process: who sends meanwhile waits for it and is not refused."""
+        with Instance() as p, Wire(p.port("submission")) as w:
+            p.ctl("dkim", "new", "example.test")
+            p.ctl("dkim", "rotate", "example.test")
+            w.expect(220)
+            w.expect(250, "EHLO laptop.test")
+            w.expect(235, "AUTH PLAIN " + base64.b64encode(b"\0alice@example.test\0alice").decode())
+            for n in range(3):
+                w.expect(250, "MAIL FROM:<alice@example.test>")
+                w.expect(250, "RCPT TO:<bob@example.test>")
+                w.expect(354, "DATA")
+                (sign,) = wait_for(lambda: p.pids("sign"))
+                os.kill(sign, signal.SIGKILL)
+                w.send(message(f"signed {n}", sender="alice@example.test") + b".\r\n")
+                w.expect(250)
 
     def log_in(self, p, wire):
         wire.line()
