@@ -29,25 +29,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../attack/drill_calls.h"
 #include "../crash/faults.h"
-#include "base/arena.h"
-#include "base/env.h"
 #include "base/fd.h"
-#include "base/id.h"
 #include "bus/frame.h"
-#include "bus/login.h"
-#include "bus/office.h"
-#include "bus/relay.h"
-#include "bus/sign.h"
 #include "serve/process_control.h"
-#include "text/skeleton.h"
 
 enum {
 	DRILL_STACK = 1 << 20,
 	FDS = 4096,
 	NEIGHBOURS = 40,
-	DRILL_ARENA = 128 << 20,
-	DAY_MS = 24 * 60 * 60 * 1000
 };
 
 enum stage {
@@ -64,14 +55,14 @@ enum stage {
 	STAGE_CLOCK,
 };
 
-static struct process *self;
+struct process *drill_self;
 static const char *stage_name;
 
 /* --- Saying ------------------------------------------------------------------------------------------------- */
 
-static void say(const char *try, const char *result, const char *detail)
+void drill_say(const char *try, const char *result, const char *detail)
 {
-	dprintf(2, "drill %s %s %s %s %s\n", process_roles[self->role].name, stage_name, try,
+	dprintf(2, "drill %s %s %s %s %s\n", process_roles[drill_self->role].name, stage_name, try,
 		result, detail);
 }
 
@@ -80,16 +71,7 @@ static void tell(const char *try, bool done)
 	char detail[32];
 
 	snprintf(detail, sizeof detail, "errno=%d", done ? 0 : errno);
-	say(try, done ? "DONE" : "refused", detail);
-}
-
-static void tell_fail(const char *try, const struct fail *f)
-{
-	char detail[64] = "-";
-
-	if (f)
-		snprintf(detail, sizeof detail, "%.*s", STR_ARG(fail_what_name(f->what)));
-	say(try, f ? "refused" : "DONE", detail);
+	drill_say(try, done ? "DONE" : "refused", detail);
 }
 
 /* --- Files -------------------------------------------------------------------------------------------------- */
@@ -121,7 +103,7 @@ static void try_file(const char *try, const char *name, bool (*can)(const char *
 					   "/proc/self/cwd/../" };
 	bool done;
 
-	snprintf(path, sizeof path, "%.*s/%s", STR_ARG(self->config->server_data), name);
+	snprintf(path, sizeof path, "%.*s/%s", STR_ARG(drill_self->config->server_data), name);
 	done = can(path);
 	for (size_t i = 0; i < ARRAY_LEN(ups) && !done; i++) {
 		snprintf(path, sizeof path, "%s%s", ups[i], name);
@@ -153,7 +135,7 @@ static bool holds_file(void)
 
 static void try_files(void)
 {
-	const char *folder = process_roles[self->role].folder;
+	const char *folder = process_roles[drill_self->role].folder;
 
 	if (folder == NULL || strcmp(folder, "store") != 0) {
 		try_file("read_database", "store/postern.db", can_read);
@@ -222,7 +204,7 @@ static bool can_administer(void)
 	bool done;
 
 	snprintf(at.sun_path, sizeof at.sun_path, "%.*s/run/office.ctl",
-		 STR_ARG(self->config->server_data));
+		 STR_ARG(drill_self->config->server_data));
 	done = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
 	fd_close(&fd);
 	return done;
@@ -239,7 +221,7 @@ static bool can_make_socket(int family, int type)
 
 static void try_network(void)
 {
-	if (!(process_roles[self->role].allow & JAIL_CONNECT)) {
+	if (!(process_roles[drill_self->role].allow & JAIL_CONNECT)) {
 		tell("connect", can_connect());
 		tell("send_udp", can_send_udp());
 	}
@@ -368,305 +350,6 @@ static void drill_system(u32 index)
 	try_processes();
 }
 
-/* --- Calls that are ours, about what is not ------------------------------------------------------------------ */
-
-struct server {
-	struct bus **bus;
-	const struct bus_method *methods;
-	size_t n;
-};
-
-enum { SERVERS = 4 };
-
-static void servers_get(struct server out[SERVERS])
-{
-	out[0] = (struct server){ &self->office, office_methods, office_methods_n };
-	out[1] = (struct server){ &self->login, login_methods, login_methods_n };
-	out[2] = (struct server){ &self->sign, sign_methods, sign_methods_n };
-	out[3] = (struct server){ &self->relay, relay_methods, relay_methods_n };
-}
-
-/* A request of zeroes, with this ticket when it has one. */
-static const struct fail *call_with(struct arena *a, struct bus *bus, const struct bus_method *m,
-				    const struct ticket *t)
-{
-	void *request = arena_alloc(a, m->request_size + 1),
-	     *answer = arena_alloc(a, m->answer_size + 1);
-
-	if (m->needs_ticket && t)
-		memcpy(request, t, sizeof *t);
-	return bus_call(a, bus, m, request, answer);
-}
-
-static void try_tickets(struct arena *a, const char *kind, const struct ticket *t)
-{
-	for (size_t i = 0; i < office_methods_n; i++) {
-		const struct bus_method *m = &office_methods[i];
-		char try[96];
-
-		if (!m->needs_ticket || !(m->callers & process_roles[self->role].caller))
-			continue;
-		snprintf(try, sizeof try, "%s:%s", kind, m->name);
-		tell_fail(try, call_with(a, self->office, m, t));
-	}
-}
-
-/* What bob gets who knows bob's password: nothing but bob's. */
-static bool log_in(struct arena *a, struct ticket *t)
-{
-	const struct login_sasl_start_request q = { .client = { .service = SERVICE_IMAP,
-								.address = S("\x7F\0\0\1") },
-						    .instance = self->instance,
-						    .session = 7,
-						    .mechanism = S("PLAIN"),
-						    .has_response = true,
-						    .response = S("\0bob@example.test\0bob") };
-	struct login_sasl_start_answer r = { 0 };
-
-	if (login_sasl_start(a, self->login, &q, &r) != NULL || r.ticket.account == 0)
-		return false;
-	*t = r.ticket;
-	return true;
-}
-
-static void try_foreign_mailboxes(struct arena *a, const struct ticket *bob)
-{
-	const struct office_mailbox_list_request q = { .ticket = *bob };
-	struct office_mailbox_list_answer own = { 0 };
-	bool works = office_mailbox_list(a, self->office, &q, &own) == NULL && own.mailboxes_n > 0;
-
-	say("own_mailboxes", works ? "works" : "FAILS", "-");
-	for (u64 id = 1; id < 40; id++) {
-		const struct office_mailbox_changes_request c = { .ticket = *bob, .mailbox = id };
-		struct office_mailbox_changes_answer r = { 0 };
-		bool mine = false;
-
-		for (size_t i = 0; i < own.mailboxes_n; i++)
-			mine = mine || own.mailboxes[i].id == id;
-		if (!mine)
-			tell_fail("foreign_mailbox",
-				  office_mailbox_changes(a, self->office, &c, &r));
-	}
-}
-
-static void try_client(struct arena *a)
-{
-	static const u8 zeroes[32];
-	struct ticket t = { .generation = 1,
-			    .instance = self->instance,
-			    .session = 1,
-			    .expires = UINT64_MAX / 2,
-			    .mac = { zeroes, sizeof zeroes } },
-		      bob = { 0 }, changed;
-
-	for (u64 account = 1; account < 4; account++) {
-		t.account = account;
-		try_tickets(a, "forged", &t);
-	}
-	try_tickets(a, "none", NULL);
-	if (!log_in(a, &bob)) {
-		say("log_in", "FAILS", "-");
-		return;
-	}
-	try_foreign_mailboxes(a, &bob);
-	changed = bob, changed.account ^= 1;
-	try_tickets(a, "other_account", &changed);
-	changed = bob, changed.account ^= 3;
-	try_tickets(a, "other_account", &changed);
-	changed = bob, changed.generation++;
-	try_tickets(a, "other_generation", &changed);
-	changed = bob, changed.session++;
-	try_tickets(a, "other_session", &changed);
-	changed = bob, changed.instance++;
-	try_tickets(a, "other_instance", &changed);
-	changed = bob, changed.expires += 1000000;
-	try_tickets(a, "longer", &changed);
-}
-
-/* A call on a job that nobody gave us. */
-static void try_jobs(struct arena *a)
-{
-	for (u64 job = 0; job < 4; job++) {
-		const struct office_job_message_request q = { .job = job };
-		struct office_job_message_answer r = { .body = -1 };
-		tell_fail("foreign_job_message", office_job_message(a, self->office, &q, &r));
-	}
-	if (self->role == ROLE_MDA) {
-		const struct delivery d = { .job = 1, .special = SPECIAL_INBOX };
-		const struct office_deliver_request q = { .deliveries = &d, .deliveries_n = 1 };
-		struct office_deliver_answer r = { 0 };
-		const struct office_dsn_commit_request e = { .job = 1, .body.file = -1 };
-		struct office_dsn_commit_answer s = { 0 };
-		tell_fail("foreign_deliver", office_deliver(a, self->office, &q, &r));
-		tell_fail("foreign_dsn", office_dsn_commit(a, self->office, &e, &s));
-	} else {
-		const struct office_attempt_done_request q = { .job = 1 };
-		struct office_attempt_done_answer r = { 0 };
-		tell_fail("foreign_attempt", office_attempt_done(a, self->office, &q, &r));
-	}
-}
-
-/* Mail that was never begun, a body that is not there, a ticket that is nobody's. */
-static void try_commit(struct arena *a)
-{
-	static const u8 zeroes[32];
-	const struct recipient to = { .address = S("alice@example.test") };
-	struct office_message_commit_request q = { .id = 12345,
-						   .envelope = { .sender = S("bob@example.test"),
-								 .recipients = &to,
-								 .recipients_n = 1 },
-						   .client = { .service = SERVICE_SUBMISSION },
-						   .body = { .file = -1, .size = 1 << 20 } };
-	struct office_message_commit_answer r = { 0 };
-
-	tell_fail("commit_nothing", office_message_commit(a, self->office, &q, &r));
-	q.body.file = 2; /* no spool file of the office's */
-	tell_fail("commit_descriptor", office_message_commit(a, self->office, &q, &r));
-	q.body.file = memfd_create("drill", MFD_CLOEXEC); /* could change under the office */
-	if (q.body.file >= 0 && ftruncate(q.body.file, 1 << 20) == 0) {
-		tell_fail("commit_unsealed", office_message_commit(a, self->office, &q, &r));
-		q.body.size = UINT64_MAX;
-		tell_fail("commit_overlong", office_message_commit(a, self->office, &q, &r));
-		q.ticket = (struct ticket){ .account = 1,
-					    .generation = 1,
-					    .expires = UINT64_MAX / 2,
-					    .mac = { zeroes, 32 } };
-		q.body.size = 1 << 20;
-		tell_fail("commit_forged", office_message_commit(a, self->office, &q, &r));
-	}
-	fd_close(&q.body.file);
-}
-
-static str small_mail(struct arena *a, struct office_message_commit_request *q)
-{
-	static const str mail = S("From: bob@example.test\r\nSubject: drill\r\n\r\nDrill.\r\n");
-	struct skeleton_parser *p = skeleton_parser_new(a);
-	const struct skeleton *s;
-	struct buf *both;
-	str encoded;
-
-	if (skeleton_feed(p, mail) || skeleton_finish(p, &s))
-		return STR_NONE;
-	encoded = skeleton_encode(a, s);
-	q->body = (struct message_body){ .file = -1, .size = mail.n, .skeleton = encoded.n };
-	both = buf_new(a, mail.n + encoded.n);
-	buf_add(both, mail);
-	buf_add(both, encoded);
-	return buf_str(both);
-}
-
-/* A good mail under an id of the office's, of another edge's, of long ago and of tomorrow; and, as the control, under its own. */
-static void try_message_ids(struct arena *a)
-{
-	const bool is_client = self->role == ROLE_CLIENT;
-	const u8 own = office_edge_node(self->instance, is_client);
-	const u8 others[] = { 0, (u8)(own + 2), office_edge_node(self->instance, !is_client) };
-	const struct recipient to = { .address = S("alice@example.test") };
-	struct office_message_commit_request q = {
-		.envelope = { .sender = S("bob@example.test"),
-			      .recipients = &to,
-			      .recipients_n = 1 },
-		.client = { .service = is_client ? SERVICE_SUBMISSION : SERVICE_SMTP,
-			    .address = S("\x7F\0\0\1") },
-	};
-	struct office_message_commit_answer r = { 0 };
-	_Atomic u64 last = 0;
-
-	q.body.bytes = small_mail(a, &q);
-	if (is_client && !log_in(a, &q.ticket))
-		say("log_in", "FAILS", "-");
-	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
-		last = 0;
-		q.id = id_next_shared(&last, others[i], env_system());
-		tell_fail("foreign_id", office_message_commit(a, self->office, &q, &r));
-	}
-	last = 0;
-	q.id = id_next_shared(&last, own, env_system());
-	say("own_id", office_message_commit(a, self->office, &q, &r) == NULL ? "works" : "FAILS",
-	    "-");
-	tell_fail("own_id_again", office_message_commit(a, self->office, &q, &r));
-	q.id = id_later(last, DAY_MS);
-	tell_fail("id_of_tomorrow", office_message_commit(a, self->office, &q, &r));
-	q.id = last - id_later(0, 2 * DAY_MS);
-	tell_fail("id_of_long_ago", office_message_commit(a, self->office, &q, &r));
-}
-
-static const struct fail *add_event(struct arena *a, u64 id)
-{
-	const struct event_record e = { .time = env_now(env_system()),
-					.message = id,
-					.source = S("\x7F\0\0\1"),
-					.stage = S("mx"),
-					.code = S("refused_command"),
-					.arguments = S("{}") };
-	const struct office_event_add_request q = { .events = &e, .events_n = 1 };
-	struct office_event_add_answer r = { 0 };
-
-	return office_event_add(a, self->office, &q, &r);
-}
-
-/* Into the record of what others did: of another edge's attempt, of a message. */
-static void try_attempt_ids(struct arena *a)
-{
-	const u32 own = self->instance + (self->role == ROLE_CLIENT ? ID_EDGES / 2 : 0);
-	_Atomic u64 last = 0;
-
-	tell_fail("foreign_attempt_id", add_event(a, id_attempt(env_system(), own ^ 1, 1)));
-	tell_fail("foreign_attempt_id",
-		  add_event(a, id_attempt(env_system(), own ^ (ID_EDGES / 2), 1)));
-	tell_fail("event_of_a_message",
-		  add_event(a, id_next_shared(&last, office_edge_node(self->instance, false),
-					      env_system())));
-	tell_fail("attempt_of_long_ago", add_event(a, 1 + ((u64)own << 13)));
-	say("own_attempt_id",
-	    add_event(a, id_attempt(env_system(), own, 1)) == NULL ? "works" : "FAILS", "-");
-}
-
-static void try_keys(struct arena *a)
-{
-	static const u8 digest[64];
-	static const u8 zeroes[32];
-	const struct sign_dkim_sign_request forged = { .permit = { .domain = S("example.test"),
-								   .expires = UINT64_MAX / 2,
-								   .mac = { zeroes, 32 } },
-						       .selector = S("x"),
-						       .digest = { digest, 32 } };
-	struct sign_dkim_sign_answer o = { 0 };
-
-	if (self->role != ROLE_MX)
-		tell_fail("dkim_forged", sign_dkim_sign(a, self->sign, &forged, &o));
-	for (size_t n = 0; n <= 64 && self->role != ROLE_MDA; n += n == 31 || n == 32 ? 1 : 31) {
-		const struct sign_tls_sign_request q = { .key = 99,
-							 .scheme = 1,
-							 .digest = { digest, n } };
-		struct sign_tls_sign_answer r = { 0 };
-		tell_fail("tls_sign_other", sign_tls_sign(a, self->sign, &q, &r));
-	}
-}
-
-static void try_edge(struct arena *a)
-{
-	try_commit(a);
-	try_message_ids(a);
-	try_attempt_ids(a);
-}
-
-static void drill_authority(u32 index)
-{
-	struct arena *a = arena_new(DRILL_ARENA);
-
-	(void)index;
-	if (self->role == ROLE_CLIENT)
-		try_client(a);
-	if (self->role == ROLE_MX || self->role == ROLE_CLIENT)
-		try_edge(a);
-	if (self->role == ROLE_MDA || self->role == ROLE_RELAY)
-		try_jobs(a);
-	if (self->sign)
-		try_keys(a);
-	arena_free(&a);
-}
-
 /* --- Nonsense to everybody ----------------------------------------------------------------------------------- */
 
 static bool is_pair(int fd)
@@ -711,7 +394,7 @@ static void everywhere(bool (*act)(int fd, u32 index), u32 index)
 			act(fd, index);
 		}
 	snprintf(detail, sizeof detail, "pairs=%u", pairs);
-	say("sent", pairs ? "works" : "FAILS", detail);
+	drill_say("sent", pairs ? "works" : "FAILS", detail);
 	act(CONTROL_FD, index); /* the last thing we do: parent ends who speaks nonsense to it */
 }
 
@@ -791,33 +474,6 @@ static void drill_descriptors(u32 index)
 static void drill_flood(u32 index)
 {
 	everywhere(act_flood, index);
-}
-
-/* --- Calls that are not ours --------------------------------------------------------------------------------- */
-
-/* One, since the server hangs up; `index` counts over all that are not ours. */
-static void drill_forbidden(u32 index)
-{
-	struct arena *a = arena_new(DRILL_ARENA);
-	struct server servers[SERVERS];
-	u32 at = 0, all = 0;
-	char detail[32];
-
-	servers_get(servers);
-	for (int round = 0; round < 2; round++, at = 0)
-		for (size_t s = 0; s < SERVERS; s++)
-			for (size_t i = 0; i < servers[s].n && *servers[s].bus; i++) {
-				const struct bus_method *m = &servers[s].methods[i];
-				if (m->callers & process_roles[self->role].caller)
-					continue;
-				if (round == 0)
-					all++;
-				else if (at++ == index % all)
-					tell_fail(m->name, call_with(a, *servers[s].bus, m, NULL));
-			}
-	snprintf(detail, sizeof detail, "of=%u", all);
-	say("count", "works", detail);
-	arena_free(&a);
 }
 
 /* --- Faults: for tests/crash --------------------------------------------------------------------------------- */
@@ -902,7 +558,7 @@ static void *wait_for_orders(void *unused)
 			continue;
 		stage_name = stages[stage].name;
 		stages[stage].run(value >> 8);
-		say("end", "works", "-");
+		drill_say("end", "works", "-");
 	}
 	return NULL;
 }
@@ -912,7 +568,7 @@ void drill_start(struct process *p)
 	pthread_attr_t attributes;
 	pthread_t thread;
 
-	self = p;
+	drill_self = p;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, DRILL_STACK);
 	pthread_create(&thread, &attributes, wait_for_orders, NULL);

@@ -27,6 +27,28 @@ FULL = bool(os.environ.get("POSTERN_DRILL"))
 COMMAND = "POSTERN_DRILL=full tests/attack/jail_test.py"
 # What each role must at least have tried: a drill that stops half-way would find nothing too.
 LEAST = {SYSTEM: 24, AUTHORITY: 4}
+# As what it must be refused: an answer to something else would show that the drill no longer asks what it means to. A process that
+# makes a call which is not its own is hung up on.
+REASONS = {
+    "forged": "DENIED", "none": "DENIED", "other_account": "DENIED", "other_generation": "DENIED", "other_session": "DENIED",
+    "other_instance": "DENIED", "longer": "DENIED", "foreign_mailbox": "NOT_FOUND", "permit_other_domain": "DENIED", "permit_longer": "DENIED",
+    "dkim_forged": "DENIED", "tls_sign_other": "NOT_FOUND", "foreign_job_message": "DENIED", "foreign_deliver": "DENIED", "foreign_dsn": "DENIED",
+    "foreign_attempt": "DENIED", "commit_nothing": "INVALID", "commit_descriptor": "INVALID", "commit_unsealed": "INVALID",
+    "commit_overlong": "TOO_LARGE", "commit_as_another": "DENIED", "commit_changed": "DENIED", "commit_forged": "DENIED", "commit_none": "DENIED",
+    "commit_login": "DENIED", "commit_relay": "DENIED", "foreign_id": "INVALID", "own_id_again": "UNAVAILABLE", "id_of_tomorrow": "INTERNAL",
+    "id_of_long_ago": "INTERNAL", "foreign_attempt_id": "INVALID", "event_of_a_message": "INVALID", "attempt_of_long_ago": "INVALID",
+}
+WORKS = {"client": {"own_mailboxes", "own_permit", "own_id", "own_attempt_id"}, "mx": {"own_id", "own_attempt_id"}}
+HUNG_UP = "UNAVAILABLE"
+
+
+def is_hole(stage, try_, result, detail):
+    """Whether it got what it wanted, or was refused for another reason than the one that counts."""
+    if result == "refused" and stage == AUTHORITY:
+        return REASONS.get(try_.split(":")[0]) != detail
+    if result == "refused" and stage == FORBIDDEN:
+        return detail != HUNG_UP
+    return result not in ("refused", "works")
 
 
 def honest(p, mark):
@@ -62,8 +84,11 @@ class Drill:
     def note(self, stage, tries):
         if stage in LEAST and len(tries) < LEAST[stage] and not (stage == AUTHORITY and self.role in ("office", "sign", "login")):
             self.holes.append((self.role, stage, f"only {len(tries)} tries"))
+        if stage == AUTHORITY:
+            self.holes += [(self.role, stage, w, "is the control, and was not allowed")
+                           for w in WORKS.get(self.role, set()) - {try_ for try_, result, _ in tries if result == "works"}]
         self.tried += len(tries)
-        self.holes += [(self.role, stage, *t) for t in tries if t[1] not in ("refused", "works")]
+        self.holes += [(self.role, stage, *t) for t in tries if is_hole(stage, *t)]
 
     def attack(self, p, stage, index):
         """It is done by a process that is then ended, as parent would end a broken one; all others live on, unharmed."""

@@ -138,7 +138,8 @@ class Smtp:
         if self.recipients and self.esmtp:
             assert code == 250, (lines, self.history)
             self.clear()
-        assert code in (250, 503, 530, 554), (lines, self.history)
+        else:
+            assert code in (503, 530, 554), (lines, self.history)
 
     def rset(self):
         self.say("RSET", 250)
