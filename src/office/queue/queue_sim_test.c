@@ -511,7 +511,7 @@ static struct totals run_seeds(u64 n, u64 first, enum sim_break broken, bool sto
 		bool good = run_seed(shared, seed, broken);
 		count(&t, shared);
 		t.failed += !good;
-		if (!good && !broken)
+		if (!good)
 			printf("seed %llu: %s\n", (unsigned long long)seed, shared->w.failure);
 	}
 	printf(

@@ -38,6 +38,8 @@ static void deliver_ended(struct sim_op *op, enum sim_known known)
 	if (known == KEPT)
 		s->items[op->mark].placed[op->account - 1] = true;
 	s->delivered += known == KEPT;
+	if (op->half && known == KEPT) /* as if mda had died between the two */
+		queue_give_back(op->life->d.queue, op->queue_job);
 }
 
 static const struct fail *deliver_run(struct tx *t, struct sim_op *op)
@@ -45,7 +47,8 @@ static const struct fail *deliver_run(struct tx *t, struct sim_op *op)
 	struct placement p = { .body = op->mail.arrival.id };
 	struct placed placed;
 
-	if (op->life->s->w.broken == BREAK_ONCE && sim_below(&op->life->s->w, 10) == 0)
+	op->half = op->life->s->w.broken == BREAK_ONCE && sim_below(&op->life->s->w, 10) == 0;
+	if (op->half)
 		return store_deliver(t, op->account, SPECIAL_INBOX, &p, &placed);
 	return queue_deliver(t, op->life->d.queue, &op->delivery, false, &op->changes);
 }

@@ -34,6 +34,7 @@ struct sim_op {
 	const struct fail *(*run)(struct tx *t, struct sim_op *op);
 	void (*ended)(struct sim_op *op, enum sim_known known);
 	u64 queue_job; /* settled, to be given back when it fails */
+	bool half;     /* delivered, and not off the queue: BREAK_ONCE */
 	struct queue_changes changes;
 	bool has_changes;
 	u64 account;
