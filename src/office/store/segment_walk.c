@@ -112,13 +112,18 @@ const struct fail *segment_walk_open(struct arena *a, int folder, u32 number,
 	return NULL;
 }
 
-/* A header that holds, with a record that fits into the file. */
-static bool record_at(const struct segment_walk *w, u64 at, struct record *r)
+static bool header_at(const struct segment_walk *w, u64 at, struct record *r)
 {
 	u8 header[RECORD_HEADER];
 
 	return w->size - at >= RECORD_HEADER && fd_pread_all(w->fd, header, sizeof header, at) &&
-	       record_decode(header, r) && record_length(r) <= w->size - at;
+	       record_decode(header, r);
+}
+
+/* A header that holds, with a record that fits into the file. */
+static bool record_at(const struct segment_walk *w, u64 at, struct record *r)
+{
+	return header_at(w, at, r) && record_length(r) <= w->size - at;
 }
 
 /* Looks for the next good header after damage, a page at a time, at multiples of RECORD_ALIGN. */
@@ -143,6 +148,18 @@ static void find_next(struct segment_walk *w)
 		at += sizeof page;
 	}
 	w->offset = w->size;
+}
+
+/* A file that was cut within a record has nothing behind it: what is left is the record's own, and a message may hold what looks
+ * like records, which its sender wrote. */
+static void skip_damage(struct segment_walk *w)
+{
+	struct record r;
+
+	if (header_at(w, w->offset, &r))
+		w->offset = w->size;
+	else
+		find_next(w);
 }
 
 /* Room that was made ahead, and not yet written to. */
@@ -175,7 +192,7 @@ bool segment_walk_next(struct arena *a, struct segment_walk *w, struct record *r
 		if (only_zeros_follow(w))
 			return false;
 		*damaged = true;
-		find_next(w);
+		skip_damage(w);
 		return true;
 	}
 	n = (size_t)r->skeleton + r->summary;

@@ -38,6 +38,8 @@ enum store_limit {
 	STORE_WARM = 64,                     /* mailboxes whose chunks are made at the start */
 	STORE_WARM_ROWS = 1000,              /* messages in one that is worth it */
 	STORE_PROBLEMS = 1000,               /* texts that verify answers */
+	STORE_UIDS_AHEAD =
+	    1 << 20, /* left out by salvage: about as many as a lost segment can hold */
 };
 
 struct store;
@@ -218,7 +220,7 @@ struct salvage_report {
 	u64 damaged; /* records that could not be read */
 };
 /* Builds postern.db of a folder that no office uses from its segments alone; an old one is kept as
- * postern.db.before-salvage. Accounts come back without passwords; aliases do not come back. */
+ * postern.db.before-salvage, a second one as -2. Accounts come back without passwords; aliases do not come back. */
 const struct fail *store_salvage(struct arena *a, const char *folder, struct salvage_report *out);
 
 #endif

@@ -4,7 +4,8 @@
  * recipients who are accounts here.
  *
  * Modseqs were not noted. All rows get one that is higher than any given before (milliseconds of today), so that clients
- * who remember one look again. A new segment is begun: nothing is ever written behind a damaged one.
+ * who remember one look again. A new segment is begun: nothing is ever written behind a damaged one. What is lost may have had UIDs
+ * that clients remember (a segment may end early at a record's end, and nobody can tell), so new ones begin STORE_UIDS_AHEAD further on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,11 @@
 #include "office/store/store_directory.h"
 #include "office/store/store_int.h"
 
-enum { STEP_ARENA = 64 << 20 };
+enum {
+	STEP_ARENA = 64 << 20,
+	KEPT_NAME = 48,
+	KEPT_MAX = 99,
+};
 
 struct salvage {
 	struct store *store;
@@ -28,7 +33,8 @@ struct salvage {
 	struct tx t;        /* in step */
 	struct salvage_report *report;
 	u64 modseq;
-	u32 number; /* of the segment under way */
+	u32 number;                   /* of the segment under way */
+	u64 mailbox, uidvalidity, id; /* the highest that were ever given: none is given again */
 };
 
 /* --- Accounts and mailboxes --- */
@@ -40,6 +46,9 @@ static const struct fail *add_account(struct salvage *s, u64 id, str address)
 
 	if (address.n == 0)
 		return NULL;
+	/* One who had the address before is gone, though the note of that was lost. */
+	TRY(SQL_RUN(s->step, s->db, "DELETE FROM account WHERE address = ? AND id < ?",
+		    SQL_STR(address), SQL_U64(id)));
 	TRY(SQL_RUN(s->step, s->db, "INSERT INTO domain (name) VALUES (?) ON CONFLICT DO NOTHING",
 		    SQL_STR(domain)));
 	return SQL_RUN(
@@ -71,6 +80,11 @@ static const struct fail *drop_mailbox(struct salvage *s, u64 account, u64 mailb
 		       SQL_U64(account), SQL_U64(mailbox));
 }
 
+static u64 higher(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
 /* Under the name it has now; a name that is taken (notes were lost) gets the number behind it. */
 static const struct fail *add_mailbox(struct salvage *s, const struct mailbox_note *n)
 {
@@ -81,6 +95,8 @@ static const struct fail *add_mailbox(struct salvage *s, const struct mailbox_no
 
 	if (n->mailbox == 0 || n->mailbox > INT32_MAX || n->uidvalidity == 0)
 		return NULL;
+	s->mailbox = higher(s->mailbox, n->mailbox);
+	s->uidvalidity = higher(s->uidvalidity, n->uidvalidity);
 	TRY(sql_one_u64(
 	    s->step,
 	    SQL_QUERY(s->db, "SELECT id FROM mailbox WHERE account_id = ? AND name = ? AND id <> ?",
@@ -103,6 +119,9 @@ static const struct fail *do_account(struct salvage *s, const struct account_not
 {
 	if (!n->gone)
 		return add_account(s, n->account, n->address);
+	/* What waits for this one is not for the next who gets the address. */
+	TRY(SQL_RUN(s->step, s->db, "DELETE FROM temp.waiting WHERE address = ?",
+		    SQL_STR(n->address)));
 	return SQL_RUN(s->step, s->db, "DELETE FROM account WHERE id = ?", SQL_U64(n->account));
 }
 
@@ -122,6 +141,7 @@ static const struct fail *do_message(struct salvage *s, const struct record *r, 
 	struct body_note note;
 	struct skeleton parsed;
 
+	s->id = higher(s->id, r->id);
 	if (skeleton_decode(s->step, str_slice(small, 0, r->skeleton), &parsed) ||
 	    parsed.parts_n == 0 || parsed.parts[0].body_at > r->message) {
 		s->report->damaged++;
@@ -175,17 +195,24 @@ static const struct fail *insert_row(struct salvage *s, const struct placed_note
 	    " size) VALUES (?, ?, ?, ?, ?, ?)",
 	    SQL_U64(n->account), SQL_U64(n->mailbox), SQL_U64(n->uid), SQL_U64(flags),
 	    SQL_U64(s->modseq), SQL_U64(b->size + n->prefix.n)));
-	TRY(SQL_RUN(s->step, s->db,
-		    "INSERT OR REPLACE INTO message_env (key, account_id, body_id, internal_date,"
-		    " size, prefix, skeleton) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		    SQL_U64(env_key(n->mailbox, n->uid)), SQL_U64(n->account), SQL_U64(n->body),
-		    SQL_U64(n->internal_date), SQL_U64(b->size), SQL_BLOB(n->prefix),
-		    inside ? SQL_BLOB(skeleton) : SQL_NULL()));
+	return SQL_RUN(s->step, s->db,
+		       "INSERT OR REPLACE INTO message_env (key, account_id, body_id,"
+		       " internal_date, size, prefix, skeleton) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		       SQL_U64(env_key(n->mailbox, n->uid)), SQL_U64(n->account), SQL_U64(n->body),
+		       SQL_U64(n->internal_date), SQL_U64(b->size), SQL_BLOB(n->prefix),
+		       inside ? SQL_BLOB(skeleton) : SQL_NULL());
+}
+
+/* Also when the message itself is lost. */
+static const struct fail *take_uid(struct salvage *s, const struct placed_note *n)
+{
 	return SQL_RUN(
 	    s->step, s->db,
 	    "UPDATE mailbox SET uidnext = max(uidnext, ?) WHERE account_id = ? AND id = ?",
 	    SQL_U64((u64)n->uid + 1), SQL_U64(n->account), SQL_U64(n->mailbox));
 }
+
+static const struct fail bad_note = FAIL_STATIC(CORRUPT, "a note that makes no sense");
 
 static const struct fail *do_placed(struct salvage *s, const struct placed_note *n)
 {
@@ -200,11 +227,11 @@ static const struct fail *do_placed(struct salvage *s, const struct placed_note 
 	TRY(add_mailbox(s, &m));
 	TRY(SQL_RUN(s->step, s->db, "DELETE FROM temp.waiting WHERE body = ? AND address = ?",
 		    SQL_U64(n->body), SQL_STR(n->address)));
-	if (n->uid == 0 || n->mailbox == 0 || n->mailbox > INT32_MAX ||
-	    n->prefix.n > STORE_PREFIX_BYTES || body_row_get(&s->t, n->body, &b)) {
-		s->report->damaged++;
-		return NULL;
-	}
+	if (n->uid == 0 || n->uid == UINT32_MAX || n->mailbox == 0 || n->mailbox > INT32_MAX ||
+	    n->prefix.n > STORE_PREFIX_BYTES)
+		return &bad_note;
+	TRY(take_uid(s, n));
+	TRY(body_row_get(&s->t, n->body, &b));
 	TRY(bits_of(s, n->account, n->mailbox, n->keywords, n->keywords_n, true, &bits));
 	return insert_row(s, n, (n->flags & FLAG_SYSTEM) | bits, &b);
 }
@@ -279,6 +306,12 @@ static const struct fail *do_record(struct salvage *s, const struct record *r, u
 	return NULL;
 }
 
+/* What one record alone got wrong; anything else ends it all. */
+static bool is_of_record(const struct fail *f)
+{
+	return f->what == FAIL_CORRUPT || f->what == FAIL_EXISTS || f->what == FAIL_INVALID;
+}
+
 static const struct fail *walk(struct salvage *s, struct segment_walk *w)
 {
 	struct record r;
@@ -293,7 +326,7 @@ static const struct fail *walk(struct salvage *s, struct segment_walk *w)
 			s->report->damaged++;
 		else
 			f = do_record(s, &r, at, small);
-		if (f && f->what == FAIL_CORRUPT) {
+		if (f && is_of_record(f)) {
 			s->report->damaged++;
 			f = NULL;
 		}
@@ -341,9 +374,16 @@ static const struct fail *finish_rows(struct salvage *s, struct arena *a)
 	    "DELETE FROM message_state WHERE account_id NOT IN (SELECT id FROM account);"
 	    "DELETE FROM mailbox WHERE account_id NOT IN (SELECT id FROM account);"
 	    "DELETE FROM keyword WHERE account_id NOT IN (SELECT id FROM account);"
-	    "INSERT OR REPLACE INTO meta SELECT 'mailbox', ifnull(max(id), 0) FROM mailbox;"
-	    "INSERT OR REPLACE INTO meta SELECT 'uidvalidity', ifnull(max(uidvalidity), 0) FROM mailbox;"
 	    "INSERT INTO subscription SELECT account_id, name FROM mailbox;");
+}
+
+static const struct fail *finish_numbers(struct salvage *s, struct arena *a)
+{
+	TRY(meta_set(a, s->db, "mailbox", s->mailbox));
+	TRY(meta_set(a, s->db, "uidvalidity", s->uidvalidity));
+	TRY(meta_set(a, s->db, "ids", s->id));
+	return SQL_RUN(a, s->db, "UPDATE mailbox SET uidnext = min(uidnext + ?, ?)",
+		       SQL_U64(STORE_UIDS_AHEAD), SQL_U64(UINT32_MAX));
 }
 
 static const struct fail *finish_sums(struct salvage *s, struct arena *a)
@@ -453,6 +493,7 @@ static const struct fail *rebuild(struct salvage *s, struct arena *a)
 	TRY(SQL_RUN0(a, s->db, "BEGIN IMMEDIATE"));
 	TRY(walk_all(s, a));
 	TRY(finish_rows(s, a));
+	TRY(finish_numbers(s, a));
 	TRY(place_all_waiting(s));
 	TRY(finish_sums(s, a));
 	TRY(count(s, a));
@@ -461,14 +502,35 @@ static const struct fail *rebuild(struct salvage *s, struct arena *a)
 
 /* --- Files --- */
 
+/* A name that nothing has. What an earlier salvage kept stays: it may be the only one with aliases and quotas. */
+static bool kept_name(int folder, char name[KEPT_NAME])
+{
+	for (u32 n = 1; n <= KEPT_MAX; n++) {
+		if (n == 1)
+			snprintf(name, KEPT_NAME, "postern.db.before-salvage");
+		else
+			snprintf(name, KEPT_NAME, "postern.db.before-salvage-%u", n);
+		if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+			return true;
+	}
+	return false;
+}
+
+static bool rename_there(int folder, const char *from, const char *to)
+{
+	return renameat(folder, from, folder, to) == 0 || errno == ENOENT;
+}
+
 /* The new database under the right name, the old one kept beside it with its WAL. */
 static const struct fail *put_in_place(struct arena *a, int folder)
 {
-	store_remove_database(folder, "postern.db.before-salvage");
-	if ((renameat(folder, "postern.db", folder, "postern.db.before-salvage") != 0 &&
-	     errno != ENOENT) ||
-	    (renameat(folder, "postern.db-wal", folder, "postern.db.before-salvage-wal") != 0 &&
-	     errno != ENOENT))
+	char kept[KEPT_NAME], wal[KEPT_NAME + 4];
+
+	if (!kept_name(folder, kept))
+		return fail_new(a, FAIL_CONFLICT, "too many databases are kept already: %s", kept);
+	snprintf(wal, sizeof wal, "%s-wal", kept);
+	if (!rename_there(folder, "postern.db", kept) ||
+	    !rename_there(folder, "postern.db-wal", wal))
 		return fail_errno(a, errno, "keeping the old database");
 	unlinkat(folder, "postern.db-shm", 0);
 	if (renameat(folder, "postern.db.new", folder, "postern.db") != 0 || fsync(folder) != 0)
@@ -489,6 +551,8 @@ static const struct fail *run(struct arena *a, struct store *store, struct salva
 	segments_open_reading(store->mail, store->env, &store->segments);
 	s.t = (struct tx){ .store = store, .db = s.db, .arena = s.step, .now = s.modseq };
 	f = rebuild(&s, a);
+	if (!f) /* the WAL does not come along; closing would not say that the disk is full */
+		f = sql_checkpoint(a, s.db, SQL_CHECKPOINT_TRUNCATE);
 	if (f)
 		f = fail_code(a, f->what, (const char *)f->code.p, "%.*s", STR_ARG(f->text));
 	arena_free(&s.step);

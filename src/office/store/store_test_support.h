@@ -142,9 +142,13 @@ static inline void world_new(struct world *w)
 
 static inline void world_free(struct world *w)
 {
-	static const char *const names[] = { "postern.db",     "postern.db-wal",
-					     "postern.db-shm", "postern.db.before-salvage",
-					     "lock",           "reserve" };
+	static const char *const names[] = { "postern.db",
+					     "postern.db-wal",
+					     "postern.db-shm",
+					     "postern.db.before-salvage",
+					     "lock",
+					     "reserve",
+					     "postern.db.before-salvage-2" };
 	char path[128];
 
 	if (w->store)
