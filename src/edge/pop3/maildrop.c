@@ -154,7 +154,7 @@ static size_t marked_ranges(struct pop3 *p, struct arena *a, const struct uid_ra
 	return n;
 }
 
-/* RFC 1939 6: in the TRANSACTION state QUIT enters UPDATE: one office call, all or nothing. */
+/* RFC 1939 6: in the TRANSACTION state QUIT enters UPDATE: one office call. What fails on its way may leave a part done, which the answer says. */
 enum turn pop3_quit(struct pop3 *p, struct scan *s)
 {
 	struct arena *a = session_turn_arena(p->session);
