@@ -265,6 +265,15 @@ class DevTest(unittest.TestCase):
         self.assertFalse(os.path.exists(folder))
         process.stdout.close()
 
+    def test_a_terminal_that_is_closed_leaves_nothing(self):
+        process = subprocess.Popen([BINARY, "dev", f"--port-base={free_base()}", "--dns=127.0.0.1:9"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(process.kill)
+        folder = process.stdout.readline().split()[1]
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual(process.wait(30), 0)
+        self.assertFalse(os.path.exists(folder))
+        process.stdout.close()
+
     def test_as_an_ordinary_user(self):
         if os.geteuid() != 0:
             self.fail("needs root, to become somebody else")
