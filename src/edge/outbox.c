@@ -64,12 +64,37 @@ static struct outbox_parcel *take(struct outbox *o)
 	return list;
 }
 
+static bool is_stopping(struct outbox *o)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&o->lock);
+	stopping = o->stopping;
+	pthread_mutex_unlock(&o->lock);
+	return stopping;
+}
+
+/* While the office begins anew they wait: our replies name them. Not for ever, should it be they that end it. */
+static const struct fail *add_patiently(struct outbox *o, struct arena *a,
+					const struct office_event_add_request *q)
+{
+	struct office_event_add_answer r;
+	const struct fail *f = office_event_add(a, o->office, q, &r);
+
+	for (int i = 1; i < OUTBOX_TRIES && f && f->what == FAIL_UNAVAILABLE; i++) {
+		while (!bus_wait(o->office, env_monotonic(env_system()) + OUTBOX_GATHER_MS))
+			if (is_stopping(o))
+				return f;
+		f = office_event_add(a, o->office, q, &r);
+	}
+	return f;
+}
+
 /* All of them in one call. */
 static void send_parcels(struct outbox *o, const struct outbox_parcel *list)
 {
 	struct arena *a = arena_new(4 << 20);
 	struct office_event_add_request q = { .events_n = 0 };
-	struct office_event_add_answer r;
 	struct event_record *records;
 	struct dmarc_fact *facts;
 	const struct fail *f;
@@ -86,7 +111,7 @@ static void send_parcels(struct outbox *o, const struct outbox_parcel *list)
 		for (size_t i = 0; i < p->facts_n; i++)
 			*facts++ = p->facts[i];
 	}
-	f = office_event_add(a, o->office, &q, &r);
+	f = add_patiently(o, a, &q);
 	if (f)
 		LOG(WARN, "edge.events_lost", LOG_U64("count", q.events_n), LOG_FAIL("why", f));
 	arena_free(&a);

@@ -12,6 +12,7 @@ enum outbox_limit {
 	OUTBOX_GATHER_MS = 100,
 	OUTBOX_CALL = 256, /* records, or facts, at which one call is full */
 	OUTBOX_WAITING = 8192,
+	OUTBOX_TRIES = 3, /* offices that one call is shown to */
 };
 
 /* Of one session's turn. Everything lives in its arena, which goes with it. */

@@ -1,4 +1,6 @@
 /* Events on their way: all that fit arrive, in order, in calls of bounded size; an office that does not answer costs memory up to a limit. */
+#include <poll.h>
+
 #include "edge/fake_test.h"
 #include "edge/outbox.h"
 
@@ -124,10 +126,37 @@ static void test_bounded(void **state)
 	assert_in_range(d->records, OUTBOX_WAITING, OUTBOX_WAITING + OUTBOX_CALL);
 }
 
+/* What is put while the office begins anew reaches the next one. */
+static void test_new_office(void **state)
+{
+	struct outbox *o;
+	struct desk *d = desk_new(&o);
+	struct bus *bus = d->peers.process.office;
+	u64 records = 0;
+	int pair[2];
+
+	(void)state;
+	bus_replace(bus, -1);
+	put(o, 1, 3, 0);
+	poll(NULL, 0, 3 * OUTBOX_GATHER_MS);
+	put(o, 10, 3, 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	bus_server_add(d->peers.office, pair[0], CALLER_CLIENT, 0);
+	bus_replace(bus, pair[1]);
+	for (int i = 0; i < 10000 && records < 6; i++) {
+		poll(NULL, 0, 1);
+		pthread_mutex_lock(&d->gate);
+		records = d->records;
+		pthread_mutex_unlock(&d->gate);
+	}
+	assert_int_equal(records, 6);
+	desk_end(d, o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { UNIT_TEST(test_in_order), UNIT_TEST(test_large_parcel),
-					    UNIT_TEST(test_bounded) };
+					    UNIT_TEST(test_bounded), UNIT_TEST(test_new_office) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

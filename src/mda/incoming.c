@@ -105,7 +105,7 @@ const struct fail *mda_incoming(struct arena *a, struct bus *office, const struc
 	const struct fail *f = read_mail(a, office, c, job, &q.report);
 
 	*taken = false;
-	if (f && (f->what == FAIL_UNAVAILABLE || f->what == FAIL_DENIED))
+	if (f && (mda_office_is_away(f) || f->what == FAIL_DENIED))
 		return f;
 	if (f) {
 		q.report = (struct incoming_report){ .kind = INCOMING_NOTHING };

@@ -2,10 +2,12 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/env.h"
 
+/* From anywhere on: what an edge began with the login before this one must find nothing, rather than the exchange of another session. */
 void exchanges_init(struct exchanges *t)
 {
-	*t = (struct exchanges){ .next_number = 1 };
+	*t = (struct exchanges){ .next_number = env_random_u64(env_system()) / 2 };
 	t->last = &t->first;
 }
 

@@ -243,6 +243,16 @@ static void test_scram_of_nobody(void **state)
 	assert_int_equal(s.status, SASL_FAILED);
 }
 
+static void test_exchange_is_not_the_next_logins(void **state)
+{
+	struct exchanges before, after;
+
+	(void)state;
+	exchanges_init(&before);
+	exchanges_init(&after);
+	assert_true(before.next_number != after.next_number);
+}
+
 /* Another edge that names the number of an exchange finds nothing; a peer's end ends its exchanges. */
 static void test_exchange_belongs_to_its_peer(void **state)
 {
@@ -271,6 +281,7 @@ int main(void)
 		TEST(test_malformed),
 		TEST(test_scram_of_nobody),
 		TEST(test_exchange_belongs_to_its_peer),
+		cmocka_unit_test(test_exchange_is_not_the_next_logins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
