@@ -137,11 +137,15 @@ bool hand_untold(struct hands *h, struct arena *a, const struct job *job,
 	return good && decoder_done(&d);
 }
 
-void hand_give(struct hands *h, struct hand *mine)
+bool hand_give(struct hands *h, struct hand *mine)
 {
+	bool again;
+
 	pthread_mutex_lock(&h->lock);
 	under_way_remove(h, mine);
+	again = mine->again;
 	pthread_mutex_unlock(&h->lock);
+	return again;
 }
 
 bool hand_keep(struct hands *h, struct hand *mine, u32 attempts,

@@ -73,6 +73,24 @@ static const struct fail *fetch(struct arena *a, struct mta *m, u64 job, str *me
 	return NULL;
 }
 
+/* Nobody looked at what was given out again: not now. An office whose question was answered already says that the job is not in our hands. */
+static void put_off(struct arena *a, struct mta *m, const struct job *job)
+{
+	struct attempt_result *results = arena_array_of(a, job->entries_n, struct attempt_result);
+	const struct office_attempt_done_request q = { .job = job->id,
+						       .results = results,
+						       .results_n = job->entries_n };
+	struct office_attempt_done_answer r;
+	const struct fail *f;
+
+	for (size_t i = 0; i < job->entries_n; i++)
+		results[i] = (struct attempt_result){ .entry = job->entries[i].entry,
+						      .outcome = ATTEMPT_BUSY };
+	f = office_attempt_done(a, m->office, &q, &r);
+	if (f)
+		LOG(INFO, "relay.given_twice", LOG_U64("job", job->id), LOG_FAIL("why", f));
+}
+
 /* An office that restarts must hear of it too, or the message would go out twice: it asks by giving out the job again. */
 static void tell(struct arena *a, struct mta *m, struct hand *mine, const struct job *job,
 		 const struct office_attempt_done_request *done)
@@ -83,7 +101,8 @@ static void tell(struct arena *a, struct mta *m, struct hand *mine, const struct
 	do {
 		f = office_attempt_done(a, m->office, done, &r);
 		if (f == NULL) {
-			hand_give(m->hands, mine);
+			if (hand_give(m->hands, mine))
+				put_off(a, m, job);
 			return;
 		}
 		LOG(WARN, "relay.result_untold", LOG_U64("job", done->job), LOG_FAIL("why", f));
