@@ -22,6 +22,8 @@ const struct fail *office_serve_domain_add(struct bus_call *call,
 
 	(void)r;
 	TRY(directory_canonical_domain(call->arena, q->name, name));
+	if (directory_has_domain(office_of(call)->directory, *name)) /* said on a full disk too */
+		return fail_new(call->arena, FAIL_EXISTS, "the domain exists already");
 	return office_write(call, domain_add_run, domain_add_after, name, false);
 }
 

@@ -67,6 +67,24 @@ class FullDiskTest(unittest.TestCase):
             self.compare(p, taken)
             self.assertEqual(p.ctl("verify").returncode, 0)
 
+    def test_started_on_a_full_disk(self):
+        """After a crash or a reboot too: SQLite wants room before it reads, and the reserve gives it."""
+        with Instance(folder=str(self.folder)) as p:
+            for i in range(3):
+                self.assertEqual(deliver(p.port("smtp"), message(f"before {i}."))[0], 250)
+            wait_for(lambda: len(fetch_all(p)) == 3)
+            p.stop()
+            self.fill()
+            p.start()
+            self.assertEqual(len(fetch_all(p)), 3)
+            self.assertEqual(deliver(p.port("smtp"), message("full."))[0], 452)
+            with mailbox(p) as client:
+                insist(client.store("1", "+FLAGS", r"(\Deleted)"))
+                self.assertEqual(len(insist(client.expunge())), 1)
+            (self.folder / "filler").unlink()
+            wait_for(lambda: deliver(p.port("smtp"), message("after."))[0] == 250, step=0.3)
+            wait_for(lambda: len(fetch_all(p)) == 3)
+
     def compare(self, p, expected):
         def subjects():
             return sorted(map(subject_of, fetch_all(p)))

@@ -128,11 +128,31 @@ static const struct fail *last_id(struct arena *a, struct store *s)
 	return NULL;
 }
 
+/* On a full disk SQLite cannot even make the index of its WAL (it says that of any trouble with it): reading and deleting go on with
+ * what the reserve gives. */
+static const struct fail *open_with_reserve(struct arena *a, const struct store_options *o,
+					    struct store **out)
+{
+	const struct fail *f = store_open_files(a, o, "postern.db", out);
+	struct stat st;
+	int fd;
+
+	if (!f || (f->what != FAIL_INTERNAL && f->what != FAIL_STORAGE))
+		return f;
+	fd = open(cstr(a, str_format(a, "%s/reserve", o->folder)), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return f;
+	if (fstat(fd, &st) == 0 && st.st_size > 0 && ftruncate(fd, 0) == 0)
+		f = store_open_files(a, o, "postern.db", out);
+	fd_close(&fd);
+	return f;
+}
+
 const struct fail *store_open(struct arena *a, const struct store_options *o, struct store **out)
 {
 	const struct fail *f;
 
-	TRY(store_open_files(a, o, "postern.db", out));
+	TRY(open_with_reserve(a, o, out));
 	f = open_segments(a, *out);
 	if (!f)
 		f = last_id(a, *out);
