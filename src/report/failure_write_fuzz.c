@@ -1,4 +1,5 @@
-/* Headers of any bytes as a failure report would show them. Nothing that looks like a marker of ours before an '@' may be seen again. */
+/* Headers of any bytes as a failure report would show them. Nothing of our local part may be seen again; its '~' tells it from what an input
+ * puts together (over a fold, a marker of letters came together by itself). */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/check.h"
@@ -17,12 +18,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		size = 64 * 1024;
 	buf_add(
 	    header,
-	    S("Received: for <marker.of.ours@x.example>\r\nFrom: marker.of.ours@y.example\r\n"));
+	    S("Received: for <mark~er.of.ours@x.example>\r\nFrom: mark~er.of.ours@y.example\r\n"));
 	buf_add(header, str_from(data, size));
 	failure_redact(a, buf_str(header), key, out);
 	shown = buf_str(out);
-	if (str_find_str(str_from(data, size), S("marker")) == SIZE_MAX)
-		CHECK(str_find_str(shown, S("marker.of.ours")) == SIZE_MAX);
+	if (str_find(str_from(data, size), '~') == SIZE_MAX)
+		CHECK(str_find_str(shown, S("mark~er")) == SIZE_MAX);
 	for (size_t i = 0; i < shown.n; i++)
 		CHECK(shown.p[i] < 0x7F && (shown.p[i] >= ' ' || shown.p[i] == '\t' ||
 					    shown.p[i] == '\r' || shown.p[i] == '\n'));
