@@ -484,6 +484,7 @@ static void test_flipped_database(void **state)
 /* Rows of the right shape that lie. */
 static void test_lying_rows(void **state)
 {
+	enum { LIES_UNSEEN = 6 };
 	static const char *const lies[] = {
 		"UPDATE body SET offset = 8",
 		"UPDATE body SET segment = 99",
@@ -500,20 +501,34 @@ static void test_lying_rows(void **state)
 		"UPDATE message_state SET size = 'x'",
 		"UPDATE message_state SET flags = -1",
 		"UPDATE mailbox SET uidnext = 0",
-		"UPDATE mailbox SET uidnext = 4294967295",
 		"UPDATE mailbox SET messages = -1",
-		"UPDATE mailbox SET special = 77",
 		"UPDATE mailbox SET modseq = -1",
-		"UPDATE mailbox SET name = x'ff' || name",
 		"UPDATE change SET high = low + 2000000000",
 		"UPDATE change SET gone = 5",
 		"DELETE FROM body",
 		"DELETE FROM message_env",
 		"DELETE FROM message_state",
-		"UPDATE account SET modseq = 9223372036854775807",
 		"UPDATE account SET used_bytes = 'x'",
 		"INSERT INTO keyword VALUES (7, 1, 63, 'x')",
 		"UPDATE body SET references_n = 0",
+		"UPDATE account SET used_bytes = used_bytes + 1",
+		"UPDATE account SET used_messages = 0",
+		"UPDATE account SET modseq = 1",
+		"UPDATE mailbox SET modseq = 1",
+		"UPDATE mailbox SET account_id = 99",
+		"UPDATE mailbox SET uidvalidity = 0",
+		"DELETE FROM mailbox",
+		"DELETE FROM account",
+		"INSERT INTO queue_message VALUES (5, 'a@b', '', 0, 0, 0, 0, 1, 1)",
+		"INSERT INTO queue_entry VALUES (6, 6, 6, 0, 0, 0, 0, 7, '', 'a@b', '', '', 0, 0, 0, 0, '', '', '', '')",
+		"UPDATE meta SET value = 1 WHERE name = 'mailbox'",
+		/* These verify has no eye for. */
+		"UPDATE mailbox SET uidnext = 4294967295",
+		"UPDATE mailbox SET special = 77",
+		"UPDATE mailbox SET name = x'ff' || name",
+		"UPDATE account SET modseq = 9223372036854775807",
+		"UPDATE body SET references_n = references_n + 1",
+		"UPDATE message_state SET flags = flags | 1 << 40",
 	};
 
 	(void)state;
@@ -534,7 +549,8 @@ static void test_lying_rows(void **state)
 		for (u32 k = 0; k < 3; k++)
 			must(world_append(&w, S("INBOX"), 500, k, 0, &uid));
 		must(sql_script(w.arena, w.store->db, lies[i]));
-		(void)problems(&w);
+		if ((problems(&w) > 0) != (i < ARRAY_LEN(lies) - LIES_UNSEEN))
+			fail_msg("verify and: %s", lies[i]);
 		must(store_read_begin(w.store, w.arena, &t));
 		(void)!store_mailbox_open(&t, w.account, S("INBOX"), false, &box);
 		(void)!store_mailbox_changes(&t, w.account, 1, 2, &c);

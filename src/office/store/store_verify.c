@@ -197,11 +197,103 @@ static const struct fail *check_mailbox_rows(struct verify *v)
 		db,
 		"SELECT m.account_id, m.id, m.messages FROM mailbox m LEFT JOIN"
 		" (SELECT account_id, mailbox_id, count(*) AS n, max(uid) AS last, sum(size) AS size,"
-		" sum(flags & 1 = 0) AS unseen FROM message_state GROUP BY account_id, mailbox_id) s"
+		" sum(flags & 1 = 0) AS unseen, max(modseq) AS modseq FROM message_state"
+		" GROUP BY account_id, mailbox_id) s"
 		" ON s.account_id = m.account_id AND s.mailbox_id = m.id"
 		" WHERE m.messages <> ifnull(s.n, 0) OR m.size <> ifnull(s.size, 0)"
-		" OR m.unseen <> ifnull(s.unseen, 0) OR m.uidnext <= ifnull(s.last, 0)"),
+		" OR m.unseen <> ifnull(s.unseen, 0) OR m.uidnext <= ifnull(s.last, 0)"
+		" OR m.modseq < ifnull(s.modseq, 0) OR m.uidvalidity NOT BETWEEN 1 AND 4294967295"),
 	    "the mailbox's sums are wrong");
+}
+
+/* What is read when a mailbox is opened and followed. */
+static const struct fail *check_mailbox_parts(struct verify *v)
+{
+	struct sql *db = v->t->db;
+
+	TRY(check_rows(v,
+		       SQL_QUERY(db,
+				 "SELECT account_id, mailbox_id, max(bit) FROM keyword"
+				 " GROUP BY account_id, mailbox_id"
+				 " HAVING min(bit) <> ?1 OR max(bit) - ?1 + 1 <> count(*)",
+				 SQL_U64(FLAG_KEYWORD_FIRST)),
+		       "the mailbox's keywords have gaps"));
+	TRY(check_rows(
+	    v,
+	    SQL_QUERY(db,
+		      "SELECT account_id, mailbox_id, modseq FROM change WHERE low < 1 OR"
+		      " high < low OR high - low >= ? OR gone NOT BETWEEN 0 AND 1",
+		      SQL_U64(STORE_MODSEQ_ROWS)),
+	    "a change that makes no sense"));
+	return check_rows(v,
+			  SQL_QUERY0(db, "SELECT 0, value, 0 FROM meta WHERE name = 'mailbox'"
+					 " AND value < (SELECT ifnull(max(id), 0) FROM mailbox)"),
+			  "a number of a mailbox would be given again");
+}
+
+/* The structure that a row holds of its message. */
+static const struct fail *check_skeletons(struct verify *v)
+{
+	struct query *q =
+	    SQL_QUERY0(v->t->db, "SELECT account_id, key >> 32, key & 4294967295, skeleton"
+				 " FROM message_env WHERE skeleton IS NOT NULL");
+
+	while (sql_row(q)) {
+		u64 account = sql_u64(q), mailbox = sql_u64(q), uid = sql_u64(q);
+		str skeleton = sql_borrow(q);
+		struct skeleton s;
+
+		if (sql_forgive(q) || skeleton_decode(v->scratch, skeleton, &s))
+			problem(v, "account %llu mailbox %llu, %llu: its structure is damaged",
+				(unsigned long long)account, (unsigned long long)mailbox,
+				(unsigned long long)uid);
+		arena_reset(v->scratch);
+	}
+	return sql_end(v->t->arena, q);
+}
+
+/* From below: what stands in nothing is seen by nobody. */
+static const struct fail *check_owners(struct verify *v)
+{
+	struct sql *db = v->t->db;
+
+	TRY(check_rows(v,
+		       SQL_QUERY0(db,
+				  "SELECT s.account_id, s.mailbox_id, count(*) FROM message_state s"
+				  " LEFT JOIN mailbox m ON m.account_id = s.account_id AND"
+				  " m.id = s.mailbox_id WHERE m.id IS NULL"
+				  " GROUP BY s.account_id, s.mailbox_id"),
+		       "messages of a mailbox that is not there"));
+	TRY(check_rows(v,
+		       SQL_QUERY0(db, "SELECT m.account_id, m.id, m.messages FROM mailbox m"
+				      " LEFT JOIN account a ON a.id = m.account_id"
+				      " WHERE a.id IS NULL"),
+		       "a mailbox of an account that is not there"));
+	return check_rows(
+	    v,
+	    SQL_QUERY0(db, "SELECT a.id, 0, a.used_messages FROM account a LEFT JOIN"
+			   " (SELECT account_id, sum(size) AS size, sum(messages) AS messages,"
+			   " max(modseq) AS modseq FROM mailbox GROUP BY account_id) m"
+			   " ON m.account_id = a.id WHERE a.used_bytes <> ifnull(m.size, 0)"
+			   " OR a.used_messages <> ifnull(m.messages, 0)"
+			   " OR a.modseq < ifnull(m.modseq, 0)"),
+	    "the account's sums are wrong");
+}
+
+/* What was taken and not yet brought anywhere. */
+static const struct fail *check_queue(struct verify *v)
+{
+	struct sql *db = v->t->db;
+
+	TRY(check_rows(v,
+		       SQL_QUERY0(db, "SELECT 0, 0, q.id FROM queue_message q LEFT JOIN body b"
+				      " ON b.id = q.id WHERE b.id IS NULL OR b.size <> q.size"),
+		       "the queue has lost this message"));
+	return check_rows(v,
+			  SQL_QUERY0(db, "SELECT e.account_id, 0, e.id FROM queue_entry e"
+					 " LEFT JOIN queue_message q ON q.id = e.message_id"
+					 " WHERE q.id IS NULL"),
+			  "the queue has lost what this recipient is to get");
 }
 
 /* The queue refers to bodies too, so there may be more references than mailbox rows, never fewer. */
@@ -245,6 +337,10 @@ static const struct fail *check_database(struct verify *v)
 		problem(v, "database: %.*s", STR_ARG(texts[i]));
 	TRY(check_directory(v));
 	TRY(check_mailbox_rows(v));
+	TRY(check_mailbox_parts(v));
+	TRY(check_skeletons(v));
+	TRY(check_owners(v));
+	TRY(check_queue(v));
 	TRY(check_references(v));
 	return check_bodies(v);
 }
