@@ -110,14 +110,16 @@ static u32 delay_for(u32 count)
 u32 penalty_delay(struct penalty *p, str address, str name, bool *refuse)
 {
 	u32 from_address, on_name;
+	bool known;
 
 	pthread_mutex_lock(&p->lock);
 	from_address = count_of(p, KIND_ADDRESS, address, STR_NONE);
 	on_name = count_of(p, KIND_NAME, STR_NONE, name);
-	if (count_of(p, KIND_KNOWN, address, name))
-		on_name = 0;
+	known = count_of(p, KIND_KNOWN, address, name) > 0;
 	pthread_mutex_unlock(&p->lock);
-	*refuse = from_address >= PENALTY_REFUSE;
+	*refuse = from_address >= PENALTY_REFUSE && !(known && on_name < PENALTY_REFUSE);
+	if (known)
+		on_name = 0;
 	return delay_for(from_address > on_name ? from_address : on_name);
 }
 

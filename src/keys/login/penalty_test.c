@@ -66,6 +66,28 @@ static void test_victim_not_locked_out(void **state)
 	arena_free(&a);
 }
 
+/* A telephone with an old password in an office, or a guesser behind the same NAT, must not take the others' mail away. */
+static void test_neighbours_not_locked_out(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct penalty *p = penalty_new(a, &fake_env);
+	bool refuse;
+
+	(void)state;
+	penalty_succeeded(p, S("nat "), S("colleague"));
+	for (u32 i = 0; i < PENALTY_REFUSE; i++)
+		penalty_failed(p, S("nat "), S("telephone"));
+	penalty_delay(p, S("nat "), S("stranger"), &refuse);
+	assert_true(refuse);
+	penalty_delay(p, S("nat "), S("colleague"), &refuse);
+	assert_false(refuse);
+	for (u32 i = 0; i < PENALTY_REFUSE; i++) /* who guesses at it is not let go on for that */
+		penalty_failed(p, S("nat "), S("colleague"));
+	penalty_delay(p, S("nat "), S("colleague"), &refuse);
+	assert_true(refuse);
+	arena_free(&a);
+}
+
 /* One /64 is one guesser. */
 static void test_ipv6_prefix(void **state)
 {
@@ -89,6 +111,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_address_slows),
 		cmocka_unit_test(test_victim_not_locked_out),
+		cmocka_unit_test(test_neighbours_not_locked_out),
 		cmocka_unit_test(test_ipv6_prefix),
 	};
 
