@@ -39,9 +39,15 @@ if build-fuzz/control -runs=100000 -artifact_prefix=build-fuzz/control- >build-f
 fi
 rm -f build-fuzz/control-crash-*
 rm -f build-fuzz/failed
+for name in "$@"; do
+	echo "$names" | grep -qx "$name" || {
+		echo "no fuzzer is called $name"
+		exit 1
+	}
+done
 status=0
 for name in $names; do
-	if [ $# -eq 0 ] || echo "$*" | grep -qw "$name"; then echo "$name"; fi
+	if [ $# -eq 0 ] || echo "$*" | tr ' ' '\n' | grep -qx "$name"; then echo "$name"; fi
 done | xargs -P "${FUZZ_JOBS:-$(nproc)}" -n 1 tools/fuzz_one.sh "$seconds" || status=1
 echo "fuzzers that failed: $(cat build-fuzz/failed 2>/dev/null | wc -l)"
 exit "$status"

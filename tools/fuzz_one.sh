@@ -29,6 +29,12 @@ crashed=0
 # shellcheck disable=SC2086
 "${FUZZ_BUILD:-build-fuzz}/$name" -entropic=0 -detect_leaks=0 -max_total_time="$seconds" -artifact_prefix=build-fuzz/crashes/"$name"- -print_final_stats=1 $runs $reduce $length $seed \
 	$dict "$corpus" $extra 2>"$log" || crashed=1
+# A run that did nothing found nothing.
+executed=$(grep -a -oE 'number_of_executed_units: [0-9]+' "$log" | grep -oE '[0-9]+' || true)
+if [ "$crashed" = 0 ] && [ "${executed:-0}" -eq 0 ]; then
+	echo "nothing was executed" >>"$log"
+	crashed=1
+fi
 said="== $name
 $([ "$crashed" = 0 ] || tail -20 "$log")
 $(grep -a -E 'number_of_executed_units' "$log" || true)"

@@ -11,6 +11,7 @@ The control asks the model of a lax server, for which LF.LF ends a message: its 
 import base64
 import collections
 import concurrent.futures
+import contextlib
 import itertools
 import os
 import pathlib
@@ -30,6 +31,8 @@ from postern import PATIENCE, Instance, wait_for
 
 LONGEST = int(os.environ.get("POSTERN_FRAMING", "4"))
 SPLIT_LONGEST = 3
+# What has ended a mail somewhere, and what does: too long for all of its length to be cut everywhere, so by name.
+ENDS = (b"\r\n.\r\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r\n", b"\r\n.\r", b"\r\n\0.\r\n", b"\r\n.\r\r\n", b"\r\r\n.\r\r\n")
 THREADS = 6
 OCTETS = (b"\r", b"\n", b"\0", b".", b" ")
 WAYS = ("data", "lmtp", "bdat", "append", "out")
@@ -113,10 +116,24 @@ def envelope(way, recipient=None):
     return f"MAIL FROM:<{way}@example.test>\r\nRCPT TO:<{recipient or way + '@example.test'}>\r\n".encode()
 
 
+def send_cut(w, wire, name, pieces):
+    """In two packets when pieces says so, of which the first ends so many octets into x."""
+    if pieces is not None:
+        at = wire.index(b"X-Case: " + name.encode() + b"\r\n\r\na") + len(name) + 13 + pieces
+        w.send(wire[:at])
+        time.sleep(0.002)
+        wire = wire[at:]
+    w.send(wire)
+
+
+def case_name(x, pieces):
+    return name_of(x) + ("" if pieces is None else f"-{pieces}")
+
+
 def by_data(port, way, cases, hello="EHLO", pieces=None):
-    """Cases that end well share a connection; the others have one each. pieces: where a write ends, within x."""
+    """Cases that end well share a connection; the others have one each. pieces: where a packet ends, within x."""
     hello = "LHLO" if way == "lmtp" else hello
-    calm = [c for c in cases if not pieces and "RNdRN" not in name_of(c) and not stuffed_model(way, "", content(way, "", c))[1]]
+    calm = [c for c in cases if pieces is None and "RNdRN" not in name_of(c) and not stuffed_model(way, "", content(way, "", c))[1]]
     if calm:
         with Talk(port) as w:
             w.begin(hello)
@@ -132,44 +149,36 @@ def by_data(port, way, cases, hello="EHLO", pieces=None):
             w.send(envelope(way) + b"DATA\r\n")
             for code in (250, 250, 354):
                 w.expect(code)
-            name = name_of(x) + (f"-{pieces}" if pieces else "")
-            wire = content(way, name, x) + b".\r\n"
-            if pieces:
-                at = wire.index(b"\r\n\r\na") + 5 + pieces
-                w.send(wire[:at])
-                time.sleep(0.002)
-                wire = wire[at:]
-            try:
-                w.send(wire + b"QUIT\r\n")
-            except OSError:
-                pass  # it was ended before we had said all
+            name = case_name(x, pieces)
+            with contextlib.suppress(OSError):  # it was ended before we had said all
+                send_cut(w, content(way, name, x) + b".\r\nQUIT\r\n", name, pieces)
             w.rest()
 
 
-def by_bdat(port, way, cases):
+def by_bdat(port, way, cases, pieces=None):
+    """In two chunks, of which the first ends inside of x; or in one, and the packets are cut."""
     with Talk(port) as w:
         w.begin("EHLO")
-        wire, answers = b"", 0
         for x in cases:
-            message = content(way, name_of(x), x)
-            # In two chunks, of which the first ends inside of x.
-            at = message.index(b"\r\n\r\na") + 5 + len(x) // 2
-            wire += envelope(way) + f"BDAT {at}\r\n".encode() + message[:at] + f"BDAT {len(message) - at} LAST\r\n".encode() + message[at:]
-            answers += 4
-        w.send(wire + b"QUIT\r\n")
-        replies = w.rest().count(b"\r\n")
-        assert replies == answers + 1, f"{replies} replies to {answers + 1} commands"
+            name = case_name(x, pieces)
+            message = content(way, name, x)
+            at = message.index(b"\r\n\r\na") + 5 + len(x) // 2 if pieces is None else 0
+            first = f"BDAT {at}\r\n".encode() + message[:at] if at else b""
+            send_cut(w, envelope(way) + first + f"BDAT {len(message) - at} LAST\r\n".encode() + message[at:], name, pieces)
+        w.send(b"QUIT\r\n")
+        replies, expected = w.rest().count(b"\r\n"), (4 if pieces is None else 3) * len(cases) + 1
+        assert replies == expected, f"{replies} replies to {expected} commands"
 
 
-def by_append(port, way, cases):
+def by_append(port, way, cases, pieces=None):
     with Talk(port) as w:
         w.line()
         assert w.imap(f"LOGIN {way}@example.test secret-{way}")[0].startswith("OK")
-        wire = b""
         for i, x in enumerate(cases):
-            message = content(way, name_of(x), x)
-            wire += f"a{i} APPEND INBOX {{{len(message)}+}}\r\n".encode() + message + b"\r\n"
-        w.send(wire + b"z LOGOUT\r\n")
+            name = case_name(x, pieces)
+            message = content(way, name, x)
+            send_cut(w, f"a{i} APPEND INBOX {{{len(message)}+}}\r\n".encode() + message + b"\r\n", name, pieces)
+        w.send(b"z LOGOUT\r\n")
         tagged = len(re.findall(rb"^a\d+ (?:OK|NO)", w.rest(), re.M))
         assert tagged == len(cases), f"{tagged} answers to {len(cases)} commands"
 
@@ -270,7 +279,7 @@ class FramingTest(unittest.TestCase):
             for done in [pool.submit(function, self.p.port(service), way, b, **more) for b in batches]:
                 done.result()
 
-    def compare(self, way, expected):
+    def compare(self, way, expected, cuts):
         """Expected: a multiset of what stands behind X-Case. Empties the mailbox."""
         wait_for(self.p.queue_is_empty, timeout=300)
         user = f"{way}@example.test"
@@ -278,7 +287,7 @@ class FramingTest(unittest.TestCase):
         smuggled, missing = found - expected, expected - found
         self.assertEqual((list(smuggled)[:3], list(missing)[:3]), ([], []),
                          f"{way}: {smuggled.total()} stored that should not be, {missing.total()} missing")
-        results.record(f"smuggled in by {way}", smuggled.total(), f"{len(self.every)} strings up to {LONGEST} octets", "0",
+        results.record(f"smuggled in by {way}", smuggled.total(), f"{len(self.every)} strings up to {LONGEST} octets, {cuts} cut in two", "0",
                        "POSTERN_FRAMING=7 tests/attack/framing_test.py")
 
     def stuffed(self, way, cases=None, piece=""):
@@ -288,34 +297,36 @@ class FramingTest(unittest.TestCase):
             expected.update(stuffed_model(way, name, content(way, name, x))[0].values())
         return expected
 
-    def counted(self, way):
+    def counted(self, way, cases=None, piece=""):
         expected = collections.Counter()
-        for x in self.every:
-            expected.update(counted_model(name_of(x), content(way, name_of(x), x)).values())
+        for x in cases or self.every:
+            name = name_of(x) + piece
+            expected.update(counted_model(name, content(way, name, x)).values())
         return expected
 
-    def test_data(self):
-        """Whole, and the short ones cut into two packets at each place."""
-        self.all_by(by_data, "smtp", "data")
-        expected = self.stuffed("data")
-        short = list(strings(min(SPLIT_LONGEST, LONGEST)))
-        for at in range(1, SPLIT_LONGEST + 1):
+    def whole_and_cut(self, function, service, way, model):
+        """All of them whole, and the short ones and ENDS in two packets, cut at each place."""
+        self.all_by(function, service, way)
+        expected, cuts = model(way), 0
+        short = list(dict.fromkeys([*strings(min(SPLIT_LONGEST, LONGEST)), *ENDS]))
+        for at in range(max(map(len, short)) + 1):
             cases = [x for x in short if len(x) >= at]
-            self.all_by(by_data, "smtp", "data", cases, pieces=at)
-            expected += self.stuffed("data", cases, f"-{at}")
-        self.compare("data", expected)
+            self.all_by(function, service, way, cases, pieces=at)
+            expected += model(way, cases, f"-{at}")
+            cuts += len(cases)
+        self.compare(way, expected, cuts)
+
+    def test_data(self):
+        self.whole_and_cut(by_data, "smtp", "data", self.stuffed)
 
     def test_lmtp(self):
-        self.all_by(by_data, "lmtp", "lmtp")
-        self.compare("lmtp", self.stuffed("lmtp"))
+        self.whole_and_cut(by_data, "lmtp", "lmtp", self.stuffed)
 
     def test_bdat(self):
-        self.all_by(by_bdat, "smtp", "bdat")
-        self.compare("bdat", self.counted("bdat"))
+        self.whole_and_cut(by_bdat, "smtp", "bdat", self.counted)
 
     def test_append(self):
-        self.all_by(by_append, "imap", "append")
-        self.compare("append", self.counted("append"))
+        self.whole_and_cut(by_append, "imap", "append", self.counted)
 
     def test_out(self):
         self.all_by(by_submission, "submission", "out")

@@ -18,6 +18,7 @@ import statistics
 import sys
 import threading
 import time
+import types
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -31,7 +32,8 @@ LARGE, LARGE_AT_ONCE = 50 << 20, 100 if FULL else 20
 SECONDS = 20 if FULL else 5
 GUESSERS = 16
 MIB = 1 << 20
-SERVICES = ("smtp", "imap", "pop3", "submission", "submissions", "imaps")
+SERVICES = ("smtp", "imap", "pop3", "submission", "lmtp", "submissions", "imaps", "pop3s")
+TLS = ("submissions", "imaps", "pop3s")  # from the first octet
 COMMAND = "POSTERN_LOAD=full tests/attack/load_test.py"
 
 
@@ -165,7 +167,7 @@ class Slow:
     def __init__(self, p, n):
         service = SERVICES[n % len(SERVICES)]
         self.port, self.n, self.again = p.port(service), n, 0
-        self.text = HELLO if service in ("submissions", "imaps") else b"E" * 400
+        self.text = HELLO if service in TLS else b"E" * 400
         self.begin()
 
     def begin(self):
@@ -244,6 +246,7 @@ class LoadTest(unittest.TestCase):
         results.record(f"memory growth under {SLOW} slow connections", f"{grown / MIB:.1f} MiB", f"{SLOW} connections", "< 64 MiB", COMMAND)
         results.record(f"honest latency p99 beside {SLOW} slow connections", f"{p99(pressed) * 1000:.1f} ms ({ratio:.2f} x)",
                        f"{len(pressed)} mails", "< 2 x", COMMAND)
+        self.assertGreater(before, MIB, "memory is seen")
         self.assertLess(again, SLOW // 100, "they are held")
         self.assertEqual(put_off, 0)
         self.assertLess(grown, 64 * MIB)
@@ -259,6 +262,27 @@ class LoadTest(unittest.TestCase):
             for s in held:
                 s.close()
         self.assertGreater(put_off, 0)
+
+    def test_control_memory_is_seen(self):
+        """A process that takes 64 MiB."""
+        here, there = multiprocessing.Pipe()
+
+        def take(pipe):
+            pipe.recv()
+            held = bytearray(64 * MIB)
+            pipe.send(len(held))
+            pipe.recv()
+
+        taker = multiprocessing.get_context("fork").Process(target=take, args=(there,), daemon=True)
+        taker.start()
+        p = types.SimpleNamespace(process=taker, pids=lambda: [])
+        before = memory(p)
+        here.send(None)
+        here.recv()
+        grown = memory(p) - before
+        here.send(None)
+        taker.join()
+        self.assertGreater(grown, 60 * MIB)
 
     def test_connection_flood(self):
         with Instance(settings=["server.log=error"]) as p:
@@ -317,6 +341,7 @@ class LoadTest(unittest.TestCase):
                 w.close()
         results.record(f"memory growth, {LARGE_AT_ONCE} mails of 50 MB at once", f"{peak.most / MIB:.0f} MiB", f"{took:.0f} s, {codes.count(250)} taken", "< 200 MiB", COMMAND)
         self.assertEqual(set(codes), {250})
+        self.assertGreater(peak.most, 0, "memory is seen")
         self.assertLess(peak.most, 200 * MIB)
 
 
