@@ -71,7 +71,8 @@ def measure(name, folder):
 
 
 def main():
-    names = sorted(p.name for p in BUILD.glob("*_fuzz") if p.is_file() and p.name not in SESSIONS)
+    sources = subprocess.run([ROOT / "tools" / "sources.sh", "fuzz"], capture_output=True, text=True, check=True).stdout.split()
+    names = sorted({source[4:-2].replace("/", ".") for source in sources} - set(SESSIONS))
     names = [n for n in names if not sys.argv[1:] or n in sys.argv[1:]]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-cost-"))
     try:

@@ -36,9 +36,9 @@ if [ "$crashed" = 0 ] && [ "${executed:-0}" -eq 0 ]; then
 	crashed=1
 fi
 said="== $name
-$([ "$crashed" = 0 ] || tail -20 "$log")
+$([ "$crashed" = 0 ] || tail -20 "$log" | tr -d "\000")
 $(grep -a -E 'number_of_executed_units' "$log" || true)"
-echo "$said" | grep -v '^$'
+echo "$said" | grep -a -v '^$'
 [ -z "${POSTERN_FUZZ:-}" ] || tools/fuzz_ledger.py add "$name" "$crashed" "$log"
 [ "$crashed" = 0 ] || echo "$name" >>build-fuzz/failed
 exit "$crashed"
