@@ -10,11 +10,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 def commit():
-    """Of the tree; POSTERN_COMMIT says it when the program was built from another."""
+    """Of the tree, with a + when the program has changes that are in none; POSTERN_COMMIT says it when it was built from another."""
     if os.environ.get("POSTERN_COMMIT"):
         return os.environ["POSTERN_COMMIT"]
-    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return run.stdout.strip() or "unknown"
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if git("status", "--porcelain", "--", "src") else "")
 
 
 def record(figure, value, n, target, command):
