@@ -46,7 +46,8 @@ struct fake {
 	atomic_uint fetches, changes, refusals; /* refusals: events */
 	atomic_bool forgetful;                  /* the change log reaches back to nothing */
 	atomic_bool full;
-	atomic_bool blind;   /* a watch is kept, and not told of in time */
+	atomic_bool
+	    blind; /* a watch is kept, and not told of in time; of a message only the front is found in time */
 	atomic_int watches;  /* that are kept */
 	atomic_bool expired; /* the ticket: it was good once */
 	bool locked;         /* the maildrop */
@@ -453,6 +454,8 @@ FAKE_CALL(message_fetch)
 	x->fetches++;
 	if (!m)
 		return &fake_missing;
+	if (q->offset > 0 && x->blind)
+		return fail_new(a, FAIL_TIMEOUT, "too slow");
 	for (u32 i = 0; i < m->n; i++) {
 		const struct fake_message *s = &m->messages[i];
 		struct fetch_item item = { .uid = s->row.uid,

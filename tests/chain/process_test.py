@@ -149,6 +149,27 @@ class ProcessTest(unittest.TestCase):
                 self.assertEqual((sink.commands.count("DATA"), len(sink.messages)), (1, 1))
                 self.assertEqual([e["code"] for e in p.events("x@elsewhere.example")].count("relayed"), 1)
 
+    def test_large_messages_outlive_the_office(self):
+        """A new office comes while a message goes out in windows: what arrives is the message, to its last byte."""
+        mail = message("large", body="".join(f"line {n} of a large message\r\n" for n in range(400000)))
+        with Instance() as p, Wire(p.port("imap")) as imap, Wire(p.port("pop3")) as pop3:
+            deliver(p.port("smtp"), mail)
+            wait_for(p.queue_is_empty)
+            imap.line()
+            imap.imap("LOGIN alice@example.test alice")
+            imap.imap("SELECT INBOX")
+            self.log_in(p, pop3)
+            for wire, command in ((imap, "f FETCH 1 BODY.PEEK[]"), (pop3, "RETR 1")):
+                with self.subTest(command):
+                    wire.send(command)
+                    first = wire.input.read(1)
+                    (office,) = p.pids("office")
+                    os.kill(office, signal.SIGKILL)
+                    got = first + (wire.imap_line() if wire == imap else b"".join(iter(wire.input.readline, b".\r\n")))
+                    self.assertTrue(mail in got, len(got))
+                    wait_for(lambda: p.queue() is not None)
+            self.assertEqual(imap.line(), b"f OK that is all")
+
     def test_submission_outlives_sign(self):
         """Each reload starts a new sign process: who sends meanwhile waits for it and is not refused."""
         with Instance() as p, Wire(p.port("submission")) as w:

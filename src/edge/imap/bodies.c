@@ -1,5 +1,6 @@
 /* Messages from the office: batches in sealed memory files, and windows of large ones. */
 #include "base/codec.h"
+#include "base/env.h"
 #include "base/fd.h"
 #include "edge/imap/imap_int.h"
 
@@ -60,7 +61,14 @@ const struct fail *imap_bodies_take(struct arena *a, struct bus_pending *p, stru
 const struct fail *imap_bodies(struct imap *i, struct arena *a, const struct uid_range *uids,
 			       size_t n, u32 want, u64 offset, u64 length, struct imap_bodies *out)
 {
-	return imap_bodies_take(a, imap_bodies_ask(i, a, uids, n, want, offset, length), out);
+	u64 until = env_monotonic(env_system()) + BUS_RESTART_MS;
+	const struct fail *f;
+
+	/* An office that begins anew costs a part of an answer that is half said its time, not its rest. */
+	do
+		f = imap_bodies_take(a, imap_bodies_ask(i, a, uids, n, want, offset, length), out);
+	while (f && f->what == FAIL_UNAVAILABLE && bus_wait(imap_office(i), until));
+	return f;
 }
 
 const struct fail *imap_body_read(struct imap *i, struct arena *a, u32 uid, u64 from, u64 to,

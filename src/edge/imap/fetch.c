@@ -361,7 +361,8 @@ static void put_filler(struct imap *i, struct fetch_stream *s)
 	s->at += n;
 }
 
-static void step_window(struct imap *i, struct fetch *f)
+/* What is gone or damaged is made up; what cannot be read now is not: the client would keep blanks for the message. */
+static const struct fail *step_window(struct imap *i, struct fetch *f)
 {
 	struct fetch_stream *s = &f->stream;
 	const struct uid_range one = { s->uid, s->uid, 0 };
@@ -369,8 +370,10 @@ static void step_window(struct imap *i, struct fetch *f)
 	struct imap_bodies b;
 	const struct fail *fail = imap_bodies(i, imap_arena(i), &one, 1, FETCH_BYTES, s->at, n, &b);
 
+	if (fail && fail->what != FAIL_CORRUPT)
+		return fail;
 	if (fail || b.n != 1 || b.items[0].bytes.n == 0) {
-		f->damaged = f->damaged || (fail && fail->what == FAIL_CORRUPT);
+		f->damaged = f->damaged || fail;
 		f->missing = true;
 		put_filler(i, s);
 	} else {
@@ -378,6 +381,7 @@ static void step_window(struct imap *i, struct fetch *f)
 		s->at += b.items[0].bytes.n < n ? b.items[0].bytes.n : n;
 	}
 	s->on = s->at < s->to;
+	return NULL;
 }
 
 static struct imap_reply fetch_step(struct imap *i, struct imap_job *job)
@@ -391,7 +395,9 @@ static struct imap_reply fetch_step(struct imap *i, struct imap_job *job)
 		if (imap_full(i))
 			return LATER;
 		if (f->stream.on) {
-			step_window(i, f);
+			fail = step_window(i, f);
+			if (fail)
+				return imap_break_off(i, fail);
 			continue;
 		}
 		if (f->attribute == f->ask.n) { /* the window was its last */

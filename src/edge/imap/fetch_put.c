@@ -74,6 +74,8 @@ static str header_bytes(struct imap *i, struct fetch *f, const struct fetch_mess
 	if (fail) {
 		LOG(WARN, "imap.header", LOG_FAIL("fail", fail));
 		f->damaged = f->damaged || fail->what == FAIL_CORRUPT;
+		if (fail->what != FAIL_CORRUPT)
+			(void)imap_break_off(i, fail);
 	}
 	return bytes;
 }

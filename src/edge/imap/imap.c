@@ -76,6 +76,8 @@ static enum turn tell(struct imap *i)
 
 static enum turn finish(struct imap *i, struct imap_reply r)
 {
+	if (i->broken_off)
+		return TURN_ABORT;
 	if (r.status == IMAP_LATER)
 		return TURN_MORE;
 	if (r.status == IMAP_BAD)

@@ -128,6 +128,7 @@ struct imap {
 	u32 news_at;       /* how far they were told */
 	u32 news_expunged;
 	bool news_checked; /* the office was asked */
+	bool broken_off;   /* in the midst of an answer */
 };
 
 static inline struct arena *imap_arena(struct imap *i)
@@ -172,6 +173,8 @@ void imap_untagged(struct imap *i, const char *status, str code, str text);
 /* A tagged line with an explicit tag part. */
 void imap_put_reply(struct imap *i, struct buf *b, struct imap_reply r);
 bool imap_full(struct imap *i); /* enough output for now: go on after it has left */
+/* Half an answer is said and the rest cannot be had: the end of the connection is all that says so. */
+struct imap_reply imap_break_off(struct imap *i, const struct fail *f);
 
 /* --- command.c ----------------------------------------------------------------------------------------------- */
 

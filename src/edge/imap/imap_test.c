@@ -545,6 +545,36 @@ static void large(void **state)
 	arena_free(&a);
 }
 
+/* The rest of a message that cannot be read now is not made up, nor is it searched as if it were not there. */
+static void away_in_the_midst(void **state)
+{
+	struct fake *x = fake_new();
+	struct arena *a = arena_new(256 << 20);
+	struct buf *b = buf_new(a, 8 << 20);
+	struct talk t;
+	str line;
+
+	(void)state;
+	buf_add(b, S("Subject: large\r\n\r\n"));
+	while (b->n < (3u << 20))
+		buf_add(b, S("a line of a large message\r\n"));
+	fake_fill(x, "INBOX", buf_str(b), 1);
+	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
+	talk(&t, LOGIN SELECT);
+	x->blind = true;
+	talk(&t, "> b search body nowhere\n< b NO [UNAVAILABLE] *\n"
+		 "> a fetch 1 body.peek[]\n");
+	while (talk_read(&t))
+		;
+	line = buf_str(&t.in);
+	assert_true(line.n < b->n);
+	assert_int_equal(str_find_str(line, S("  ")), SIZE_MAX);
+	assert_int_equal(str_find_str(line, S("\r\na ")), str_find_str(line, S("\r\na line")));
+	talk_end(&t);
+	fake_free(&x);
+	arena_free(&a);
+}
+
 /* The next batch is asked for while one is printed: wherever the set has holes and messages are gone, each that is left is told of
  * once, in order. */
 static void batches(void **state)
@@ -887,6 +917,7 @@ int main(void)
 		cmocka_unit_test(slow_reader),
 		cmocka_unit_test(large),
 		cmocka_unit_test(many),
+		cmocka_unit_test(away_in_the_midst),
 		cmocka_unit_test(batches),
 		cmocka_unit_test(search_is_bounded),
 		cmocka_unit_test(search_work),

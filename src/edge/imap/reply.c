@@ -1,4 +1,5 @@
 /* Replies: how a fail becomes NO with the codes of RFC 5530, and how lines are written. */
+#include "base/log.h"
 #include "edge/imap/imap_int.h"
 #include "text/imap_print.h"
 
@@ -31,6 +32,14 @@ static void put_code(struct buf *b, str code)
 	buf_add_byte(b, '[');
 	buf_add(b, code);
 	buf_add(b, S("] "));
+}
+
+struct imap_reply imap_break_off(struct imap *i, const struct fail *f)
+{
+	LOG(WARN, "imap.broken_off", LOG_U64("session", session_id(i->session)),
+	    LOG_FAIL("why", f));
+	i->broken_off = true;
+	return imap_fail(f);
 }
 
 void imap_untagged(struct imap *i, const char *status, str code, str text)

@@ -31,6 +31,7 @@ struct search {
 	enum imap_need need;
 	bool judged; /* the view has had its say */
 	bool printing;
+	bool unread;           /* a message could not be read now: it may match */
 	u32 row;               /* the next to decide, then to print */
 	u64 modseq;            /* the highest of the matches */
 	u64 step_end;          /* when the step under way has had its time */
@@ -184,16 +185,26 @@ static str decode_transfer(struct arena *a, str encoding, str bytes)
 	return buf_str(out);
 }
 
+/* Damage stays, and is not found; what else is wrong passes, and the message may match then. */
+static void note_unread(struct search *s, const struct fail *f)
+{
+	s->unread = s->unread || f->what != FAIL_CORRUPT;
+}
+
 static bool part_contains(struct candidate *c, const struct skeleton_part *p, str pattern)
 {
 	struct arena *a = c->search->piece;
+	const struct fail *f = NULL;
 	struct buf *utf8;
 	str bytes = STR_NONE;
 
 	if (p->end <= c->item->bytes.n && p->end - p->body_at <= SEARCH_PART)
 		bytes = str_slice(c->item->bytes, (size_t)p->body_at, (size_t)p->end);
-	else if (imap_body_read(c->imap, a, c->item->uid, p->body_at, p->end, SEARCH_PART,
-				&bytes)) {
+	else
+		f = imap_body_read(c->imap, a, c->item->uid, p->body_at, p->end, SEARCH_PART,
+				   &bytes);
+	if (f) {
+		note_unread(c->search, f);
 		arena_reset(a);
 		return false;
 	}
@@ -305,11 +316,16 @@ static str message_header(struct imap *i, struct search *s, const struct fetch_i
 {
 	str bytes = item->bytes;
 	size_t n = header_length(bytes);
+	const struct fail *f = NULL;
 
 	if (n == bytes.n && bytes.n < item->size && bytes.n < SKELETON_HEADER_BYTES &&
-	    s->need == IMAP_NEED_BODY &&
-	    imap_body_read(i, s->scratch, item->uid, 0, item->size, SKELETON_HEADER_BYTES, &bytes))
+	    s->need == IMAP_NEED_BODY)
+		f = imap_body_read(i, s->scratch, item->uid, 0, item->size, SKELETON_HEADER_BYTES,
+				   &bytes);
+	if (f) {
+		note_unread(s, f);
 		return item->bytes;
+	}
 	return str_slice(bytes, 0, header_length(bytes));
 }
 
@@ -429,6 +445,9 @@ static struct imap_reply search_step(struct imap *i, struct imap_job *job)
 		f = step_batch(i, s);
 		if (f)
 			return imap_fail(f);
+		if (s->unread)
+			return REPLY(IMAP_NO, "UNAVAILABLE",
+				     "not all messages can be read now, try again");
 		if (s->row < s->rows)
 			return LATER;
 	}

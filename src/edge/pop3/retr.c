@@ -2,6 +2,7 @@
  * RETR and TOP (RFC 1939 5, 7): a message goes out in windows, dots doubled, so that one of any size costs one window of memory.
  * When the peer lags, the session parks and goes on when its output is taken.
  */
+#include "base/env.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "edge/pop3/pop3_int.h"
@@ -18,11 +19,18 @@ static const struct fail *fetch_window(struct pop3 *p, struct arena *a, struct f
 						  .want = FETCH_BYTES,
 						  .offset = t->offset,
 						  .length = POP3_WINDOW };
+	struct bus *office = session_process(p->session)->office;
+	u64 until = env_monotonic(env_system()) + BUS_RESTART_MS;
 	struct office_message_fetch_answer r;
+	const struct fail *f;
 	struct decoder d;
 	str data;
 
-	TRY(office_message_fetch(a, session_process(p->session)->office, &q, &r));
+	/* An office that begins anew costs a message that is half sent its time, not its rest. */
+	do
+		f = office_message_fetch(a, office, &q, &r);
+	while (f && f->what == FAIL_UNAVAILABLE && bus_wait(office, until));
+	TRY(f);
 	if (r.count != 1)
 		return fail_new(a, FAIL_NOT_FOUND, "this message was removed by another session");
 	TRY(fd_map(a, r.data, r.bytes, &data));
