@@ -32,7 +32,7 @@ static const struct fail endless =
     FAIL_STATIC(LIMIT, "the mailbox changes faster than it can be read");
 
 /* The log no longer reaches back: all rows again, compared with ours. */
-static const struct fail *reopen(struct imap *i, str name)
+static const struct fail *reopen(struct imap *i, str name, bool *keywords)
 {
 	struct office_mailbox_open_request q = { .ticket = *imap_ticket(i), .name = name };
 	struct office_mailbox_open_answer r;
@@ -48,6 +48,7 @@ static const struct fail *reopen(struct imap *i, str name)
 	f = view_replace(i->view, fresh);
 	view_close(&fresh);
 	i->view->modseq = r.modseq;
+	*keywords = view_keywords(i->view, r.keywords, r.keywords_n) || *keywords;
 	return f;
 }
 
@@ -83,7 +84,7 @@ static const struct fail *take_changes(struct imap *i, struct gathered *g, bool 
 	for (int round = 0; round < IMAP_CHANGES_ROUNDS; round++) {
 		TRY(office_mailbox_changes(imap_arena(i), imap_office(i), &q, &r));
 		if (r.forgotten)
-			return reopen(i, r.info.name);
+			return reopen(i, r.info.name, keywords);
 		gather(imap_arena(i), g, r.changes, r.changes_n);
 		i->uidnext = r.info.uidnext;
 		*keywords = view_keywords(i->view, r.keywords, r.keywords_n) || *keywords;
