@@ -11,7 +11,7 @@ finish() {
 	[ -n "$server" ] && kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null
 	rm -rf "$work"
 }
-trap 'finish; trap - EXIT; exit 0' INT TERM
+trap 'finish; trap - EXIT; exit 0' INT TERM HUP
 trap finish EXIT
 
 "$postern" dev --port-base "$base" >"$work/out" 2>"$work/log" &

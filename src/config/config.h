@@ -38,6 +38,8 @@ const struct fail *config_parse(struct arena *a, str name, str text, struct conf
 const struct fail *config_set(struct arena *a, struct config *c, str assignment);
 /* Rules between settings (both ends of a range, smarthost_user needs TLS ...). */
 const struct fail *config_check(struct arena *a, const struct config *c);
+/* Both of a file; every message names it. */
+const struct fail *config_load(struct arena *a, str name, str text, struct config **out);
 
 /* For the pipe from parent. */
 str config_encode(struct arena *a, const struct config *c);

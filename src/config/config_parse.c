@@ -234,8 +234,20 @@ const struct fail *config_parse(struct arena *a, str name, str text, struct conf
 
 	if (text.n > FILE_MAX)
 		return complain(&p, "a file of more than 1 MiB", STR_NONE);
+	if (str_starts(text, S("\xEF\xBB\xBF"))) /* nobody would see what is wrong with the line */
+		return complain(&p, "a byte order mark: save the file as UTF-8 without one",
+				STR_NONE);
 	for (skip_blank(&p); !scan_end(&p.scan); skip_blank(&p))
 		TRY(line_parse(&p));
 	*out = p.config;
 	return NULL;
+}
+
+const struct fail *config_load(struct arena *a, str name, str text, struct config **out)
+{
+	const struct fail *f;
+
+	TRY(config_parse(a, name, text, out));
+	f = config_check(a, *out);
+	return f ? fail_new(a, f->what, "%.*s: %.*s", STR_ARG(name), STR_ARG(f->text)) : NULL;
 }

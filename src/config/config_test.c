@@ -96,11 +96,29 @@ static void test_every_type(void **state)
 	assert_true(str_eq(c->server_log, S("warn")));
 }
 
+struct refused {
+	const char *text, *error;
+};
+
+static void all_refused(const struct refused *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct config *c = NULL;
+		const struct fail *f = config_parse(arena, S("t.conf"), str_cstr(rows[i].text), &c);
+
+		assert_null(c);
+		if (f == NULL)
+			fail_msg("believed: %s", rows[i].text);
+		if (!str_eq(f->text, str_cstr(rows[i].error)))
+			fail_msg("%.*s\ninstead of\n%s", STR_ARG(f->text), rows[i].error);
+		assert_int_equal(f->what, FAIL_SYNTAX);
+		arena_reset(arena);
+	}
+}
+
 static void test_errors(void **state)
 {
-	static const struct {
-		const char *text, *error;
-	} rows[] = {
+	static const struct refused rows[] = {
 		{ "[limit]\nworkers = many",
 		  "t.conf:2: limit.workers: expected a number from 2 to 1000, not \"many\"" },
 		{ "[limit]\nworkers = 1",
@@ -177,18 +195,40 @@ static void test_errors(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct config *c = NULL;
-		const struct fail *f = config_parse(arena, S("t.conf"), str_cstr(rows[i].text), &c);
+	all_refused(rows, ARRAY_LEN(rows));
+}
 
-		assert_null(c);
-		if (f == NULL)
-			fail_msg("believed: %s", rows[i].text);
-		if (!str_eq(f->text, str_cstr(rows[i].error)))
-			fail_msg("%.*s\ninstead of\n%s", STR_ARG(f->text), rows[i].error);
-		assert_int_equal(f->what, FAIL_SYNTAX);
-		arena_reset(arena);
-	}
+/* What would only be ignored where it is used. */
+static void test_values_of_no_effect(void **state)
+{
+	static const struct refused rows[] = {
+		{ "[server]\nhostname = \"a..b\"",
+		  "t.conf:2: server.hostname: expected a host name in ASCII, not \"a..b\"" },
+		{ "[relay]\nhelo = \"mx.example.org.\"",
+		  "t.conf:2: relay.helo: expected a host name in ASCII, not \"mx.example.org.\"" },
+		{ "[auth]\ndnsbl = [\"zen.example:many\"]",
+		  "t.conf:2: auth.dnsbl: expected \"ZONE:WEIGHT\" or \"ZONE=127.0.0.2:WEIGHT\", "
+		  "a weight from -1000 to 1000" },
+		{ "[auth]\ndnsbl = [\"zen.example=10.0.0.2:5\"]",
+		  "t.conf:2: auth.dnsbl: expected \"ZONE:WEIGHT\" or \"ZONE=127.0.0.2:WEIGHT\", "
+		  "a weight from -1000 to 1000" },
+		{ "[auth]\nmailing_lists = [\"ann@lists.example\"]",
+		  "t.conf:2: auth.mailing_lists: expected domains" },
+		{ "[auth]\ntrusted_sealers = [\"-\"]",
+		  "t.conf:2: auth.trusted_sealers: expected domains" },
+		{ "[dmarc]\nreport_from = \"dmarc\"",
+		  "t.conf:2: dmarc.report_from: expected an address of mail, not \"dmarc\"" },
+		{ "[reports]\naddresses = [\"dmarc@\"]",
+		  "t.conf:2: reports.addresses: expected addresses, or what stands before the @ "
+		  "alone" },
+		{ "[reports]\nown_addresses = [\"192.0.2.1\", \"mx.example.org\"]",
+		  "t.conf:2: reports.own_addresses: expected IP addresses" },
+		{ "\xEF\xBB\xBF[server]\n",
+		  "t.conf:1: a byte order mark: save the file as UTF-8 without one" },
+	};
+
+	(void)state;
+	all_refused(rows, ARRAY_LEN(rows));
 }
 
 static void test_nul_and_size(void **state)
@@ -252,9 +292,20 @@ static void test_rules_between(void **state)
 		"[listen]\nsmtp = [\"127.0.0.1:25\"]\nlmtp = [\"127.0.0.1:25\"]",
 	};
 
+	struct config *c;
+	const struct fail *f;
+
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_non_null(config_check(arena, parse(bad[i])));
+	f = config_load(arena, S("t.conf"), str_cstr(bad[4]), &c);
+	assert_true(
+	    str_eq(f->text, S("t.conf: queue.retry_first must not be over queue.retry_most")));
+	parse("[auth]\ndnsbl = [\"zen.example:5\", \"a.b=127.0.0.4:7\", \"white.example:-3\"]\n"
+	      "mailing_lists = [\"lists.example\"]\ntrusted_sealers = [\"b\303\274cher.example\"]\n"
+	      "[dmarc]\nreport_from = \"dmarc@example.org\"\n[relay]\nhelo = \"\"\n[reports]\n"
+	      "addresses = [\"tls-rpt\", \"a.b+c@example.org\"]\n"
+	      "own_addresses = [\"192.0.2.1\", \"2001:db8::1\"]");
 	assert_null(config_check(
 	    arena, parse("[relay]\nsmarthost = \"h.example:587\"\nsmarthost_user = \"me\"\n"
 			 "smarthost_password_file = \"/x\"")));
@@ -378,6 +429,7 @@ int main(void)
 		TEST(test_defaults),
 		TEST(test_every_type),
 		TEST(test_errors),
+		TEST(test_values_of_no_effect),
 		TEST(test_nul_and_size),
 		TEST(test_set),
 		TEST(test_rules_between),

@@ -19,6 +19,12 @@ static bool address_parse(str text, int family, struct endpoint *out)
 	return inet_pton(family, name, out->address) == 1;
 }
 
+bool endpoint_parse_address(str text, struct endpoint *out)
+{
+	*out = (struct endpoint){ 0 };
+	return address_parse(text, AF_INET, out) || address_parse(text, AF_INET6, out);
+}
+
 bool endpoint_parse(str text, struct endpoint *out)
 {
 	struct scan s = scan_of(text);

@@ -13,4 +13,7 @@ struct endpoint {
 /* Nothing else: no names, no zones, no missing port. */
 bool endpoint_parse(str text, struct endpoint *out) NODISCARD;
 
+/* An address without a port (0), and without brackets. */
+bool endpoint_parse_address(str text, struct endpoint *out) NODISCARD;
+
 #endif

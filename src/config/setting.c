@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/scan.h"
 #include "config/endpoint.h"
+#include "text/address.h"
 
 #define STR_OF(literal)                                       \
 	{                                                     \
@@ -226,32 +227,101 @@ static bool is_host_port(str text)
 
 static bool is_host_name(str text)
 {
-	for (size_t i = 0; i < text.n; i++)
-		if (!char_is(text.p[i], CHAR_LDH) && text.p[i] != '.')
-			return false;
-	return !str_starts(text, S(".")) && !str_starts(text, S("-"));
+	return domain_is_valid(text, false, false) && !str_ends_nocase(text, S("."));
 }
 
-static bool all_have_colon(struct str_list list)
+/* What a mail address has before its @, as far as to tell it from a slip. */
+static bool is_local_part(str text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (!char_is(text.p[i], CHAR_ATEXT | CHAR_8BIT) && text.p[i] != '.')
+			return false;
+	return text.n != 0;
+}
+
+static bool is_mail_address(str text)
+{
+	size_t at = str_find_last(text, '@');
+
+	return at != SIZE_MAX && is_local_part(str_slice(text, 0, at)) &&
+	       domain_is_valid(str_skip(text, at + 1), true, false);
+}
+
+static bool is_report_address(str text)
+{
+	return is_local_part(text) || is_mail_address(text);
+}
+
+static bool is_ip(str text)
+{
+	struct endpoint e;
+
+	return endpoint_parse_address(text, &e);
+}
+
+/* ZONE:WEIGHT, ZONE=127.0.0.2:WEIGHT: what verdict/dnsbl.c reads. */
+static bool is_weighed_zone(str text)
+{
+	size_t colon = str_find_last(text, ':');
+	str zone = str_slice(text, 0, colon), weight;
+	size_t equals = str_find(zone, '=');
+	u64 number;
+
+	if (colon == SIZE_MAX)
+		return false;
+	weight = str_skip(text, colon + 1);
+	if (!str_u64(str_skip(weight, str_starts(weight, S("-"))), &number) || number > 1000)
+		return false;
+	if (equals != SIZE_MAX && !(str_starts(str_skip(zone, equals + 1), S("127.")) &&
+				    is_ip(str_skip(zone, equals + 1))))
+		return false;
+	return domain_is_valid(str_slice(zone, 0, equals), true, false);
+}
+
+static bool is_domain(str text)
+{
+	return domain_is_valid(text, true, false);
+}
+
+static bool is_pair(str text)
+{
+	return str_has(text, ':');
+}
+
+static bool all_are(struct str_list list, bool (*one)(str text))
 {
 	for (size_t i = 0; i < list.n; i++)
-		if (!str_has(list.items[i], ':'))
+		if (!one(list.items[i]))
 			return false;
 	return true;
 }
 
 static const char *rule_list(const struct config *c, const struct setting *s)
 {
+	static const struct {
+		size_t offset;
+		bool (*one)(str text);
+		const char *expected;
+	} rules[] = {
+		{ offsetof(struct config, tls_certificate), is_pair,
+		  "pairs of files as \"CERT:KEY\"" },
+		{ offsetof(struct config, auth_dnsbl), is_weighed_zone,
+		  "\"ZONE:WEIGHT\" or \"ZONE=127.0.0.2:WEIGHT\", a weight from -1000 to 1000" },
+		{ offsetof(struct config, auth_mailing_lists), is_domain, "domains" },
+		{ offsetof(struct config, auth_trusted_sealers), is_domain, "domains" },
+		{ offsetof(struct config, reports_addresses), is_report_address,
+		  "addresses, or what stands before the @ alone" },
+		{ offsetof(struct config, reports_own_addresses), is_ip, "IP addresses" },
+	};
 	struct str_list list = *(const struct str_list *)field_of(c, s);
 
 	if (str_eq(s->section, S("listen")) && !all_endpoints(list))
 		return "numeric addresses with ports, such as \"0.0.0.0:25\" or \"[::]:25\"";
 	if (s->offset == offsetof(struct config, dns_servers) && !all_endpoints(list))
 		return "numeric addresses with ports, such as \"9.9.9.9:53\"";
-	if (s->offset == offsetof(struct config, tls_certificate) && !all_have_colon(list))
-		return "pairs of files as \"CERT:KEY\"";
-	if (s->offset == offsetof(struct config, auth_dnsbl) && !all_have_colon(list))
-		return "\"ZONE:WEIGHT\" or \"ZONE=127.0.0.2:WEIGHT\"";
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+		if (s->offset == rules[i].offset && !all_are(list, rules[i].one))
+			return rules[i].expected;
 	return NULL;
 }
 
@@ -275,8 +345,11 @@ static const char *rule_text(const struct config *c, const struct setting *s)
 	case offsetof(struct config, relay_smarthost):
 		return is_host_port(text) ? NULL : "HOST:PORT";
 	case offsetof(struct config, server_hostname):
-	case offsetof(struct config, relay_helo):
 		return is_host_name(text) ? NULL : "a host name in ASCII";
+	case offsetof(struct config, relay_helo):
+		return text.n == 0 || is_host_name(text) ? NULL : "a host name in ASCII";
+	case offsetof(struct config, dmarc_report_from):
+		return text.n == 0 || is_mail_address(text) ? NULL : "an address of mail";
 	case offsetof(struct config, server_data):
 		return str_starts(text, S("/")) ? NULL : "a path that begins with /";
 	case offsetof(struct config, mail_subaddress):

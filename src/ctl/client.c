@@ -11,6 +11,18 @@
 #include "base/fd.h"
 #include "ctl/ctl_int.h"
 
+/* Whose fault it is that a file cannot be read decides the exit status. */
+static const struct fail *unreadable(struct arena *a, str path, int error, const char *doing)
+{
+	const struct fail *f = fail_errno(a, error, doing);
+
+	if (error == ENOENT || error == ENOTDIR)
+		f = fail_new(a, FAIL_NOT_FOUND, "%.*s", STR_ARG(f->text));
+	if (error == EACCES || error == EPERM)
+		f = fail_new(a, FAIL_DENIED, "%.*s", STR_ARG(f->text));
+	return fail_because(a, f, "cannot read %.*s", STR_ARG(path));
+}
+
 static const struct fail *read_whole(struct arena *a, str path, size_t max, str *out)
 {
 	const char *name = cstr(a, path);
@@ -20,15 +32,13 @@ static const struct fail *read_whole(struct arena *a, str path, size_t max, str 
 	ssize_t n = 0;
 
 	if (fd < 0)
-		return fail_because(a, fail_errno(a, errno, "open"), "cannot read %.*s",
-				    STR_ARG(path));
+		return unreadable(a, path, errno, "open");
 	if (fd != STDIN_FILENO)
 		arena_own_fd(a, fd);
 	while (!b->full && (n = read(fd, piece, sizeof piece)) > 0)
 		buf_add(b, str_from(piece, (size_t)n));
 	if (n < 0)
-		return fail_because(a, fail_errno(a, errno, "read"), "cannot read %.*s",
-				    STR_ARG(path));
+		return unreadable(a, path, errno, "read");
 	if (b->full)
 		return fail_new(a, FAIL_TOO_LARGE, "%.*s is larger than %zu bytes", STR_ARG(path),
 				max);
@@ -58,11 +68,17 @@ const struct fail *ctl_read_mail(struct ctl *c, str path, str *out)
 
 const struct fail *ctl_config(struct ctl *c)
 {
+	const struct fail *f;
 	str text;
 
-	TRY(ctl_read_file(c->arena, c->config_path, &text));
-	TRY(config_parse(c->arena, c->config_path, text, &c->config));
-	return config_check(c->arena, c->config);
+	f = ctl_read_file(c->arena, c->config_path, &text);
+	if (f && f->what == FAIL_NOT_FOUND)
+		return fail_because(c->arena, f,
+				    "there is no %.*s: \"postern setup DOMAIN\" makes it, "
+				    "--config=FILE takes another",
+				    STR_ARG(c->config_path));
+	TRY(f);
+	return config_load(c->arena, c->config_path, text, &c->config);
 }
 
 /* A path of up to 107 bytes is all that sun_path takes: longer ones go through the folder's descriptor. */

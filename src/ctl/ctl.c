@@ -53,6 +53,22 @@ static size_t command_match(const struct command *k, const str *words, size_t n)
 	return n > 1 && str_eq(words[1], str_skip(name, space + 1)) ? 2 : 0;
 }
 
+/* The first word of two: "user" of "user add". */
+static bool command_is_of(const struct command *k, str group)
+{
+	str name = str_cstr(k->name);
+
+	return str_starts(name, group) && str_starts(str_skip(name, group.n), S(" "));
+}
+
+static bool is_group(str word)
+{
+	for (size_t i = 0; i < ctl_commands_n; i++)
+		if (command_is_of(&ctl_commands[i], word))
+			return true;
+	return false;
+}
+
 /* Edit distance (insert, delete, replace), for "did you mean"; words are short. */
 static size_t distance(str a, str b)
 {
@@ -82,8 +98,9 @@ static enum exit_status unknown_command(struct ctl *c, const str *words, size_t 
 {
 	str said = n > 1 ? str_format(c->arena, "%.*s %.*s", STR_ARG(words[0]), STR_ARG(words[1]))
 			 : words[0];
+	str advice = S("postern help");
 	const char *near = NULL;
-	size_t best = 4;
+	size_t best = words[0].n / 2 + 1 < 4 ? words[0].n / 2 + 1 : 4;
 
 	for (size_t i = 0; i < ctl_commands_n; i++) {
 		str name = str_cstr(ctl_commands[i].name);
@@ -94,10 +111,13 @@ static enum exit_status unknown_command(struct ctl *c, const str *words, size_t 
 			near = ctl_commands[i].name;
 		}
 	}
-	return ctl_error(
-	    c, EXIT_USAGE, "E1001",
-	    str_format(c->arena, "there is no command \"%.*s\"", STR_ARG(said)), STR_NONE,
-	    near ? str_format(c->arena, "did you mean: postern %s", near) : S("postern help"));
+	if (near)
+		advice = str_format(c->arena, "did you mean: postern %s", near);
+	else if (is_group(words[0]))
+		advice = str_format(c->arena, "postern help %.*s", STR_ARG(words[0]));
+	return ctl_error(c, EXIT_USAGE, "E1001",
+			 str_format(c->arena, "there is no command \"%.*s\"", STR_ARG(said)),
+			 STR_NONE, advice);
 }
 
 /* Is `name` in a table's list of options? *has_value: it ends in '='. */
@@ -131,14 +151,15 @@ static enum exit_status usage(struct ctl *c, str what)
 static enum exit_status take_option(struct ctl *c, const char *known, const str *words, size_t n,
 				    size_t *at)
 {
-	str word = str_skip(words[*at], 2);
+	str word = str_eq(words[*at], S("-h")) ? S("--help") : words[*at];
 	size_t equals = str_find(word, '=');
-	struct ctl_option o = { .name = str_slice(word, 0, equals), .value = S("") };
+	str said = str_slice(word, 0, equals);
+	struct ctl_option o = { .name = str_skip(said, 2), .value = S("") };
 	bool has_value;
 
-	if (!option_known(known, o.name, &has_value) &&
-	    !option_known(global_options, o.name, &has_value))
-		return usage(c, str_format(c->arena, "unknown option --%.*s", STR_ARG(o.name)));
+	if (!str_starts(said, S("--")) || (!option_known(known, o.name, &has_value) &&
+					   !option_known(global_options, o.name, &has_value)))
+		return usage(c, str_format(c->arena, "unknown option %.*s", STR_ARG(said)));
 	if (!has_value && equals != SIZE_MAX)
 		return usage(c, str_format(c->arena, "--%.*s takes no value", STR_ARG(o.name)));
 	if (has_value && equals != SIZE_MAX)
@@ -156,10 +177,16 @@ static enum exit_status take_option(struct ctl *c, const char *known, const str 
 static enum exit_status parse(struct ctl *c, const str *words, size_t n)
 {
 	str *arguments = arena_array_of(c->arena, n, str);
+	bool all_arguments = false; /* after "--" */
 
 	for (size_t i = 0; i < n; i++) {
-		if (words[i].n > 2 && str_starts(words[i], S("--"))) {
-			enum exit_status e = take_option(c, c->command->options, words, n, &i);
+		bool option = !all_arguments && words[i].n > 1 && words[i].p[0] == '-';
+		enum exit_status e;
+
+		if (option && str_eq(words[i], S("--"))) {
+			all_arguments = true;
+		} else if (option) {
+			e = take_option(c, c->command->options, words, n, &i);
 			if (e)
 				return e;
 		} else {
@@ -167,7 +194,6 @@ static enum exit_status parse(struct ctl *c, const str *words, size_t n)
 		}
 	}
 	c->arguments = arguments;
-	c->json = ctl_has(c, "json");
 	if (ctl_has(c, "config"))
 		c->config_path = ctl_option(c, "config");
 	if (ctl_has(c, "help"))
@@ -198,6 +224,23 @@ static enum exit_status help_for(struct ctl *c, const struct command *k)
 	return EXIT_OK;
 }
 
+static void add_line(struct buf *out, const struct command *k)
+{
+	buf_printf(out, "  %-16s %s\n", k->name, k->summary);
+}
+
+static enum exit_status help_for_group(struct ctl *c, str group)
+{
+	struct buf *out = buf_new(c->arena, 64 * 1024);
+
+	for (size_t i = 0; i < ctl_commands_n; i++)
+		if (command_is_of(&ctl_commands[i], group))
+			add_line(out, &ctl_commands[i]);
+	buf_printf(out, "\npostern help COMMAND explains one.\n");
+	ctl_print(buf_str(out));
+	return EXIT_OK;
+}
+
 enum exit_status ctl_help(struct ctl *c)
 {
 	struct buf *out = buf_new(c->arena, 64 * 1024);
@@ -205,6 +248,8 @@ enum exit_status ctl_help(struct ctl *c)
 	for (size_t i = 0; c->arguments_n && i < ctl_commands_n; i++)
 		if (command_match(&ctl_commands[i], c->arguments, c->arguments_n))
 			return help_for(c, &ctl_commands[i]);
+	if (c->arguments_n == 1 && is_group(c->arguments[0]))
+		return help_for_group(c, c->arguments[0]);
 	if (c->arguments_n)
 		return unknown_command(c, c->arguments, c->arguments_n);
 	buf_printf(out,
@@ -212,7 +257,7 @@ enum exit_status ctl_help(struct ctl *c)
 		   "  $ postern dev                   try it: a throwaway instance on loopback\n"
 		   "  # postern setup example.org     install it for a domain\n\nCommands:\n");
 	for (size_t i = 0; i < ctl_commands_n; i++)
-		buf_printf(out, "  %-16s %s\n", ctl_commands[i].name, ctl_commands[i].summary);
+		add_line(out, &ctl_commands[i]);
 	buf_printf(out, "\npostern help COMMAND explains one. Exit status:\n");
 #define EXIT(name, status, meaning) buf_printf(out, "  %2d %s\n", status, meaning);
 #include "ctl/exit.tbl"
@@ -245,6 +290,15 @@ static enum exit_status run(struct ctl *c, const str *words, size_t n)
 	return unknown_command(c, words, n);
 }
 
+/* Known before anything else, so that a usage error is JSON too. */
+static bool wants_json(const str *words, size_t n)
+{
+	for (size_t i = 0; i < n && !str_eq(words[i], S("--")); i++)
+		if (str_eq(words[i], S("--json")))
+			return true;
+	return false;
+}
+
 int ctl_main(int argc, char **argv)
 {
 	struct arena *a = arena_new(CTL_ARENA);
@@ -257,6 +311,7 @@ int ctl_main(int argc, char **argv)
 	c->config_path = S("/etc/postern.conf");
 	for (int i = 1; i < argc && n < WORDS_MAX; i++)
 		words[n++] = str_cstr(argv[i]);
+	c->json = wants_json(words, n);
 	if (n == 0 || str_eq(words[0], S("--help")) || str_eq(words[0], S("-h")))
 		e = ctl_help(c);
 	else if (str_eq(words[0], S("--version")))

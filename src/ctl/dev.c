@@ -21,6 +21,7 @@ enum {
 	DEV_PORT_BASE = 10000,
 	DEV_UID_BASE = 61000, /* spare numbers: no account is needed */
 	DEV_REMOVE_FDS = 16,
+	DEV_COLUMN = 45, /* where the table of ports says TLS */
 };
 
 struct dev {
@@ -187,14 +188,39 @@ static const struct fail *populate(struct dev *d)
 	return add_user(c, str_format(c->arena, "bob@%.*s:bob", STR_ARG(d->first_domain)));
 }
 
+/* "smtp         127.0.0.1:10025 [::1]:10025", where it does listen: --set may have had the last word. */
+static void print_service(struct buf *out, const char *name, const struct str_list *at, bool tls)
+{
+	size_t column = out->n + DEV_COLUMN;
+
+	if (at->n == 0)
+		return;
+	buf_printf(out, "%-12s", name);
+	for (size_t i = 0; i < at->n; i++)
+		buf_printf(out, " %.*s", STR_ARG(at->items[i]));
+	while (tls && out->n < column)
+		buf_add_byte(out, ' ');
+	buf_printf(out, "%s\n", tls ? " TLS" : "");
+}
+
 static void print_ports(struct dev *d)
 {
 	struct buf *out = buf_new(d->ctl->arena, 64 * 1024);
+	const struct config *c = d->ctl->config;
+	const struct str_list at[] = {
+		[SERVICE_SMTP] = c->listen_smtp,
+		[SERVICE_LMTP] = c->listen_lmtp,
+		[SERVICE_SUBMISSIONS] = c->listen_submissions,
+		[SERVICE_SUBMISSION] = c->listen_submission,
+		[SERVICE_IMAP] = c->listen_imap,
+		[SERVICE_IMAPS] = c->listen_imaps,
+		[SERVICE_POP3] = c->listen_pop3,
+		[SERVICE_POP3S] = c->listen_pop3s,
+	};
 
 	buf_printf(out, "folder       %.*s%s\n", STR_ARG(d->folder),
 		   d->throwaway ? " (removed at the end)" : "");
-#define SERVICE(NAME, name, port, role, tls) \
-	buf_printf(out, "%-12s %-32.*s %s\n", name, STR_ARG(endpoints(d, port)), tls ? "TLS" : "");
+#define SERVICE(NAME, name, port, role, tls) print_service(out, name, &at[SERVICE_##NAME], tls);
 #include "bus/services.tbl"
 #undef SERVICE
 	buf_add(out, S("ready\n"));
@@ -239,9 +265,11 @@ enum exit_status ctl_dev(struct ctl *c)
 {
 	struct dev d = { .ctl = c };
 	struct instance i;
-	const struct fail *f = dev_prepare(&d);
+	const struct fail *f;
 	int status = EXIT_FAILED;
 
+	instance_hold_signals(); /* before there is a folder to be removed */
+	f = dev_prepare(&d);
 	if (f == NULL)
 		f = dev_start(&d, &i);
 	if (f == NULL) {

@@ -17,7 +17,6 @@ static void say_ready(void *context)
 	*pipe_end = -1;
 }
 
-/* Signals that we wait for are blocked in us only. */
 static void block_signals(sigset_t *set, bool block)
 {
 	sigemptyset(set);
@@ -42,17 +41,23 @@ static _Noreturn void run_child(struct arena *a, const struct parent_options *o,
 	_exit(parent_run(a, &mine));
 }
 
+void instance_hold_signals(void)
+{
+	sigset_t set;
+
+	block_signals(&set, true);
+}
+
 const struct fail *instance_start(struct arena *a, const struct parent_options *o,
 				  struct instance *out)
 {
 	int ends[2], status;
-	sigset_t set;
 	ssize_t n;
 	char byte;
 
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return fail_errno(a, errno, "pipe");
-	block_signals(&set, true);
+	instance_hold_signals();
 	out->pid = fork();
 	if (out->pid < 0)
 		return fail_errno(a, errno, "fork");
@@ -69,7 +74,7 @@ const struct fail *instance_start(struct arena *a, const struct parent_options *
 		return NULL;
 	waitpid(out->pid, &status, 0);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFLICT)
-		return fail_new(a, FAIL_CONFLICT, "another postern uses this data folder");
+		return fail_new(a, FAIL_CONFLICT, "something is in use, said above");
 	return fail_new(a, FAIL_INTERNAL, "it did not start; the log above says why");
 }
 

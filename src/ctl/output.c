@@ -90,6 +90,7 @@ static const struct {
 	{ FAIL_BUSY, EXIT_TEMPORARY, "E1075", "try again" },
 	{ FAIL_STORAGE, EXIT_TEMPORARY, "E1076", "make room on the disk" },
 	{ FAIL_CORRUPT, EXIT_FAILED, "E1009", "postern verify" },
+	{ FAIL_INTERNAL, EXIT_FAILED, "E1010", "" },
 };
 
 enum exit_status ctl_fail(const struct ctl *c, const struct fail *f, const char *doing)

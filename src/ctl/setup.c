@@ -210,8 +210,10 @@ static void say_what_next(struct setup *s)
 	buf_printf(
 	    out,
 	    "Then:\n  postern serve                      (or the unit in conf/postern.service)\n"
-	    "  postern user add ann@%.*s\n",
-	    STR_ARG(s->domain));
+	    "  postern user add ann@%.*s\n"
+	    "  postern dkim new %.*s       keys that sign your mail\n"
+	    "  postern dns records %.*s    every record, those of the keys too\n",
+	    STR_ARG(s->domain), STR_ARG(s->domain), STR_ARG(s->domain));
 	ctl_print(buf_str(out));
 }
 

@@ -194,7 +194,7 @@ const struct fail *office_serve_report_send(struct bus_call *call,
 	(void)q;
 	(void)r;
 	if (!office_reports(office_of(call), &from, &domain))
-		return fail_new(call->arena, FAIL_DENIED,
+		return fail_new(call->arena, FAIL_CONFLICT,
 				from.n ? "the domain of dmarc.report_from is not one of ours"
 				       : "dmarc.report_from is not set");
 	return office_write(call, send_run, send_after, NULL, false);

@@ -76,7 +76,10 @@ static const struct fail *listen_at(struct parent *p, enum service service, cons
 	}
 	fd = arena_own_fd(p->arena, socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	if (fd < 0 || !bind_patiently(fd, &e))
-		return fail_because(p->arena, fail_errno(p->arena, errno, "bind"),
+		return fail_because(p->arena,
+				    errno == EADDRINUSE
+					? fail_new(p->arena, FAIL_CONFLICT, "it is in use")
+					: fail_errno(p->arena, errno, "bind"),
 				    "cannot listen on %.*s (listen.%s)", STR_ARG(text), name);
 	p->listeners[p->listeners_n++] = (struct process_listener){ fd, service };
 	return NULL;

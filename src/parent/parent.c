@@ -240,8 +240,7 @@ static const struct fail *config_read(struct parent *p, struct arena *a, struct 
 	if (size < 0 || size > CONFIG_FILE_MAX)
 		return fail_errno(a, errno ?: EFBIG, name);
 	TRY(fd_read(a, fd, 0, (size_t)size, &text));
-	TRY(config_parse(a, path, text, out));
-	return config_check(a, *out);
+	return config_load(a, path, text, out);
 }
 
 /* What was bound or laid out at the start stays until the next start. */
@@ -480,7 +479,7 @@ int parent_run(struct arena *a, const struct parent_options *o)
 		LOG(ERROR, "parent.upgrade_failed", LOG_U64("errno", (u64)errno));
 		p->failed = true;
 	}
-	status = in_use ? STATUS_IN_USE : f != NULL || p->failed;
+	status = f && f->what == FAIL_CONFLICT ? STATUS_IN_USE : f != NULL || p->failed;
 	arena_free(&mine);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;

@@ -21,7 +21,8 @@ struct parent_options {
 	void *context;
 };
 
-/* The exit status: 0 after an orderly stop; 1 when it could not start or go on (said on stderr), 7 when the data folder is in use. */
+/* The exit status: 0 after an orderly stop; 1 when it could not start or go on (said on stderr), 7 when the data folder
+ * or a port is in use. */
 int parent_run(struct arena *a, const struct parent_options *o);
 
 #endif

@@ -194,6 +194,24 @@ class CommandTest(unittest.TestCase):
             self.assertEqual((got.returncode, got.stdout), (2, ""), words)
             self.assertTrue(got.stderr.startswith("postern: error E"), got.stderr)
         self.assertIn("user add", self.p.ctl("user", "ad", "x@example.test", check=False).stderr)
+        self.assertIn("postern help user\n", self.p.ctl("user", check=False).stderr)
+        self.fails(2, "user", "list", "-x")
+        self.fails(2, "frobnicate")
+
+    def test_help(self):
+        self.assertIn("user passwd", self.ok("help", "user"))
+        self.assertNotIn("domain", self.ok("help", "user"))
+        for words in (["setup", "-h"], ["user", "remove", ALICE, "--help"], ["dev", "-h"]):
+            self.assertIn("Usage: postern " + words[0], postern(*words).stdout)
+        self.assertIn({"address": ALICE}, [{"address": row["address"]} for row in self.json("user", "list")])
+
+    def test_files_that_cannot_be_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for words in (["config", "check", f"--config={folder}/none"], ["header", f"{folder}/none"], ["header", "--", "-none"]):
+                self.assertEqual(postern(*words).returncode, 4, words)
+            self.assertIn("postern setup", postern("status", f"--config={folder}/none").stderr)
+            self.assertEqual(postern("header", folder).returncode, 1)
+            self.fails(4, "user", "passwd", ALICE, f"--password-file={folder}/none")
 
     def test_nobody_home(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -244,6 +262,25 @@ class DevTest(unittest.TestCase):
             self.assertNotIn("parent.child_killed", p.log_text())
             self.assertEqual(s.reply()[0], 421)
             self.assertIn(b"BYE", w.socket.recv(4096))
+
+    def test_what_is_in_use_is_said(self):
+        with Instance() as p:
+            got = postern("dev", f"--port-base={p.base}")
+            self.assertEqual((got.returncode, got.stdout), (7, ""), got.stderr)
+            self.assertIn(f"127.0.0.1:{p.port('smtp')} (listen.smtp): it is in use", got.stderr)
+
+    def test_the_table_shows_what_was_set(self):
+        base = free_base()
+        process = subprocess.Popen([BINARY, "dev", f"--port-base={base}", "--dns=127.0.0.1:9", "--set=listen.pop3=", f"--set=listen.imaps=127.0.0.1:{base + 1}"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(process.kill)
+        self.addCleanup(process.stdout.close)
+        rows = dict(line.split(None, 1) for line in iter(process.stdout.readline, "ready\n"))
+        self.assertNotIn("pop3", rows)
+        self.assertEqual(rows["imaps"].split(), [f"127.0.0.1:{base + 1}", "TLS"])
+        process.send_signal(signal.SIGHUP)  # the terminal is closed
+        self.assertEqual(process.wait(PATIENCE), 0)
+        self.assertFalse(os.path.exists(rows["folder"].split()[0]))
 
     def test_throwaway_folder_is_removed(self):
         base = free_base()
