@@ -318,7 +318,9 @@ static void two_sessions(void **state)
 	    "> b uid store 3 flags.silent \\Deleted\n< b OK *\n> b expunge\n< * 2 EXPUNGE\n< b OK *\n"
 	    "> b append inbox {14+}\n> Subject: z\n> \n> \n< * 2 EXISTS\n< *\n< b OK *\n");
 	talk(&t, "> a noop\n< * 2 EXPUNGE\n< * 2 EXISTS\n< * 2 RECENT\n< a OK *\n");
-	talk(&u, "> b store 1 +flags.silent (fresh)\n< * FLAGS *\n< *\n< b OK *\n"); /* a name that is new, too */
+	talk(
+	    &u,
+	    "> b store 1 +flags.silent (fresh)\n< * FLAGS *\n< *\n< b OK *\n"); /* a name that is new, too */
 	talk(&t, "> a noop\n< * FLAGS (* fresh)\n< * 1 FETCH (FLAGS (* fresh))\n< a OK *\n");
 	x->forgetful = false;
 	/* IDLE: told at once on a notice. */
