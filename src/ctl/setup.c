@@ -217,6 +217,21 @@ static void say_what_next(struct setup *s)
 	ctl_print(buf_str(out));
 }
 
+/* For programs; the records are what `postern dns records` says. */
+static void say_json(struct setup *s)
+{
+	static const char *const columns[] = { "configuration", "data", "hostname", "account",
+					       "password" };
+	struct listing *l = listing_new(s->ctl, columns, ARRAY_LEN(columns));
+
+	listing_str(l, s->ctl->config_path);
+	listing_str(l, s->data);
+	listing_str(l, s->hostname);
+	listing_str(l, str_format(s->ctl->arena, "postmaster@%.*s", STR_ARG(s->domain)));
+	listing_str(l, s->password);
+	listing_print_one(l);
+}
+
 /* All that a configuration file is of use for. */
 static const struct fail *furnish(struct setup *s)
 {
@@ -263,7 +278,10 @@ enum exit_status ctl_setup(struct ctl *c)
 
 	if (f)
 		return ctl_fail(c, f, "set this machine up");
-	say_what_next(&s);
+	if (c->json)
+		say_json(&s);
+	else
+		say_what_next(&s);
 	return EXIT_OK;
 }
 

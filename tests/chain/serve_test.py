@@ -1,5 +1,6 @@
 """`postern setup` and `postern serve`: a machine made ready, certificates replaced under load without one lost handshake (THREATS T11), bad
 configuration and bad certificates that change nothing."""
+import json
 import os
 import pathlib
 import shutil
@@ -94,7 +95,7 @@ pop3s = []
         config = folder / "postern.conf"
 
         def setup(domain, data):
-            return subprocess.run([BINARY, "setup", domain, "--hostname=mail.example.org", f"--data={data}", f"--config={config}"],
+            return subprocess.run([BINARY, "setup", domain, "--hostname=mail.example.org", f"--data={data}", f"--config={config}", "--json"],
                                   capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertEqual(setup("not_a_domain!", folder / "data").returncode, 2)
         self.assertEqual(os.listdir(folder), [])
@@ -103,6 +104,8 @@ pop3s = []
         self.assertFalse(config.exists())
         done = setup("example.org", folder / "data")
         self.assertEqual(done.returncode, 0, done.stderr)
+        said = json.loads(done.stdout)
+        self.assertEqual((said["account"], said["hostname"], len(said["password"])), ("postmaster@example.org", "mail.example.org", 20))
         self.assertNotIn("level=info", done.stderr)
 
     def test_reload_is_of_all_settings(self):
