@@ -218,16 +218,13 @@ static void attempt_schedule(struct attempting *x, struct schedule_job *job,
 {
 	if (x->waiting == 0) {
 		queue_change_add(c, CHANGE_FINISH, job, STR_NONE);
-		return;
-	}
-	if (x->tried) {
+	} else if (x->tried == 0) {
+		queue_change_add(c, CHANGE_BUSY, job, x->request->site);
+	} else {
 		job->attempts++;
 		job->due = x->next;
-	} else {
-		job->due =
-		    x->t->now + QUEUE_BUSY_MS + env_random_below(x->queue->env, QUEUE_BUSY_MS);
+		queue_change_add(c, CHANGE_AGAIN, job, x->request->site);
 	}
-	queue_change_add(c, CHANGE_AGAIN, job, STR_NONE);
 }
 
 static const struct fail *attempt_events(struct tx *t, const struct office_attempt_done_request *r,

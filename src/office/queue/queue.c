@@ -190,6 +190,10 @@ static void apply(struct queue *q, const struct queue_change *change)
 		return;
 	case CHANGE_AGAIN:
 		schedule_again(s, job->id, job->due, job->attempts);
+		schedule_move(s, job->id, change->site);
+		return;
+	case CHANGE_BUSY:
+		schedule_busy(s, job->id, change->site);
 		return;
 	case CHANGE_RETRY:
 		schedule_retry(s, job->id, job->due);

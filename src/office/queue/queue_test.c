@@ -474,6 +474,26 @@ static void test_death_while_settling(void **state)
 	desk_free(&d);
 }
 
+/* Many domains with the same servers, which are busy: no more of them go out than those servers take, or they would go out and come back all day. */
+static void test_busy_together(void **state)
+{
+	enum { ALL = 30 };
+	struct job jobs[ALL];
+	struct desk d;
+
+	(void)state;
+	desk_new(&d);
+	for (size_t i = 0; i < ALL; i++)
+		mail_send(&d, cstr(d.w.arena, str_format(d.w.arena, "x@%zu.example", i)), 0);
+	for (size_t i = 0; i < ALL; i++)
+		jobs[i] = desk_job(&d, LANE_RELAY, RELAY);
+	for (size_t i = 0; i < ALL; i++)
+		must(desk_attempt(&d, &jobs[i], RELAY, ATTEMPT_BUSY, ""));
+	d.w.clock += 2 * QUEUE_BUSY_MS;
+	assert_int_equal(desk_take(&d, LANE_RELAY, RELAY, ALL), d.per_site);
+	desk_free(&d);
+}
+
 /* To relay, and in a report, are no more at once than a job has; the rest follow. */
 static void test_many_recipients(void **state)
 {
@@ -781,6 +801,7 @@ int main(void)
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_given_back_later_each_time),
 		cmocka_unit_test(test_many_recipients),
+		cmocka_unit_test(test_busy_together),
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_retry_is_in_the_rows),
 		cmocka_unit_test(test_clock_back_over_a_wait),

@@ -182,22 +182,28 @@ static struct job_row *row_find(const struct schedule *s, u64 id)
 	return NULL;
 }
 
+/* A row of the database may hold anything; what is cut shares a site with its like. */
+static struct site *site_get(struct schedule *s, enum schedule_lane lane, str name)
+{
+	struct site *site;
+
+	name = str_slice(name, 0, SCHEDULE_SITE_NAME);
+	site = site_find(s, lane, name);
+	return site ? site : site_new(s, lane, name);
+}
+
 static struct job_row *row_new(struct schedule *s, const struct schedule_job *job, str site_name)
 {
 	enum schedule_lane lane = job->kind == JOB_RELAY ? LANE_RELAY : LANE_MDA;
-	struct site *site;
 	struct job_row *row;
 
-	/* A row of the database may hold anything; what is cut shares a site with its like. */
-	site_name = str_slice(site_name, 0, SCHEDULE_SITE_NAME);
-	site = site_find(s, lane, site_name);
 	if (link_empty(&s->free_jobs)) {
 		row = arena_new_of(s->arena, struct job_row);
 	} else {
 		row = link_object(s->free_jobs.next, struct job_row, line);
 		link_take(&row->line);
 	}
-	*row = (struct job_row){ .job = *job, .site = site ? site : site_new(s, lane, site_name) };
+	*row = (struct job_row){ .job = *job, .site = site_get(s, lane, site_name) };
 	row->site->jobs++;
 	link_init(&row->line);
 	table_add(&s->jobs, &row->by_id, table_hash_u64(&s->jobs, job->id));
@@ -444,6 +450,33 @@ void schedule_again(struct schedule *s, u64 id, u64 due, u32 attempts)
 	if (!row->hold_after)
 		row_wait(s, row, due);
 	row->hold_after = false;
+}
+
+void schedule_move(struct schedule *s, u64 id, str name)
+{
+	struct job_row *row = row_find(s, id);
+	struct site *site;
+
+	if (row == NULL || row->job.state != JOB_WAITING ||
+	    name.n == 0) /* else in a list of its site */
+		return;
+	site = site_get(s, row->site->lane, name);
+	site->jobs++;
+	site_release(s, row->site);
+	row->site = site;
+}
+
+void schedule_busy(struct schedule *s, u64 id, str name)
+{
+	const struct job_row *row = row_find(s, id);
+	const struct site *site = row ? site_find(s, row->site->lane, name) : NULL;
+	u64 most = SCHEDULE_BUSY_MS + (site ? site->jobs * SCHEDULE_BUSY_EACH_MS : 0);
+
+	if (row == NULL)
+		return;
+	schedule_again(s, id, env_now(s->env) + SCHEDULE_BUSY_MS + env_random_below(s->env, most),
+		       row->job.attempts);
+	schedule_move(s, id, name);
 }
 
 void schedule_unread(struct schedule *s, u64 id)

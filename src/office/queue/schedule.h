@@ -11,6 +11,8 @@
  *	add -> WAITING -> READY -> ACTIVE -> SETTLING -> gone (schedule_finish), or WAITING again (schedule_again)
  *	                    ^--------+ the peer died
  *
+ * A site is a domain, until an attempt has found out which servers it has: then it is those (a smarthost has all domains).
+ *
  * Sites take turns: one job each, so a thousand messages for one domain delay the next domain's by one job. A site has at
  * most `per_site` active jobs, its lane `total`.
  *
@@ -36,6 +38,8 @@ enum schedule_limit {
 	    3, /* the first may have been among others; the two that follow were alone */
 	SCHEDULE_DEATHS_RELAY = 5,
 	SCHEDULE_SLOW_MS = 60 * 1000,
+	SCHEDULE_BUSY_MS = 1000, /* and up to as much again, and for each that waits there */
+	SCHEDULE_BUSY_EACH_MS = 4,
 	SCHEDULE_SPREAD_MS = 5000, /* of a suspect's next try; doubled with each death */
 	SCHEDULE_UNREAD_MS = 1000, /* until its rows are read again; doubled each time */
 	SCHEDULE_UNREAD_MOST_MS = 60 * 60 * 1000,
@@ -76,6 +80,10 @@ void schedule_finish(struct schedule *s,
 		     u64 job); /* it is gone (or, a DSN joined meanwhile, due again) */
 /* SETTLING -> WAITING. */
 void schedule_again(struct schedule *s, u64 job, u64 due, u32 attempts);
+/* A job that waits is one of this site from now on, where its domain's servers turned out to be. Empty: not known. */
+void schedule_move(struct schedule *s, u64 job, str site);
+/* SETTLING -> WAITING: the site has all it may. The more wait for it, the later, so that those who look do no more when there is more to do. */
+void schedule_busy(struct schedule *s, u64 job, str site);
 /* SETTLING -> WAITING, later each time: its rows could not be read. Damage stays; a disk that failed once does not, and SQLite says
  * "malformed" of both. */
 void schedule_unread(struct schedule *s, u64 job);

@@ -39,6 +39,14 @@ static void add(struct schedule *s, u64 id, u64 due, enum job_kind kind, const c
 	schedule_check(s);
 }
 
+static const char *cstr_of(u64 number)
+{
+	static char text[24];
+
+	snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+	return text;
+}
+
 /* THREATS Q06: a hundred messages for one site do not stand before the one for another. */
 static void test_sites_take_turns(void **state)
 {
@@ -189,6 +197,56 @@ static void test_overdue(void **state)
 	schedule_free(&s);
 }
 
+/* A thousand jobs for a site that has all it may: looked at some hundred times a second, not as often as there are jobs. */
+static void test_busy_site(void **state)
+{
+	enum { ALL = 1000, SECONDS = 20 };
+	struct schedule *s = schedule_new(&test_env, 10, 50);
+	struct schedule_job jobs[64];
+	size_t looked = 0, n;
+
+	(void)state;
+	clock_now = 1000;
+	for (u64 i = 1; i <= ALL; i++)
+		add(s, i, 0, JOB_RELAY, cstr_of(i));
+	for (u64 end = clock_now + SECONDS * 1000; clock_now < end; clock_now += 10)
+		while ((n = schedule_take(s, LANE_RELAY, 1, 64, jobs)) > 0)
+			for (looked += n; n > 0; n--) {
+				assert_true(schedule_settle(s, jobs[n - 1].id, 1));
+				schedule_busy(s, jobs[n - 1].id, S("mx"));
+			}
+	schedule_check(s);
+	assert_in_range(looked, 3 * ALL, SECONDS * 400);
+	schedule_free(&s);
+}
+
+/* Domains that turn out to have the same servers are one site from then on. */
+static void test_site_is_learned(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 2, 50);
+	struct schedule_job jobs[8];
+
+	(void)state;
+	clock_now = 1000;
+	add(s, 1, 0, JOB_RELAY, "a");
+	add(s, 2, 0, JOB_RELAY, "b");
+	add(s, 3, 0, JOB_RELAY, "c");
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 8, jobs), 3);
+	for (u64 job = 1; job <= 3; job++) {
+		assert_true(schedule_settle(s, job, 1));
+		schedule_again(s, job, clock_now, 0);
+		schedule_move(s, job, S("mx"));
+		schedule_check(s);
+	}
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 8, jobs), 2);
+	schedule_move(s, jobs[0].id, S("other")); /* not while somebody has it */
+	assert_true(schedule_settle(s, jobs[0].id, 1));
+	schedule_finish(s, jobs[0].id);
+	assert_int_equal(schedule_take(s, LANE_RELAY, 1, 8, jobs), 1);
+	schedule_check(s);
+	schedule_free(&s);
+}
+
 /* More is to be reported while the report's job is read, and found without rows (queue_job_read): what came last is not forgotten. */
 static void test_report_joins_what_is_read(void **state)
 {
@@ -330,6 +388,8 @@ static void test_back_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sites_take_turns),
+					    cmocka_unit_test(test_site_is_learned),
+					    cmocka_unit_test(test_busy_site),
 					    cmocka_unit_test(test_tarpits),
 					    cmocka_unit_test(test_slow_recovers),
 					    cmocka_unit_test(test_time),
