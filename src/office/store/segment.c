@@ -80,33 +80,6 @@ static const struct fail *open_last(struct arena *a, struct segments *s)
 	return NULL;
 }
 
-/* Records that were synced for their own sake and are followed by later ones: a batch is begun only when the one before it is committed.
- * So these were acknowledged, and the database is an old copy, or lost its WAL. */
-static bool has_later(struct segments *s, u64 tail)
-{
-	struct arena *own = arena_new(SEGMENTS_ARENA), *step = arena_new(SEGMENT_NOTE_BYTES * 2);
-	struct segment_walk w;
-	struct record r;
-	str small;
-	u64 at, first = 0;
-	bool damaged, later = false;
-
-	if (segment_walk_open(own, s->folder, s->number, &w) == NULL) {
-		w.offset = tail;
-		while (!later && segment_walk_next(step, &w, &r, &at, &small, &damaged) &&
-		       !damaged) {
-			arena_reset(step);
-			if (r.kind == RECORD_FLAGS) /* lazy */
-				continue;
-			later = first && r.time > first;
-			first = first ? first : r.time;
-		}
-	}
-	arena_free(&step);
-	arena_free(&own);
-	return later;
-}
-
 /* What lies beyond tail was never acknowledged; what is missing before it was. */
 static const struct fail *cut_tail(struct arena *a, struct segments *s, u64 tail)
 {
@@ -118,7 +91,7 @@ static const struct fail *cut_tail(struct arena *a, struct segments *s, u64 tail
 		return fail_new(a, FAIL_CORRUPT,
 				"mail segment %u has %llu bytes, %llu were acknowledged", s->number,
 				(unsigned long long)st.st_size, (unsigned long long)tail);
-	if ((u64)st.st_size > tail && has_later(s, tail))
+	if ((u64)st.st_size > tail && segment_has_later(s->folder, s->number, tail))
 		return fail_new(a, FAIL_CONFLICT,
 				"segment %u is newer than the database; see postern salvage",
 				s->number);

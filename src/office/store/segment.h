@@ -119,6 +119,9 @@ bool segment_walk_next(struct arena *a, struct segment_walk *w, struct record *r
 /* The message's CRC holds. Reads all of it. */
 bool segment_walk_message_good(struct arena *a, const struct segment_walk *w,
 			       const struct record *r, u64 at);
+/* Behind the tail lie records that were synced for their own sake, and later ones: a batch is begun only when the one before it is
+ * committed. So these were acknowledged, and the database is an old copy, or lost its WAL. */
+bool segment_has_later(int folder, u32 number, u64 tail);
 /* Numbers of the segments in the folder, ascending. */
 const struct fail *segments_list(struct arena *a, int folder, u32 **out, size_t *n);
 

@@ -15,6 +15,8 @@
 #include "office/store/segment_int.h"
 #include "text/skeleton.h"
 
+enum { WALK_ARENA = 4096 };
+
 /* --- Record headers: offsets as in docs/format.md --- */
 
 enum {
@@ -219,6 +221,31 @@ bool segment_walk_message_good(struct arena *a, const struct segment_walk *w,
 		crc = crc32c(crc, str_from(piece, n));
 	}
 	return crc == r->message_crc;
+}
+
+bool segment_has_later(int folder, u32 number, u64 tail)
+{
+	struct arena *own = arena_new(WALK_ARENA), *step = arena_new(SEGMENT_NOTE_BYTES * 2);
+	struct segment_walk w;
+	struct record r;
+	str small;
+	u64 at, first = 0;
+	bool damaged, later = false;
+
+	if (segment_walk_open(own, folder, number, &w) == NULL) {
+		w.offset = tail;
+		while (!later && segment_walk_next(step, &w, &r, &at, &small, &damaged) &&
+		       !damaged) {
+			arena_reset(step);
+			if (r.kind == RECORD_FLAGS) /* lazy */
+				continue;
+			later = first && r.time > first;
+			first = first ? first : r.time;
+		}
+	}
+	arena_free(&step);
+	arena_free(&own);
+	return later;
 }
 
 static bool number_of(const char *name, u32 *number)

@@ -64,6 +64,8 @@ static void after(const char *statement, const char *said, u32 problems)
 	    "INSERT INTO domain VALUES ('example.test');"
 	    "INSERT INTO account (id, address, domain, generation, suspended, quota_bytes)"
 	    " VALUES (8, 'bob@example.test', 'example.test', 1, 0, 0);"
+	    "INSERT INTO mailbox VALUES (8, 99, 'INBOX', 1, 1, 1, 1, 0, 0, 0, 1, 1);"
+	    "UPDATE meta SET value = 99 WHERE name = 'mailbox';"
 	    "INSERT INTO alias VALUES ('Info@example.test', 'bob@example.test'),"
 	    " ('Info@example.test', 'x@example.net')"));
 	must(world_write(&w, false, spoil, (void *)(uintptr_t)statement));
@@ -109,8 +111,8 @@ static void test_spoiled_rows(void **state)
 	      DOMAIN "bad account bob\n" USER INFO, 1);
 	after("UPDATE account SET address = 'USER7@example.test' WHERE id = 8",
 	      DOMAIN "bad account USER7@example.test\n" USER INFO, 1);
-	after("UPDATE account SET id = 0 WHERE id = 8",
-	      DOMAIN "bad account bob@example.test\n" USER INFO, 1);
+	after("UPDATE account SET id = 0 WHERE id = 8", /* and its INBOX is nobody's */
+	      DOMAIN "bad account bob@example.test\n" USER INFO, 3);
 	/* Targets go one by one. */
 	after(
 	    "UPDATE alias SET target = 'nobody' WHERE target = 'x@example.net'",

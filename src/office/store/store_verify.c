@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/id.h"
+#include "office/store/schema.h"
 #include "office/store/store_directory.h"
 #include "office/store/store_int.h"
 
@@ -16,7 +17,9 @@ struct verify {
 	struct arena *scratch; /* of one step */
 	struct office_verify_answer *r;
 	str *problems;
-	u32 number; /* of the segment under way */
+	u32 number;        /* of the segment under way */
+	bool at_rest;      /* no office writes to it */
+	struct place tail; /* what lies behind was not acknowledged, and is being written perhaps */
 };
 
 static void problem(struct verify *v, const char *format, ...) PRINTF(2, 3);
@@ -97,6 +100,43 @@ static const struct fail *check_segment(struct verify *v, struct segment_walk *w
 	return NULL;
 }
 
+/* Of the segment that was written to last: all that was acknowledged must be there; what is behind that is no problem, unless an office
+ * would refuse it. */
+static void check_tail(struct verify *v, struct segment_walk *w)
+{
+	const struct store *s = v->t->store;
+
+	if (w->size < v->tail.offset)
+		problem(v, "segment %u has %llu bytes, %llu were acknowledged", v->number,
+			(unsigned long long)w->size, (unsigned long long)v->tail.offset);
+	else if (v->at_rest && segment_has_later(s->mail, v->number, v->tail.offset))
+		problem(v, "segment %u is newer than the database", v->number);
+	else
+		w->size = v->tail.offset;
+}
+
+static const struct fail *check_one(struct verify *v, struct segment_walk *w)
+{
+	if (v->number == v->tail.segment)
+		check_tail(v, w);
+	if (v->number <= v->tail.segment)
+		return check_segment(v, w);
+	if (v->at_rest && w->size)
+		problem(v, "segment %u is newer than the database", v->number);
+	return NULL;
+}
+
+static const struct fail *find_tail(struct verify *v, const u32 *numbers, size_t n)
+{
+	u64 tail;
+
+	TRY(meta_get(v->t->arena, v->t->db, "tail", &tail));
+	v->tail = (struct place){ (u32)(tail >> 32), tail & UINT32_MAX };
+	if (v->tail.offset && (n == 0 || numbers[n - 1] < v->tail.segment))
+		problem(v, "segment %u is missing", v->tail.segment);
+	return NULL;
+}
+
 static const struct fail *check_segments(struct verify *v)
 {
 	struct segment_walk w;
@@ -104,6 +144,7 @@ static const struct fail *check_segments(struct verify *v)
 	size_t n;
 
 	TRY(segments_list(v->t->arena, v->t->store->mail, &numbers, &n));
+	TRY(find_tail(v, numbers, n));
 	for (size_t i = 0; i < n; i++) {
 		struct arena *own = arena_new(4096);
 		const struct fail *f = segment_walk_open(own, v->t->store->mail, numbers[i], &w);
@@ -113,7 +154,7 @@ static const struct fail *check_segments(struct verify *v)
 			problem(v, "segment %u cannot be read", numbers[i]);
 		if (i && numbers[i] != numbers[i - 1] + 1)
 			problem(v, "segment %u is missing", numbers[i] - 1);
-		f = f ? NULL : check_segment(v, &w);
+		f = f ? NULL : check_one(v, &w);
 		arena_free(&own);
 		TRY(f);
 	}
@@ -136,6 +177,8 @@ static const struct fail *check_body(struct verify *v, u64 id)
 		f = body_skeleton(&inner, &b, &r, &skeleton);
 	if (f)
 		problem(v, "message %s: %.*s", id_of(v, id), STR_ARG(f->text));
+	else if (b.length != record_length(&r))
+		problem(v, "message %s: its row says another length than its record", id_of(v, id));
 	arena_reset(v->scratch);
 	return NULL;
 }
@@ -166,6 +209,69 @@ static const struct fail *check_rows(struct verify *v, struct query *q, const ch
 			(unsigned long long)mailbox, (unsigned long long)number, what);
 	}
 	return sql_end(v->t->arena, q);
+}
+
+static void check_mailbox(struct verify *v, u64 account, u64 id)
+{
+	struct tx inner = *v->t;
+	struct mailbox_row m;
+	const struct fail *f;
+	str name;
+
+	inner.arena = v->scratch;
+	f = mailbox_by_id(&inner, account, id, &m);
+	if (!f)
+		f = mailbox_name_check(&inner, m.name, &name);
+	if (f)
+		problem(v, "account %llu mailbox %llu: its row: %.*s", (unsigned long long)account,
+			(unsigned long long)id, STR_ARG(f->text));
+	arena_reset(v->scratch);
+}
+
+static const struct fail *check_mailboxes(struct verify *v)
+{
+	struct query *q = SQL_QUERY0(v->t->db, "SELECT account_id, id FROM mailbox");
+
+	while (sql_row(q)) {
+		u64 account = sql_u64(q), id = sql_u64(q);
+
+		if (sql_forgive(q))
+			problem(v, "a mailbox without a number");
+		else
+			check_mailbox(v, account, id);
+	}
+	return sql_end(v->t->arena, q);
+}
+
+/* Those that a comparison may take for good: text is more than any number. */
+static const struct fail *check_types(struct verify *v)
+{
+	struct sql *db = v->t->db;
+
+	TRY(check_rows(v,
+		       SQL_QUERY0(db,
+				  "SELECT account_id, mailbox_id, uid FROM message_state"
+				  " WHERE typeof(uid) <> 'integer' OR typeof(flags) <> 'integer'"
+				  " OR typeof(modseq) <> 'integer' OR uid < 1"),
+		       "this UID's row cannot be read"));
+	TRY(check_rows(v,
+		       SQL_QUERY0(db, "SELECT account_id, key >> 32, key & 4294967295"
+				      " FROM message_env WHERE typeof(internal_date) <> 'integer'"
+				      " OR typeof(prefix) <> 'blob'"),
+		       "this UID's description cannot be read"));
+	TRY(check_rows(v,
+		       SQL_QUERY0(db, "SELECT 0, 0, message_id FROM queue_entry WHERE"
+				      " typeof(kind) <> 'integer' OR status NOT BETWEEN 0 AND 3"
+				      " OR report NOT BETWEEN 0 AND 3 OR told NOT BETWEEN 0 AND 1"
+				      " OR typeof(account_id) <> 'integer' OR"
+				      " typeof(domain) <> 'text' OR typeof(address) <> 'text' OR"
+				      " typeof(attempts) <> 'integer' OR"
+				      " typeof(next_attempt) <> 'integer'"),
+		       "a recipient in the queue cannot be read"));
+	return check_rows(v,
+			  SQL_QUERY0(db, "SELECT 0, 0, rowid FROM account WHERE"
+					 " typeof(modseq) <> 'integer'"),
+			  "the account's modseq cannot be read");
 }
 
 static const struct fail *check_mailbox_rows(struct verify *v)
@@ -226,8 +332,12 @@ static const struct fail *check_mailbox_parts(struct verify *v)
 		      SQL_U64(STORE_MODSEQ_ROWS)),
 	    "a change that makes no sense"));
 	return check_rows(v,
-			  SQL_QUERY0(db, "SELECT 0, value, 0 FROM meta WHERE name = 'mailbox'"
-					 " AND value < (SELECT ifnull(max(id), 0) FROM mailbox)"),
+			  SQL_QUERY0(db,
+				     "SELECT account_id, id, uidvalidity FROM mailbox WHERE"
+				     " id > ifnull((SELECT value FROM meta WHERE"
+				     " name = 'mailbox' AND typeof(value) = 'integer'), 0) OR"
+				     " uidvalidity > ifnull((SELECT value FROM meta WHERE"
+				     " name = 'uidvalidity' AND typeof(value) = 'integer'), 0)"),
 			  "a number of a mailbox would be given again");
 }
 
@@ -269,6 +379,12 @@ static const struct fail *check_owners(struct verify *v)
 				      " LEFT JOIN account a ON a.id = m.account_id"
 				      " WHERE a.id IS NULL"),
 		       "a mailbox of an account that is not there"));
+	TRY(check_rows(v,
+		       SQL_QUERY(db,
+				 "SELECT id, 0, 0 FROM account a WHERE (SELECT count(*) FROM"
+				 " mailbox m WHERE m.account_id = a.id AND m.special = ?) <> 1",
+				 SQL_U64(SPECIAL_INBOX)),
+		       "the account has not one INBOX"));
 	return check_rows(
 	    v,
 	    SQL_QUERY0(db, "SELECT a.id, 0, a.used_messages FROM account a LEFT JOIN"
@@ -336,6 +452,8 @@ static const struct fail *check_database(struct verify *v)
 	for (size_t i = 0; i < n; i++)
 		problem(v, "database: %.*s", STR_ARG(texts[i]));
 	TRY(check_directory(v));
+	TRY(check_mailboxes(v));
+	TRY(check_types(v));
 	TRY(check_mailbox_rows(v));
 	TRY(check_mailbox_parts(v));
 	TRY(check_skeletons(v));
@@ -347,7 +465,7 @@ static const struct fail *check_database(struct verify *v)
 
 const struct fail *store_verify(struct tx *t, struct office_verify_answer *r)
 {
-	struct verify v = { .t = t, .r = r };
+	struct verify v = { .t = t, .r = r, .at_rest = store_is_broken(t->store) };
 	const struct fail *f;
 
 	*r = (struct office_verify_answer){ .problem_count = 0 };
