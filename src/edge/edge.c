@@ -85,6 +85,8 @@ static void *notices_run(void *context)
 		int fd = __atomic_load_n(&p->notices, __ATOMIC_ACQUIRE);
 		if (fd >= 0)
 			notices_read(e, fd);
+		if (p->stopping) /* no second of an orderly end is slept through */
+			break;
 		session_wake_all(e->server);
 		poll(NULL, 0, NOTICE_RETRY_MS);
 	}

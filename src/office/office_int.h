@@ -51,6 +51,7 @@ struct office {
 	struct report_waiter *report_waiters; /* those who wait for a DMARC report to write */
 	u64 report_due;                       /* the next one: of the wall clock */
 	bool stopping;
+	pthread_cond_t stop; /* it is */
 };
 
 /* What hangs on a call's context. */
