@@ -187,10 +187,10 @@ def apply(content, change):
 
 
 class Disk:
-    """Names are paths. A change of a folder is (kind, path, file or None, target)."""
+    """Names are paths. A change of a folder is (kind, path, file or None, target). ignored: of which paths a sync does nothing."""
 
-    def __init__(self, root, ignore_sync=False):
-        self.root, self.ignore_sync = root, ignore_sync
+    def __init__(self, root, ignored=lambda path: False):
+        self.root, self.ignored = root, ignored
         self.names = {root: "folder"}  # as programs see it
         self.durable = {root: "folder"}
         self.folders = {}  # folder -> its changes under way
@@ -212,7 +212,7 @@ class Disk:
             self.names[op.path].pending.append((op.kind, op.offset, op.data))
 
     def sync(self, path):
-        if self.ignore_sync:
+        if self.ignored(path):
             return
         what = self.names.get(path)
         if isinstance(what, File):

@@ -6,9 +6,11 @@ store is opened on each (power_check.c), and asked for every message that was ac
     tests/run.py crash                                        some hundred states
     POSTERN_STATES=10000 tests/crash/power_test.py            the promise
 
-The control ignores every sync: then there must be losses."""
+On a few of them Postern itself is started, and asked through IMAP. The controls ignore syncs, all or those of one kind: then there must be
+losses."""
 import collections
 import contextlib
+import hashlib
 import os
 import pathlib
 import random
@@ -30,7 +32,10 @@ from syscall_test import USERS, Work
 
 SEED = int(os.environ.get("POSTERN_SEED", "1"))
 STATES = int(os.environ.get("POSTERN_STATES", "400"))
+STARTS = max(4, STATES // 200)
 ROUNDS = int(os.environ.get("POSTERN_ROUNDS", "4"))
+# What must be synced, each for itself: bodies, their names, the database's log.
+SYNCS = {"bodies": lambda path: path.endswith(".seg"), "names": lambda path: path.endswith("/mail"), "log": lambda path: path.endswith("-wal")}
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
@@ -144,6 +149,13 @@ def verdicts(book, cut, found):
     return {verdict: what for verdict, what in bad.items() if what}
 
 
+def power_words(raw):
+    """(number, "good" or "bad") of a message, as power_check says it."""
+    match = ledger.NUMBER.search(raw)
+    good = match and hashlib.sha256(raw.split(b"\r\n\r\n", 1)[-1]).hexdigest() == match.group(2).decode()
+    return match.group(1).decode() if match else "0", "good" if good else "bad"
+
+
 class Replay:
     """Builds states in memory and asks the checker about each."""
 
@@ -154,10 +166,11 @@ class Replay:
         with open(self.reserve, "wb") as f:
             os.posix_fallocate(f.fileno(), 0, 16 << 20)
         self.checker = Checker(program)
-        self.states, self.bad = 0, []
+        self.states, self.with_mail, self.bad = 0, 0, []
+        self.first_ack = min(book.acked_at.values())
 
-    def put(self, there):
-        root = f"{self.folder}/disk"
+    def put(self, there, root=None):
+        root = root or f"{self.folder}/disk"
         shutil.rmtree(root, ignore_errors=True)
         store = self.recording.root + "/store"
         for path, content in there.items():
@@ -175,6 +188,7 @@ class Replay:
 
     def one(self, there, cut, how):
         self.states += 1
+        self.with_mail += cut > self.first_ack
         if self.recording.root + "/store" in there:
             bad = verdicts(self.book, cut, self.checker.look(self.put(there)))
         else:
@@ -182,8 +196,8 @@ class Replay:
         if bad:
             self.bad.append((how, bad))
 
-    def run(self, per_cut, step, ignore_sync=False):
-        model = disk.Disk(self.recording.root, ignore_sync)
+    def run(self, per_cut, step, ignored=lambda path: False):
+        model = disk.Disk(self.recording.root, ignored)
         ops = self.recording.ops
         for k in range(len(ops) + 1):
             cut = ops[k].time if k < len(ops) else float("inf")
@@ -231,12 +245,12 @@ class PowerTest(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.work, ignore_errors=True)
 
-    def replay(self, states, ignore_sync=False):
+    def replay(self, states, ignored=lambda path: False):
         rng = random.Random(SEED)
         cuts = len(self.recording.ops) + 1
         per_cut = 6 if states < cuts * 6 else -(-states // cuts)
         run = Replay(self.program, self.recording, self.book, rng)
-        run.run(per_cut, max(1, cuts * per_cut // states), ignore_sync)
+        run.run(per_cut, max(1, cuts * per_cut // states), ignored)
         run.close()
         return run
 
@@ -252,16 +266,56 @@ class PowerTest(unittest.TestCase):
         run = self.replay(STATES)
         lost = sum("LOST" in bad for _, bad in run.bad)
         print(f"    operations {len(self.recording.ops)}, states {run.states}, acknowledged {len(self.book.acked)}, seed {SEED}", flush=True)
-        results.record("disk states after a power cut with an acknowledged message lost", lost, f"{run.states} states", "0",
+        results.record("disk states after a power cut with an acknowledged message lost", lost,
+                       f"{run.states} states, {run.with_mail} with acknowledged mail", "0",
                        "POSTERN_STATES=10000 tests/crash/power_test.py")
         self.assertEqual(run.bad, [], "\n" + self.explain(run))
         self.assertGreater(len(self.book.acked), 10)
 
+    def some_states(self):
+        """(cut, what is there) of a few cuts with acknowledged mail, on a disk that got a part of what was under way."""
+        ops, model, rng = self.recording.ops, disk.Disk(self.recording.root), random.Random(SEED)
+        first = next(k for k, op in enumerate(ops) if op.time > min(self.book.acked_at.values()))
+        wanted = set(rng.sample(range(first, len(ops)), STARTS))
+        for k, op in enumerate(ops):
+            if k in wanted:
+                yield op.time, model.build(rng.choice(list(disk.choices(model.pending(), rng, 6))))
+            model.do(op)
+
+    def furnish(self, replay, there, folder):
+        """A data folder with that store; keys and passwords are as they were at the end."""
+        last = self.recording.root
+        shutil.copytree(last, folder, ignore=lambda at, _: ["store", "run"] if at == last else [])
+        os.chmod(folder, 0o711)
+        replay.put(there, f"{folder}/store")
+        os.unlink(f"{folder}/store/reserve")  # it is the replay's; office makes its own
+        for name in ("login", "keys", "store"):
+            owner = os.stat(f"{last}/{name}")
+            for path in (pathlib.Path(folder, name), *pathlib.Path(folder, name).rglob("*")):
+                os.chown(path, owner.st_uid, owner.st_gid)
+
+    def test_postern_starts_and_has_it(self):
+        """As the processes that there are then: office, mda and IMAP in the place of power_check."""
+        replay = Replay(self.program, self.recording, self.book, random.Random(SEED))
+        self.addCleanup(replay.close)
+        os.chmod(replay.folder, 0o711)
+        for n, (cut, there) in enumerate(self.some_states()):
+            folder = f"{replay.folder}/start{n}"
+            self.furnish(replay, there, folder)
+            with Instance(users=USERS, folder=folder, settings=["queue.retry_first=1s", "server.log=error"]) as p:
+                wait_for(p.queue_is_empty)
+                found = [["message", user, str(uid), *power_words(raw)]
+                         for user, password in USERS.items() for uid, raw in ledger.imap_messages(p.port("imap"), user, password)]
+            self.assertEqual(verdicts(self.book, cut, found), {}, f"state {n} of {STARTS}")
+            shutil.rmtree(folder)
+
     def test_control_without_syncs_there_are_losses(self):
-        run = self.replay(60, ignore_sync=True)
-        lost = sum("LOST" in bad for _, bad in run.bad)
-        print(f"    control, syncs ignored: {lost} of {run.states} states lost mail", flush=True)
-        self.assertGreater(lost, run.states // 10)
+        for name, ignored in {"all": lambda path: True, **SYNCS}.items():
+            with self.subTest(ignored=name):
+                run = self.replay(60, ignored)
+                lost = sum("LOST" in bad for _, bad in run.bad)
+                print(f"    control, syncs ignored ({name}): {lost} of {run.states} states lost mail", flush=True)
+                self.assertGreater(lost, run.states // 10)
 
 
 if __name__ == "__main__":
