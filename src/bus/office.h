@@ -26,7 +26,9 @@ static inline u8 office_edge_node(u32 instance, bool is_client)
 
 enum office_limit {
 	OFFICE_LARGE = 1 << 20, /* a message from here on is spooled in a file of the office's */
-	OFFICE_JOBS_MAX = 64,   /* of one next_job */
+	/* What an edge may add to a message: not counted for mail.size, nor its Received for mail.hops. */
+	OFFICE_OWN_FIELDS = 32 * 1024,
+	OFFICE_JOBS_MAX = 64,         /* of one next_job */
 	OFFICE_JOBS_BYTES = 4 << 20,  /* about: then the other jobs come with the next one */
 	OFFICE_JOB_ENTRIES = 1000,    /* recipients of one job */
 	OFFICE_RESULTS_MAX = 10000,   /* of one attempt_done; events likewise */

@@ -25,7 +25,7 @@
 
 enum gate_limit {
 	GATE_LINE = 64 * 1024,   /* bytes of a line without its CRLF */
-	GATE_PREFIX = 16 * 1024, /* of our own fields together */
+	GATE_PREFIX = 16 * 1024, /* of our own fields together, less than OFFICE_OWN_FIELDS */
 	GATE_WINDOW = 64 * 1024, /* of the body, shown again */
 };
 

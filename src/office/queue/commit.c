@@ -78,9 +78,9 @@ const struct fail *queue_check(struct queue *q, struct arena *a, const struct qu
 	TRY(envelope_check(a, e));
 	if (e->recipients_n == 0 || e->recipients_n > o.recipients)
 		return fail_code(a, FAIL_LIMIT, "4.5.3", "from 1 to %u recipients", o.recipients);
-	if (m->body->size > o.size)
+	if (m->body->size > o.size + OFFICE_OWN_FIELDS)
 		return fail_new(a, FAIL_TOO_LARGE, "larger than this server takes");
-	if (m->body->parsed->received > o.hops)
+	if (m->body->parsed->received > o.hops + 1)
 		return fail_code(a, FAIL_DENIED, "5.4.6", "in a loop: passed %u servers",
 				 m->body->parsed->received);
 	if (m->account && e->sender.n && !directory_may_send(q->directory, m->account, e->sender))
