@@ -107,6 +107,32 @@ class ErrorTest(unittest.TestCase):
         if EVERY:  # the figure: a machine with other work has others
             self.assertLess(longest, 10)
 
+    def test_no_yes_without_a_sync(self):
+        """F09: bodies and the database's log are each synced before 250 is said, and when that fails it is not. (What was not synced is still to
+        be read as long as the machine runs, so the ledger alone would not see it.)"""
+        book = ledger.Ledger(SEED)
+        with Instance(users=USERS, settings=["queue.retry_first=300ms", "server.log=error"]) as p:
+            for path in ("mail/00000001.seg", "postern.db-wal"):
+                for call, error in (("fdatasync", "EIO"), ("fdatasync", "ENOSPC"), ("pwrite64", "EIO")):
+                    what = f"{call} of {path}: {error}"
+                    log = pathlib.Path(p.folder) / "injected.log"
+                    number, recipient, text = book.new(list(USERS), 3000)
+                    with fault.Strace(fault.wait_role(p, "office"), f"trace={call}", f"inject={call}:error={error}:when=1", output=log,
+                                      options=("-P", f"{p.folder}/store/{path}")):
+                        code, _ = deliver(p.port("smtp"), text, recipients=[recipient])
+                    self.assertIn("(INJECTED)", log.read_text(errors="replace"), what)
+                    self.assertIn(code, (451, 452), what)
+                    self.well_again(p, book, what)
+                    wait_for(lambda: self.takes(p, book), step=0.5)  # a disk that was full is tried again after 5 s
+
+    @staticmethod
+    def takes(p, book):
+        number, recipient, text = book.new(list(USERS), 300)
+        good = deliver(p.port("smtp"), text, recipients=[recipient])[0] == 250
+        if good:
+            book.ack(number)
+        return good
+
     def test_control_a_lying_disk(self):
         """Bodies are not written, and the office is told they were: the ledger must not be content."""
         book = ledger.Ledger(SEED)

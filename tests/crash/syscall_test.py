@@ -251,7 +251,7 @@ class SyscallTest(unittest.TestCase):
         with concurrent.futures.ThreadPoolExecutor(BESIDE) as pool:
             done = [run.result() for run in [pool.submit(self.run_sites, chosen) for _ in range(BESIDE)]]
         kills, longest, acked = sum((d[0] for d in done), collections.Counter()), max(d[1] for d in done), sum(d[2] for d in done)
-        self.assertGreater(kills.total(), tried * 3 // 4)
+        self.assertGreater(kills.total(), tried * 2 // 3)  # some calls are made only when an instance is new
         if not ONE:
             self.assertEqual({role for role, n in kills.items() if n}, set(ROLES), "each was killed")
             self.assertGreater(sum(d[3] for d in done), 0, "mail went elsewhere")
