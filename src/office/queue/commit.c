@@ -226,7 +226,25 @@ static const struct fail *accepted_event(struct enqueuing *x, str client)
 			       EVENT_ACCEPTED, event_args_end(&args));
 }
 
-static const struct fail *trace_add(struct enqueuing *x, str client)
+/* Whom it was sent to, and who gets it: behind an alias or a tag nobody would find it under his own address. */
+static size_t trace_recipients(const struct envelope *e, const str *owners, size_t owners_n,
+			       str out[STORE_TRACE_RECIPIENTS])
+{
+	size_t n = 0;
+
+	for (; n < e->recipients_n && n < STORE_TRACE_RECIPIENTS; n++)
+		out[n] = e->recipients[n].address;
+	for (size_t i = 0; i < owners_n && n < STORE_TRACE_RECIPIENTS; i++) {
+		size_t k = 0;
+		while (k < n && !str_eq_nocase(out[k], owners[i]))
+			k++;
+		if (k == n)
+			out[n++] = owners[i];
+	}
+	return n;
+}
+
+static const struct fail *trace_add(struct enqueuing *x, str client, const str *owners, size_t n)
 {
 	const struct envelope *e = x->arrival->envelope;
 	const struct skeleton *s = x->arrival->body->parsed;
@@ -240,31 +258,33 @@ static const struct fail *trace_add(struct enqueuing *x, str client)
 				     .client = client,
 				     .recipients = recipients };
 
-	while (trace.recipients_n < e->recipients_n &&
-	       trace.recipients_n < STORE_TRACE_RECIPIENTS) {
-		recipients[trace.recipients_n] = e->recipients[trace.recipients_n].address;
-		trace.recipients_n++;
-	}
+	trace.recipients_n = trace_recipients(e, owners, n, recipients);
 	return store_trace_add(x->t, &trace);
 }
 
-/* For salvage: local people by the account's own address. */
-static const struct fail *body_add(struct enqueuing *x, const struct directory_target *targets,
-				   size_t n)
+/* Local people by the account's own address. */
+static const str *owners_of(struct enqueuing *x, const struct directory_target *targets, size_t n)
 {
 	struct arena *a = x->t->arena;
-	str *recipients = arena_array_of(a, n, str);
-	struct body_summary summary = { .sender = x->message.sender,
-					.recipients = recipients,
-					.recipients_n = n };
+	str *owners = arena_array_of(a, n, str);
 
 	for (size_t i = 0; i < n; i++) {
 		struct directory_account account;
 		bool here =
 		    targets[i].account &&
 		    directory_account_by_id(x->queue->directory, a, targets[i].account, &account);
-		recipients[i] = here ? account.address : targets[i].address;
+		owners[i] = here ? account.address : targets[i].address;
 	}
+	return owners;
+}
+
+/* For salvage: who is to have it. */
+static const struct fail *body_add(struct enqueuing *x, const str *owners, size_t n)
+{
+	struct body_summary summary = { .sender = x->message.sender,
+					.recipients = owners,
+					.recipients_n = n };
+
 	return store_body_append(x->t, x->message.id, x->arrival->body, &summary);
 }
 
@@ -274,6 +294,7 @@ const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct que
 	const struct envelope *e = m->envelope;
 	struct enqueuing x = { .t = t, .queue = q, .arrival = m, .changes = c };
 	const struct directory_target *targets;
+	const str *owners;
 	str client = ip_text(t->arena, m->client->address);
 	size_t n;
 
@@ -292,10 +313,11 @@ const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct que
 	if (n ==
 	    0) /* aliases in a circle, nobody in it; alias_add refuses such, so this is a second lock */
 		return NULL;
-	TRY(body_add(&x, targets, n));
+	owners = owners_of(&x, targets, n);
+	TRY(body_add(&x, owners, n));
 	TRY(store_queue_add(t, &x.message));
 	TRY(accepted_event(&x, client));
-	TRY(trace_add(&x, client));
+	TRY(trace_add(&x, client, owners, n));
 	for (size_t i = 0; i < n; i++)
 		TRY(target_enqueue(&x, &targets[i]));
 	*entries = x.jobs;

@@ -494,6 +494,33 @@ static void test_busy_together(void **state)
 	desk_free(&d);
 }
 
+static size_t traced(struct desk *d, const char *word)
+{
+	struct office_trace_answer r = { 0 };
+	struct tx t;
+
+	must(store_read_begin(d->w.store, d->w.arena, &t));
+	must(store_trace_find(&t, str_cstr(word), 10, &r));
+	store_read_end(&t);
+	return r.messages_n;
+}
+
+/* Whoever gets a mail finds it under his own address, whatever address it was sent to. */
+static void test_trace_behind_an_alias(void **state)
+{
+	struct desk d;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "team@example.test", 0);
+	mail_send(&d, "bob+list@example.test", 0);
+	assert_int_equal(traced(&d, "team@example.test"), 1);
+	assert_int_equal(traced(&d, "bob@example.test"), 2);
+	assert_int_equal(traced(&d, "far@remote.example"), 1);
+	assert_int_equal(traced(&d, "bob+list@example.test"), 1);
+	desk_free(&d);
+}
+
 /* To relay, and in a report, are no more at once than a job has; the rest follow. */
 static void test_many_recipients(void **state)
 {
@@ -801,6 +828,7 @@ int main(void)
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_given_back_later_each_time),
 		cmocka_unit_test(test_many_recipients),
+		cmocka_unit_test(test_trace_behind_an_alias),
 		cmocka_unit_test(test_busy_together),
 		cmocka_unit_test(test_administration),
 		cmocka_unit_test(test_retry_is_in_the_rows),
