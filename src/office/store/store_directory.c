@@ -311,6 +311,8 @@ const struct fail *store_account_list(struct tx *t, str domain,
 		info->used_bytes = sql_u64(q);
 		info->quota_bytes = sql_u64(q);
 		info->messages = sql_u64(q);
+		if (sql_forgive(q)) /* as the directory has it */
+			info->suspended = true;
 	}
 	r->accounts = accounts;
 	r->accounts_n = i;

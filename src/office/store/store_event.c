@@ -180,7 +180,7 @@ static struct trace_info trace_info(struct arena *a, const struct trace_row *row
 	return info;
 }
 
-/* Of the query's rows those that have the word; empty: all. */
+/* Of the query's rows those that have the word; empty: all. One that cannot be read does not hide the others, here and below. */
 static const struct fail *traces_by(struct tx *t, struct query *q, str word, u32 max,
 				    struct office_trace_answer *r)
 {
@@ -189,7 +189,7 @@ static const struct fail *traces_by(struct tx *t, struct query *q, str word, u32
 
 	while (n < max && sql_row(q)) {
 		struct trace_row row = trace_row(q);
-		if (word.n == 0 || trace_has(&row, word))
+		if (!sql_forgive(q) && (word.n == 0 || trace_has(&row, word)))
 			infos[n++] = trace_info(t->arena, &row);
 	}
 	r->messages = infos;
@@ -209,8 +209,10 @@ static void event_row(struct query *q, struct arena *a, struct event_record *e)
 static const struct fail *events_read(struct tx *t, struct query *q, struct event_record *out,
 				      size_t max, size_t *n)
 {
-	while (*n < max && sql_row(q))
-		event_row(q, t->arena, &out[(*n)++]);
+	while (*n < max && sql_row(q)) {
+		event_row(q, t->arena, &out[*n]);
+		*n += !sql_forgive(q);
+	}
 	return sql_end(t->arena, q);
 }
 

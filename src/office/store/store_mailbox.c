@@ -2,6 +2,7 @@
  * Mailboxes as such: list, create, delete, rename, subscribe (RFC 3501 6.3.3 to 6.3.9), and the six of a new account.
  * '/' stands between levels. A parent need not exist; creating makes missing ones, deleting leaves children.
  */
+#include "base/log.h"
 #include "office/store/record.h"
 #include "office/store/store_int.h"
 
@@ -378,28 +379,45 @@ const struct fail *store_mailbox_find(struct tx *t, u64 account, str name,
 	return mailbox_info_of(t, account, &m, one);
 }
 
-const struct fail *store_mailbox_list(struct tx *t, u64 account,
-				      struct office_mailbox_list_answer *r)
+static const struct fail *mailbox_ids(struct tx *t, u64 account, u64 **out, size_t *n)
 {
 	struct query *q = SQL_QUERY(
 	    t->db, "SELECT id FROM mailbox WHERE account_id = ? ORDER BY name", SQL_U64(account));
 	u64 *ids = arena_array_of(t->arena, STORE_MAILBOXES, u64);
-	struct mailbox_info *all;
-	size_t n = 0;
 
-	while (n < STORE_MAILBOXES && sql_row(q))
-		ids[n++] = sql_u64(q);
-	TRY(sql_end(t->arena, q));
+	for (*n = 0; *n < STORE_MAILBOXES && sql_row(q);)
+		ids[(*n)++] = sql_u64(q);
+	*out = ids;
+	return sql_end(t->arena, q);
+}
+
+/* One damaged mailbox must not hide the others: it is left out. */
+const struct fail *store_mailbox_list(struct tx *t, u64 account,
+				      struct office_mailbox_list_answer *r)
+{
+	struct mailbox_info *all;
+	u64 *ids;
+	size_t n, kept = 0;
+
+	TRY(mailbox_ids(t, account, &ids, &n));
 	all = arena_array_of(t->arena, n, struct mailbox_info);
 	for (size_t i = 0; i < n; i++) {
 		struct mailbox_row m;
+		const struct fail *f = mailbox_by_id(t, account, ids[i], &m);
 
-		TRY(mailbox_by_id(t, account, ids[i], &m));
-		TRY(mailbox_info_of(t, account, &m, &all[i]));
+		if (!f)
+			f = mailbox_info_of(t, account, &m, &all[kept]);
+		if (f && f->what == FAIL_CORRUPT)
+			LOG(ERROR, "store.damaged_mailbox", LOG_U64("account", account),
+			    LOG_U64("mailbox", ids[i]), LOG_FAIL("why", f));
+		else if (f)
+			return f;
+		else
+			kept++;
 		TRY(arena_check(t->arena));
 	}
 	r->mailboxes = all;
-	r->mailboxes_n = n;
+	r->mailboxes_n = kept;
 	r->subscribed_only_n = 0;
 	return subscribed_only(t, account, r);
 }
@@ -447,11 +465,26 @@ static const struct fail *clear_some(struct tx *t, u64 account,
 	return NULL;
 }
 
+/* Also when its row cannot be read. */
+static const struct fail *clear_mailbox(struct tx *t, u64 account, u64 id)
+{
+	struct mailbox_row m;
+	const struct fail *f = mailbox_by_id(t, account, id, &m);
+
+	if (!f)
+		return remove_mailbox(t, account, &m);
+	if (f->what != FAIL_CORRUPT)
+		return f;
+	TRY(delete_rows(t, account, id));
+	return note(t, account, id, STR_NONE, SPECIAL_NONE, 0);
+}
+
 const struct fail *store_account_clear(struct tx *t, u64 account, u32 *next)
 {
 	struct account_note n = { .account = account, .gone = true };
 	struct office_mailbox_list_answer list = { .mailboxes_n = 0 };
-	struct mailbox_row m;
+	u64 *ids;
+	size_t ids_n;
 
 	TRY(account_address(t, account, &n.address));
 	TRY(store_mailbox_list(t, account, &list));
@@ -459,10 +492,9 @@ const struct fail *store_account_clear(struct tx *t, u64 account, u32 *next)
 		TRY(clear_some(t, account, &list, next));
 	if (next && *next)
 		return NULL;
-	for (size_t i = 0; i < list.mailboxes_n; i++) {
-		TRY(mailbox_by_id(t, account, list.mailboxes[i].id, &m));
-		TRY(remove_mailbox(t, account, &m));
-	}
+	TRY(mailbox_ids(t, account, &ids, &ids_n));
+	for (size_t i = 0; i < ids_n; i++)
+		TRY(clear_mailbox(t, account, ids[i]));
 	TRY(SQL_RUN(t->arena, t->db, "DELETE FROM subscription WHERE account_id = ?",
 		    SQL_U64(account)));
 	return note_account(t, &n);

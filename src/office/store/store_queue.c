@@ -304,6 +304,7 @@ const struct fail *store_queue_list(struct tx *t, u64 after, u32 max, bool messa
 		struct queue_info info = { 0 };
 		u64 job = sql_u64(q);
 		info_row(q, t->arena, &info);
+		sql_forgive(q); /* what cannot be read is shown as nothing */
 		if (!message_only && *n && *n >= max && info.message != infos[*n - 1].message)
 			break;
 		if (*n == cap) {

@@ -112,6 +112,8 @@ const struct fail *modseq_next(struct tx *t, u64 account, u64 *modseq, str *addr
 	bool found = sql_row(q);
 
 	*modseq = sql_u64(q) + 1;
+	if (found && (*modseq == 0 || *modseq > INT64_MAX)) /* RFC 7162 3.1.1: 63 bits */
+		sql_bad(q);
 	if (address)
 		*address = sql_str(q, t->arena);
 	TRY(sql_end(t->arena, q));
@@ -180,7 +182,9 @@ const struct fail *uidvalidity_next(struct tx *t, u32 *out)
 	u64 last, now = t->now / 1000;
 
 	TRY(meta_get(t->arena, t->db, "uidvalidity", &last));
-	now = now > last ? now : last + 1;
+	now = now > last && now <= UINT32_MAX ? now : last + 1;
+	if (now == 0 || now > UINT32_MAX)
+		return fail_new(t->arena, FAIL_LIMIT, "no UIDVALIDITY left");
 	*out = (u32)now;
 	return meta_set(t->arena, t->db, "uidvalidity", now);
 }

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "bus/view.h"
 #include "office/store/store_int.h"
 
@@ -204,9 +205,10 @@ static struct view *view_new(u64 account, const struct mailbox_row *m)
 	return v;
 }
 
-/* All rows from the table. */
+/* All rows from the table. One that cannot be read must not hide the others: it is left out. */
 static const struct fail *fill(struct tx *t, struct chunk_writer *w)
 {
+	u64 damaged = 0;
 	struct query *q = SQL_QUERY(t->db,
 				    "SELECT uid, flags, modseq, size FROM message_state"
 				    " WHERE account_id = ? AND mailbox_id = ? ORDER BY uid",
@@ -219,9 +221,16 @@ static const struct fail *fill(struct tx *t, struct chunk_writer *w)
 		s.flags = sql_u64(q);
 		s.modseq = sql_u64(q);
 		s.size = sql_u64(q);
+		if (sql_forgive(q)) {
+			damaged++;
+			continue;
+		}
 		r = row_of(&s);
 		add_row(w, &r);
 	}
+	if (damaged)
+		LOG(ERROR, "store.damaged_rows", LOG_U64("account", w->view->account),
+		    LOG_U64("mailbox", w->view->mailbox), LOG_U64("rows", damaged));
 	return sql_end(t->arena, q);
 }
 
@@ -528,7 +537,8 @@ static const struct fail *add_changed(struct tx *t, u64 account, u64 mailbox,
 		m.flags = sql_u64(q);
 		size = sql_u64(q);
 		m.size = size < UINT32_MAX ? (u32)size : UINT32_MAX;
-		buf_add(out, str_from(&m, sizeof m));
+		if (!sql_forgive(q))
+			buf_add(out, str_from(&m, sizeof m));
 	}
 	return sql_end(t->arena, q);
 }
