@@ -82,6 +82,9 @@ void bus_free(struct bus **b);
 /* What the generated stubs call. Waits for BUS_CALL_MS; when the method is BUS_PARK, for ever. */
 const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_method *m,
 			    const void *request, void *answer);
+/* The same, within a budget of the caller's own. */
+const struct fail *bus_call_within(struct arena *a, struct bus *b, const struct bus_method *m,
+				   const void *request, void *answer, u64 ms);
 
 /* A call whose answer is fetched later, so that both sides can work at once. The arena owns it: one that nobody takes ends with
  * the arena, and its answer is dropped. A request that could not be sent fails when it is taken. */

@@ -387,18 +387,35 @@ static const struct fail *call_answer(struct arena *a, struct bus *b, struct lin
 	return nonsense ? &unavailable : f;
 }
 
+static const struct fail *call(struct arena *a, struct bus *b, struct wait *w,
+			       const struct bus_method *m, const void *request, void *answer)
+{
+	struct link *l;
+
+	CHECK_MAGIC(b, BUS_MAGIC);
+	l = call_begin(b, w);
+	if (l == NULL)
+		return &unavailable;
+	return call_answer(a, b, l, w, m, call_request(l, w, m, request), answer);
+}
+
 const struct fail *bus_call(struct arena *a, struct bus *b, const struct bus_method *m,
 			    const void *request, void *answer)
 {
-	struct link *l;
 	struct wait w;
 
-	CHECK_MAGIC(b, BUS_MAGIC);
 	wait_init(&w, m);
-	l = call_begin(b, &w);
-	if (l == NULL)
-		return &unavailable;
-	return call_answer(a, b, l, &w, m, call_request(l, &w, m, request), answer);
+	return call(a, b, &w, m, request, answer);
+}
+
+const struct fail *bus_call_within(struct arena *a, struct bus *b, const struct bus_method *m,
+				   const void *request, void *answer, u64 ms)
+{
+	struct wait w;
+
+	wait_init(&w, m);
+	w.deadline = env_monotonic(env_system()) + ms;
+	return call(a, b, &w, m, request, answer);
 }
 
 /* --- Calls whose answer is fetched later ----------------------------------------------------------------------- */

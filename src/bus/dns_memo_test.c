@@ -182,6 +182,7 @@ static void test_room(void **state)
 
 struct relay {
 	struct bus_server *server;
+	struct bus_call *kept; /* never answered */
 	atomic_int asked;
 };
 
@@ -191,6 +192,10 @@ static void dispatch(void *context, struct bus_call *call)
 	const struct relay_dns_query_request *q = call->request;
 	struct relay_dns_query_answer *answer = call->answer;
 
+	if (str_eq(q->name, S("kept.example"))) {
+		r->kept = call;
+		return;
+	}
 	answer->status = q->type == TXT ? DNS_OK : DNS_TEMPFAIL;
 	answer->canonical = q->name;
 	answer->ttl = 3600;
@@ -219,6 +224,7 @@ static void test_relay(void **state)
 	struct dns_answer out;
 	struct bus *bus;
 	pthread_t thread;
+	u64 before;
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
@@ -234,6 +240,13 @@ static void test_relay(void **state)
 		assert_int_equal(out.status, DNS_TEMPFAIL);
 	}
 	assert_int_equal(r.asked, 1 + 3); /* trouble is asked about each time */
+	/* The budget is kept though the relay stands still: a bus call has 60 s. */
+	source = relay_dns_source(&dns, bus, 100);
+	before = env_monotonic(env_system());
+	source.query(source.context, f->a, S("kept.example"), TXT, &out);
+	assert_int_equal(out.status, DNS_TEMPFAIL);
+	assert_true(env_monotonic(env_system()) - before < BUS_CALL_MS / 2);
+	bus_answer(&r.kept, NULL);
 	source = relay_dns_source(&dns, bus, 0);
 	source.query(source.context, f->a, S("a.example"), TXT, &out);
 	assert_int_equal(out.status, DNS_TEMPFAIL); /* the budget is over, whatever is known */

@@ -11,4 +11,9 @@
 extern const struct bus_method relay_methods[];
 extern const size_t relay_methods_n;
 
+/* Waits no longer than that, whatever the relay does. */
+const struct fail *relay_dns_query_within(struct arena *a, struct bus *b,
+					  const struct relay_dns_query_request *q,
+					  struct relay_dns_query_answer *r, u64 ms);
+
 #endif

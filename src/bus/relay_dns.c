@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "bus/dns_memo.h"
 
+enum { ANSWER_MS = 500 }; /* the relay keeps the budget itself; one that stands still does not */
+
 /* One for the process: what DNS says does not depend on who asks. */
 static struct dns_memo memo;
 static struct dns_rate rate;
@@ -32,7 +34,7 @@ static void query(void *context, struct arena *a, str name, u32 type, struct dns
 	}
 	d->asked++;
 	q.budget_ms = (u32)(d->deadline - now);
-	f = relay_dns_query(a, d->relay, &q, &r);
+	f = relay_dns_query_within(a, d->relay, &q, &r, q.budget_ms + ANSWER_MS);
 	if (f) {
 		LOG(WARN, "relay.dns", LOG_STR("name", name), LOG_FAIL("why", f));
 		return;
