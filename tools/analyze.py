@@ -25,6 +25,9 @@ FINDING = {
     "cppcheck": re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+): (?P<rule>\w+): (?P<text>.*)$"),
 }
 
+# A tool that did not do its work: nothing of what it says, or does not, counts.
+BROKEN = re.compile(r"^(Error while processing|error: |ninja: error|cppcheck: error|FAILED: )|.*: fatal error: ")
+
 
 def run(*words, **options):
     result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, **options)
@@ -40,7 +43,8 @@ def configure(folder, compiler, *options):
 
 def gcc():
     configure("build-analyze", "gcc", "-Dc_args=-fanalyzer")
-    return run("ninja", "-k", "0", "-C", "build-analyze", "postern")
+    said = run("ninja", "-k", "0", "-C", "build-analyze", "postern")
+    return said if (ROOT / "build-analyze" / "postern").exists() else f"{said}\nFAILED: there is no program"
 
 
 def cppcheck():
@@ -88,7 +92,11 @@ def main():
     for tool in sys.argv[1:] or TOOLS:
         if not findings(tool, run(*CONTROLS[tool])):
             sys.exit(f"{tool} does not find the fault in {CONTROL}")
-        found = findings(tool, TOOLS[tool]())
+        said = TOOLS[tool]()
+        broken = [line for line in said.splitlines() if BROKEN.match(line)]
+        if broken or not (ROOT / ("build-tidy" if tool == "tidy" else "build-analyze") / "compile_commands.json").exists():
+            sys.exit(f"{tool} did not do its work: {broken[:3]}")
+        found = findings(tool, said)
         for file, line, rule, text in found:
             row = next((r for r in ((tool, rule, file), (tool, rule, "*")) if r in rows), None)
             seen.add(row)

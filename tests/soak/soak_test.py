@@ -264,6 +264,11 @@ class Traffic:
             w.imap_answer("i")
 
 
+class Told(collections.Counter):
+    """Faults that came to pass, by kind and role; and how many did not, for nobody made that call meanwhile."""
+    missed = 0
+
+
 def misbehave(p, rng, told, spare):
     """One fault; each is over when this returns. spare: a role that is left alone, so that one life of it is long."""
     role = rng.choice([r for r in ROLES if r != spare])
@@ -271,8 +276,12 @@ def misbehave(p, rng, told, spare):
     with contextlib.suppress(OSError, AssertionError, RuntimeError):
         if kind == "fault":
             role, *expressions = rng.choice([f for f in FAULTS if f[0] != spare])
-            with Strace(wait_role(p, role), *expressions):
+            log = pathlib.Path(p.folder) / "soak-fault.log"
+            with Strace(wait_role(p, role), *expressions, output=log):
                 time.sleep(1)
+            if "(INJECTED)" not in log.read_text(errors="replace"):
+                told.missed += 1
+                return
         elif kind == "stop":
             with standstill(wait_role(p, role)):
                 time.sleep(rng.uniform(0.5, 3))
@@ -296,11 +305,11 @@ class SoakTest(unittest.TestCase):
         return bad
 
     def test_soak(self):
-        rng, told = random.Random(SEED), collections.Counter()
+        rng, told = random.Random(SEED), Told()
         sink = self.enterContext(Sink("127.0.0.1", 0))
         with Instance(users={**KEPT, **CHURNED, **FILLED}, settings=["queue.retry_first=1s", "queue.retry_most=5s", "server.log=warn", "relay.smarthost_tls=may",
                                                            "relay.local_networks=yes", f"relay.smarthost=127.0.0.1:{sink.port}"]) as p:
-            sampler = Sampler(lambda: [(role, pid) for role in ROLES for pid in p.pids(role)])
+            sampler = Sampler(lambda: [("parent", p.process.pid), *((role, pid) for role in ROLES for pid in p.pids(role))])
             traffic = Traffic(p)
             traffic.start()
             sampler.start()
@@ -321,7 +330,7 @@ class SoakTest(unittest.TestCase):
         relayed = b"".join(re.findall(rb"Subject: soak-\d{6}", b"".join(m.data for m in sink.messages)))
         missing = [mark for mark in traffic.submitted if mark.encode() not in relayed]
         print("    " + ", ".join(f"{w.name} {w.done} (failed {w.failed})" for w in traffic.workers), flush=True)
-        print(f"    faults: {dict(told)}; acknowledged {len(traffic.book.acked)}, found {found}", flush=True)
+        print(f"    faults: {dict(told)}, {told.missed} missed; acknowledged {len(traffic.book.acked)}, found {found}", flush=True)
         growing = self.judge(sampler, filled)
         n = (f"{MINUTES:.0f} minutes, {sum(told.values())} faults, {len(traffic.book.acked)} messages in, {len(traffic.submitted)} out, "
              f"{sum(w.done for w in traffic.workers)} sessions")
@@ -331,6 +340,7 @@ class SoakTest(unittest.TestCase):
             self.assertEqual(growing, [])
         self.assertEqual((bad, missing), ({}, []))
         self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
+        self.assertGreater(sum(told.values()), 0, "faults")
         for w in traffic.workers:
             self.assertGreater(w.done, 0, w.name)
 
