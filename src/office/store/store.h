@@ -71,6 +71,12 @@ struct tx {
 	bool writes;
 };
 
+/* So long ago; with a clock that stands at its begin nothing is that old. */
+static inline u64 store_ago(const struct tx *t, u64 ms)
+{
+	return t->now > ms ? t->now - ms : 0;
+}
+
 const struct fail *store_read_begin(struct store *s, struct arena *a,
 				    struct tx *t); /* waits for a free one */
 void store_read_end(struct tx *t);

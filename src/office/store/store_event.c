@@ -357,8 +357,8 @@ static const struct fail *expire_rest(struct tx *t, u64 first_kept, u64 *n)
 
 const struct fail *store_event_expire(struct tx *t, const struct store_event_keep *keep, bool *more)
 {
-	u64 messages = id_first_message(t->now - keep->messages_ms);
-	u64 attempts = id_first_attempt(t->now - keep->attempts_ms);
+	u64 messages = id_first_message(store_ago(t, keep->messages_ms));
+	u64 attempts = id_first_attempt(store_ago(t, keep->attempts_ms));
 	u64 n[4];
 
 	TRY(attempts_beyond(t, keep->attempts_most, &attempts));

@@ -143,7 +143,7 @@ static const struct fail *day_count(struct tx *t, const struct incoming_report *
 	    " coalesce(sum(domain = ?1 AND sender = ?2 AND proof <> 2), 0),"
 	    " coalesce(sum(domain = ?1 AND proof = 2), 0)"
 	    " FROM dmarc_report WHERE id >= ?3",
-	    SQL_STR(domain), SQL_STR(in->sender), SQL_U64(id_first(t->now - received_day_ms)));
+	    SQL_STR(domain), SQL_STR(in->sender), SQL_U64(id_first(store_ago(t, received_day_ms))));
 
 	*d = (struct day){ 0 };
 	if (sql_row(q)) {
@@ -331,7 +331,7 @@ struct old {
 /* The first reports of a table, when they are too old or all together too much. front: their id and bytes, and the bytes of all. */
 static const struct fail *find_old(struct tx *t, struct query *front, u64 days, struct old *out)
 {
-	u64 before = id_first(t->now - days * received_day_ms), removed = 0;
+	u64 before = id_first(store_ago(t, days * received_day_ms)), removed = 0;
 
 	out->n = 0;
 	while (out->n < STORE_RECEIVED_SLICE && removed < STORE_RECEIVED_SLICE_BYTES &&

@@ -2,6 +2,7 @@
 #include "office/store/store_test_support.h"
 
 #include "base/id.h"
+#include "office/store/store_event.h"
 #include "office/store/store_received.h"
 #include "report/aggregate_read.h"
 #include "report/feedback.h"
@@ -338,6 +339,55 @@ static void test_expiry(void **state)
 	world_free(&w);
 }
 
+static const struct fail *events_expire_run(struct tx *t, void *context)
+{
+	const struct store_event_keep keep = { .messages_ms = 30 * day_ms,
+					       .attempts_ms = 30 * day_ms,
+					       .attempts_most = 100 };
+	bool more;
+
+	(void)context;
+	return store_event_expire(t, &keep, &more);
+}
+
+static const struct fail *sent_run(struct tx *t, void *context)
+{
+	(void)context;
+	return store_sent_add(t, S("example.test"), S("a.example"), S("mx.a.example"));
+}
+
+static const struct fail *sent_expire_run(struct tx *t, void *context)
+{
+	(void)context;
+	return store_sent_expire(t);
+}
+
+/* A clock that begins anew in 1970 makes nothing old. */
+static void test_clock_at_its_begin(void **state)
+{
+	struct world w;
+	u64 rows;
+	bool found;
+
+	(void)state;
+	begin(&w);
+	taken_of(&w, 1, "a.example", "example.test", INCOMING_PROVEN);
+	must(world_write(&w, false, sent_run, NULL));
+	must(sql_script(w.arena, w.store->db,
+			"INSERT INTO event VALUES (123 << 20, 1, 1, 'mx', 'refused', '{}')"));
+	w.clock = 2 * day_ms;
+	must(world_write(&w, false, expire_run, NULL));
+	must(world_write(&w, false, events_expire_run, NULL));
+	must(world_write(&w, false, sent_expire_run, NULL));
+	assert_int_equal(reports_of(&w, ""), 1);
+	must(sql_one_u64(w.arena,
+			 SQL_QUERY0(w.store->db, "SELECT (SELECT count(*) FROM sent)"
+						 " + (SELECT count(*) FROM event)"),
+			 &rows, &found));
+	assert_int_equal(rows, 2);
+	world_free(&w);
+}
+
 /* A page of TLS reports holds whole ones: the next goes on behind the last. */
 static void test_pages(void **state)
 {
@@ -410,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_expiry),
+		cmocka_unit_test(test_clock_at_its_begin),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_invalid),
 	};

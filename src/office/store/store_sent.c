@@ -37,7 +37,7 @@ const struct fail *store_sent_count(struct tx *t, str from_domain, str there, u6
 /* Domain by domain, so that each finds its old hours at the front. */
 const struct fail *store_sent_expire(struct tx *t)
 {
-	u64 before = (t->now - STORE_SENT_DAYS * day_ms) / hour_ms;
+	u64 before = store_ago(t, STORE_SENT_DAYS * day_ms) / hour_ms;
 	str domain = STR_NONE;
 	bool more = true;
 
