@@ -45,7 +45,7 @@ bench:
 	@bench/run.py
 
 format:
-	@find src -name '*.[ch]' ! -name 'message.h' ! -name 'message_end.h' | xargs clang-format -i
+	@find src -name '*.[ch]' ! -name 'message.h' ! -name 'message_end.h' ! -name 'stubs.h' | xargs clang-format -i
 
 # docs/rfc from the references in the code; the manual pages and the sample configuration from the tables.
 docs: all

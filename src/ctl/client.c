@@ -11,16 +11,20 @@
 #include "base/fd.h"
 #include "ctl/ctl_int.h"
 
-/* Whose fault it is that a file cannot be read decides the exit status. */
-static const struct fail *unreadable(struct arena *a, str path, int error, const char *doing)
+const struct fail *ctl_errno(struct arena *a, int error, const char *doing)
 {
 	const struct fail *f = fail_errno(a, error, doing);
 
 	if (error == ENOENT || error == ENOTDIR)
-		f = fail_new(a, FAIL_NOT_FOUND, "%.*s", STR_ARG(f->text));
+		return fail_new(a, FAIL_NOT_FOUND, "%.*s", STR_ARG(f->text));
 	if (error == EACCES || error == EPERM)
-		f = fail_new(a, FAIL_DENIED, "%.*s", STR_ARG(f->text));
-	return fail_because(a, f, "cannot read %.*s", STR_ARG(path));
+		return fail_new(a, FAIL_DENIED, "%.*s", STR_ARG(f->text));
+	return f;
+}
+
+static const struct fail *unreadable(struct arena *a, str path, int error, const char *doing)
+{
+	return fail_because(a, ctl_errno(a, error, doing), "cannot read %.*s", STR_ARG(path));
 }
 
 static const struct fail *read_whole(struct arena *a, str path, size_t max, str *out)

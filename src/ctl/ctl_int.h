@@ -68,6 +68,9 @@ enum exit_status ctl_error(const struct ctl *c, enum exit_status status, const c
 /* The same from a fail: its class decides id, status and advice. */
 enum exit_status ctl_fail(const struct ctl *c, const struct fail *f, const char *doing);
 
+/* Of a file that was named to us: whose fault it is decides the exit status. */
+const struct fail *ctl_errno(struct arena *a, int error, const char *doing);
+
 /* --- Talking to the running system ------------------------------------------------------------------------ */
 
 /* Reads and checks the configuration file into c->config. */

@@ -104,7 +104,7 @@ static const struct fail *take_folder(struct dev *d)
 	}
 	path = cstr(c->arena, value);
 	if (path == NULL || (mkdir(path, 0711) != 0 && errno != EEXIST))
-		return fail_because(c->arena, fail_errno(c->arena, errno, "mkdir"),
+		return fail_because(c->arena, ctl_errno(c->arena, errno, "mkdir"),
 				    "cannot make the folder %.*s", STR_ARG(value));
 	resolved = realpath(path, NULL);
 	if (resolved == NULL)

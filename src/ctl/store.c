@@ -25,7 +25,7 @@ static const struct fail *enter_as_owner(struct ctl *c, const char *folder)
 	struct stat st;
 
 	if (folder == NULL || chdir(folder) != 0 || stat(".", &st) != 0)
-		return fail_errno(c->arena, errno, "entering the store's folder");
+		return ctl_errno(c->arena, errno, "entering the store's folder");
 	if (geteuid() != 0 || st.st_uid == 0)
 		return NULL;
 	if (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||

@@ -211,6 +211,7 @@ class CommandTest(unittest.TestCase):
                 self.assertEqual(postern(*words).returncode, 4, words)
             self.assertIn("postern setup", postern("status", f"--config={folder}/none").stderr)
             self.assertEqual(postern("header", folder).returncode, 1)
+            self.assertEqual(postern("dev", f"--dir={folder}/none/deep").returncode, 4)
             self.fails(4, "user", "passwd", ALICE, f"--password-file={folder}/none")
 
     def test_nobody_home(self):
