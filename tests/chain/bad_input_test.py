@@ -252,6 +252,10 @@ class QuotaTest(BadInputTest):
         code, lines = deliver(self.p.port("smtp"), big, recipients=[BOB])
         self.assertEqual((code, "4.2.2" in lines[-1]), (452, True), lines)
         self.event(BOB, "deferred_recipient")
+        self.p.ctl("alias", "add", "bobby@example.test", BOB)
+        self.addCleanup(self.p.ctl, "alias", "remove", "bobby@example.test")
+        code, lines = deliver(self.p.port("smtp"), big, recipients=["bobby@example.test"])
+        self.assertEqual((code, "4.2.2" in lines[-1]), (452, True), lines)
         with mailbox(self.p, BOB) as client:
             status, text = client.append("INBOX", "()", None, big)
             self.assertEqual((status, b"[OVERQUOTA]" in text[0]), ("NO", True), text)

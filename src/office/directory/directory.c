@@ -445,6 +445,24 @@ static str postmaster(struct directory *d, struct arena *a)
 	return str_format(a, "postmaster@%.*s", STR_ARG(domain));
 }
 
+/* An alias that leads to one alone is as that one: its quota and its suspension hold for the alias too. */
+static enum recipient_result follow(const struct directory *d, enum recipient_result result,
+				    struct name **name)
+{
+	for (int i = 0; i < DIRECTORY_DEPTH && result == RECIPIENT_LOCAL &&
+			(*name)->kind == NAME_ALIAS && (*name)->targets_n == 1;
+	     i++) {
+		struct name *next;
+		enum recipient_result there = name_resolve(d, (*name)->targets[0], &next);
+
+		if (next == NULL)
+			break;
+		*name = next;
+		result = there;
+	}
+	return result;
+}
+
 enum recipient_result directory_resolve(struct directory *d, struct arena *a, str address,
 					str *canonical, u64 *account)
 {
@@ -460,7 +478,7 @@ enum recipient_result directory_resolve(struct directory *d, struct arena *a, st
 		return RECIPIENT_UNKNOWN;
 	*canonical = str_format(a, "%.*s@%.*s", STR_ARG(local), STR_ARG(str_lower(a, domain)));
 	lock_read(d);
-	result = name_resolve(d, address, &name);
+	result = follow(d, name_resolve(d, address, &name), &name);
 	if (name && name->kind == NAME_ACCOUNT)
 		*account = name->account.id;
 	unlock(d);

@@ -75,7 +75,7 @@ bool directory_account_by_address(struct directory *d, struct arena *a, str addr
 size_t directory_accounts(struct directory *d);
 
 /* What recipient_check answers, but for quota: RECIPIENT_LOCAL, _REMOTE, _UNKNOWN, _SUSPENDED. canonical: as it is to be written.
- * account: when the address leads to exactly that one without an alias, else 0. */
+ * account: when the address leads to exactly that one, else 0. */
 enum recipient_result directory_resolve(struct directory *d, struct arena *a, str address,
 					str *canonical, u64 *account);
 

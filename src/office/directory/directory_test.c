@@ -45,6 +45,11 @@ static int setup(void **state)
 	ALIAS("a@us.example", "b@us.example");
 	ALIAS("b@us.example", "a@us.example", "ann@us.example");
 	ALIAS("dead@us.example", "nobody@us.example");
+	ALIAS("one@us.example", "two@us.example");
+	ALIAS("two@us.example", "joe+x@us.example");
+	ALIAS("former@us.example", "gone@us.example");
+	ALIAS("round@us.example", "trip@us.example");
+	ALIAS("trip@us.example", "round@us.example");
 	return 0;
 }
 
@@ -74,7 +79,11 @@ static void test_resolve(void **state)
 		{ "gone@us.example", RECIPIENT_SUSPENDED, 9, NULL },
 		{ "sales@us.example", RECIPIENT_LOCAL, 0, NULL },
 		{ "sales+x@us.example", RECIPIENT_LOCAL, 0, NULL },
-		{ "whoever@catch.example", RECIPIENT_LOCAL, 0, NULL },
+		{ "whoever@catch.example", RECIPIENT_LOCAL, 12, "whoever@catch.example" },
+		{ "one@us.example", RECIPIENT_LOCAL, 5, NULL }, /* an alias of an alias */
+		{ "former@us.example", RECIPIENT_SUSPENDED, 9, NULL },
+		{ "dead@us.example", RECIPIENT_LOCAL, 0, NULL },
+		{ "round@us.example", RECIPIENT_LOCAL, 0, NULL },
 		{ "\"odd one\"@us.example", RECIPIENT_LOCAL, 13, NULL },
 		{ "postmaster@us.example", RECIPIENT_LOCAL, 3, NULL },
 		{ "PostMaster@us.example", RECIPIENT_LOCAL, 3, NULL },
