@@ -203,7 +203,7 @@ static void print_service(struct buf *out, const char *name, const struct str_li
 	buf_printf(out, "%s\n", tls ? " TLS" : "");
 }
 
-static void print_ports(struct dev *d)
+static const struct fail *print_ports(struct dev *d)
 {
 	struct buf *out = buf_new(d->ctl->arena, 64 * 1024);
 	const struct config *c = d->ctl->config;
@@ -224,7 +224,9 @@ static void print_ports(struct dev *d)
 #include "bus/services.tbl"
 #undef SERVICE
 	buf_add(out, S("ready\n"));
-	ctl_print(buf_str(out));
+	return fd_write_all(STDOUT_FILENO, buf_str(out))
+		   ? NULL
+		   : fail_errno(d->ctl->arena, errno, "writing the table of ports");
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
@@ -244,6 +246,8 @@ static const struct fail *dev_start(struct dev *d, struct instance *i)
 	o.config = d->ctl->config;
 	TRY(instance_start(d->ctl->arena, &o, i));
 	f = populate(d);
+	if (f == NULL)
+		f = print_ports(d);
 	if (f)
 		instance_stop(i);
 	return f;
@@ -272,10 +276,8 @@ enum exit_status ctl_dev(struct ctl *c)
 	f = dev_prepare(&d);
 	if (f == NULL)
 		f = dev_start(&d, &i);
-	if (f == NULL) {
-		print_ports(&d);
+	if (f == NULL)
 		status = instance_wait(&i);
-	}
 	if (d.throwaway)
 		nftw(cstr(c->arena, d.folder) ?: "", remove_one, DEV_REMOVE_FDS,
 		     FTW_DEPTH | FTW_PHYS);

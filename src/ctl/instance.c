@@ -22,7 +22,8 @@ static void block_signals(sigset_t *set, bool block)
 	sigemptyset(set);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP); /* of a terminal that was closed */
+	sigaddset(set, SIGHUP);  /* of a terminal that was closed */
+	sigaddset(set, SIGPIPE); /* whoever read what we print is gone */
 	sigaddset(set, SIGCHLD);
 	sigprocmask(block ? SIG_BLOCK : SIG_UNBLOCK, set, NULL);
 }

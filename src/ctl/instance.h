@@ -14,7 +14,7 @@ struct instance {
 	pid_t pid;
 };
 
-/* From now on SIGINT, SIGTERM and SIGHUP wait for instance_wait: what was begun is put away in order. */
+/* From now on SIGINT, SIGTERM, SIGHUP and SIGPIPE wait for instance_wait: what was begun is put away in order. */
 void instance_hold_signals(void);
 /* Forks and runs parent_run(o) in the child; waits until every process of it serves. UNAVAILABLE when it ended before. */
 const struct fail *instance_start(struct arena *a, const struct parent_options *o,

@@ -270,6 +270,16 @@ class DevTest(unittest.TestCase):
             self.assertEqual((got.returncode, got.stdout), (7, ""), got.stderr)
             self.assertIn(f"127.0.0.1:{p.port('smtp')} (listen.smtp): it is in use", got.stderr)
 
+    def test_nobody_reads_the_table(self):
+        """It ends in order: nobody would ever know that it is ready, or where."""
+        with tempfile.TemporaryDirectory() as folder, open("/dev/full", "wb") as full:
+            os.chmod(folder, 0o711)
+            got = subprocess.run([BINARY, "dev", f"--dir={folder}/data", f"--port-base={free_base()}"], stdout=full, stderr=subprocess.PIPE, text=True,
+                                 timeout=PATIENCE, check=False)
+            self.assertNotEqual(got.returncode, 0)
+            self.assertIn("writing the table", got.stderr)
+            self.assertIn("child=login instance=0 status=0", got.stderr)  # before it said so
+
     def test_the_table_shows_what_was_set(self):
         base = free_base()
         process = subprocess.Popen([BINARY, "dev", f"--port-base={base}", "--dns=127.0.0.1:9", "--set=listen.pop3=", f"--set=listen.imaps=127.0.0.1:{base + 1}"],
