@@ -177,6 +177,15 @@ pop3s = []
         check = self.run_postern("config", "check")
         self.assertEqual(check.returncode, 2)
         self.assertIn("nonsense", check.stderr)
+        # A slip in the setting itself: there is no copy of what it names, so all that was good serves on.
+        self.config.write_text(good.replace("tls.crt:", "no-such.crt:"))
+        self.hang_up()
+        wait_for(lambda: b"sign.kept_set" in self.log())
+        self.assertEqual(self.handshake(), "first")
+        make_pair(self.folder, "second")
+        self.config.write_text(good)
+        self.hang_up()
+        wait_for(lambda: self.handshake() == "second")
 
     def test_a_disk_that_is_not_there(self):
         """THREATS F26: an empty store in its place would refuse all mail for good, an empty table of logins everybody. So it does not start, and

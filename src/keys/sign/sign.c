@@ -265,6 +265,67 @@ static const struct fail *load_self_signed(struct process *p, struct sign *s)
 	return NULL;
 }
 
+/* --- The last set that was good: one setting a line, empty when it was the self-signed pair --- */
+
+static str kept_list(struct process *p, const char *suffix)
+{
+	return str_format(p->arena, "%.*s/keys/kept.list%s", STR_ARG(p->config->server_data),
+			  suffix);
+}
+
+static void remember_set(struct process *p)
+{
+	const struct str_list *list = &p->config->tls_certificate;
+	const char *draft = cstr(p->arena, kept_list(p, ".new")) ?: "";
+	struct buf *text = buf_new(p->arena, SIGN_FILE_MAX);
+	int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool kept;
+
+	for (size_t i = 0; i < list->n; i++) {
+		buf_add(text, list->items[i]);
+		buf_add_byte(text, '\n');
+	}
+	kept = fd >= 0 && !text->full && fd_write_all(fd, buf_str(text)) && fsync(fd) == 0 &&
+	       rename(draft, cstr(p->arena, kept_list(p, "")) ?: "") == 0;
+	fd_close(&fd);
+	if (!kept)
+		LOG(WARN, "sign.not_kept", LOG_STR("pair", S("the list of them")));
+}
+
+/* A new setting that cannot be used must not take TLS away from a system that has it: what was good last serves on. why: what is
+ * wrong with the setting, which is the answer when there never was a good one. */
+static const struct fail *load_kept_set(struct process *p, struct sign *s, const struct fail *why)
+{
+	int fd = open(cstr(p->arena, kept_list(p, "")) ?: "", O_RDONLY | O_CLOEXEC);
+	bool good = fd >= 0;
+	str rest = STR_NONE;
+
+	good = good && read_whole(p->arena, fd, &rest) == NULL;
+	fd_close(&fd);
+	for (s->n = 0; good && rest.n && s->n < SIGN_PAIRS; s->n++) {
+		str setting = str_slice(rest, 0, str_find(rest, '\n'));
+
+		good = key_pair_load(p->arena, kept_path(p, setting, "crt"),
+				     kept_path(p, setting, "key"), &s->pairs[s->n]) == NULL;
+		rest = str_skip(rest, setting.n + 1);
+	}
+	if (!good)
+		return why;
+	LOG(ERROR, "sign.kept_set", LOG_U64("pairs", s->n), LOG_FAIL("why", why));
+	return s->n ? NULL : load_self_signed(p, s);
+}
+
+static const struct fail *load_set(struct process *p, struct sign *s)
+{
+	const struct fail *f =
+	    p->config->tls_certificate.n ? load_configured(p, s) : load_self_signed(p, s);
+
+	if (f)
+		return load_kept_set(p, s, f);
+	remember_set(p);
+	return NULL;
+}
+
 static void number_set(struct sign *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -290,10 +351,7 @@ const struct fail *sign_before_jail(struct process *p)
 	p->state = s;
 	s->process = p;
 	mac_before_jail();
-	if (p->config->tls_certificate.n)
-		TRY(load_configured(p, s));
-	else
-		TRY(load_self_signed(p, s));
+	TRY(load_set(p, s));
 	load_replaced(p, s);
 	number_set(s);
 	LOG(INFO, "sign.keys", LOG_U64("pairs", s->n));
