@@ -1,4 +1,4 @@
-/* Calls 60-64: mda and relay pull their work and say how it went. */
+/* Calls 60-64 and 68: mda and relay pull their work and say how it went. */
 #include "base/log.h"
 #include "office/office_int.h"
 
@@ -222,6 +222,15 @@ const struct fail *office_serve_attempt_done(struct bus_call *call,
 		return fail_new(call->arena, FAIL_LIMIT, "more than one attempt can have");
 	TRY(queue_settle(office_of(call)->queue, call->arena, q->job, call->peer.number));
 	return office_write(call, attempt_run, attempt_after, NULL, true);
+}
+
+const struct fail *office_serve_leave(struct bus_call *call, const struct office_leave_request *q,
+				      struct office_leave_answer *r)
+{
+	(void)q;
+	(void)r;
+	queue_peer_leaves(office_of(call)->queue, call->peer.number);
+	return NULL;
 }
 
 static const struct fail *dsn_run(struct tx *t, struct office_write *w)

@@ -481,6 +481,16 @@ void queue_peer_gone(struct queue *q, u64 peer)
 	} while (n);
 }
 
+void queue_peer_leaves(struct queue *q, u64 peer)
+{
+	lock(q);
+	waiters_give_up(q, peer, false);
+	schedule_peer_leaves(q->schedule, peer);
+	pump(q);
+	CHECK(pthread_cond_signal(&q->wake) == 0);
+	unlock_queue(q);
+}
+
 /* --- The clock --------------------------------------------------------------------------------------------- */
 
 u64 queue_pump(struct queue *q)

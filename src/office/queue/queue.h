@@ -117,6 +117,8 @@ void queue_put_back(struct queue *q, u64 job, u64 peer);
 void queue_give_back(struct queue *q, u64 job);
 /* The peer's connection ended: its jobs are due again (or held: poison), its waiters go. */
 void queue_peer_gone(struct queue *q, u64 peer);
+/* The peer is about to end in order: the same, but nothing of it is a death. */
+void queue_peer_leaves(struct queue *q, u64 peer);
 
 /* taken: it was a report and is kept as one, so it goes into no mailbox when there is none at its address. */
 const struct fail *queue_deliver(struct tx *t, struct queue *q, const struct delivery *d,

@@ -554,6 +554,21 @@ size_t schedule_peer_gone(struct schedule *s, u64 number, u64 *poisoned, size_t 
 	return n;
 }
 
+void schedule_peer_leaves(struct schedule *s, u64 number)
+{
+	struct peer *peer = peer_find(s, number);
+
+	while (peer && !link_empty(&peer->jobs)) {
+		struct job_row *row = link_object(peer->jobs.next, struct job_row, line);
+		bool held = row->hold_after;
+
+		row_detach(s, row);
+		row->hold_after = false;
+		if (!held)
+			row_wait(s, row, env_now(s->env));
+	}
+}
+
 static bool peer_is_late(const struct peer *peer, enum schedule_lane lane, u64 before)
 {
 	const struct job_row *oldest = link_object(peer->jobs.next, struct job_row, line);

@@ -91,6 +91,8 @@ void schedule_unread(struct schedule *s, u64 job);
 bool schedule_overdue(const struct schedule *s, enum schedule_lane lane, u64 ms, u64 *peer);
 /* Its jobs are due again. Poisoned ones are held; up to max of them come back so that the rows can follow; call until 0. */
 size_t schedule_peer_gone(struct schedule *s, u64 peer, u64 *poisoned, size_t max);
+/* It ends in order: its jobs are due again, none of them suspect. */
+void schedule_peer_leaves(struct schedule *s, u64 peer);
 
 /* The administrator's hand. Jobs that are not there, or not in a state for it, are left alone. */
 void schedule_retry(struct schedule *s, u64 job, u64 now);

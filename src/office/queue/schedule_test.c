@@ -327,6 +327,33 @@ static void test_poison(void **state)
 	schedule_free(&s);
 }
 
+/* A relay that is told to end holds what takes minutes: that is no sign of poison, however often. */
+static void test_a_peer_leaves(void **state)
+{
+	struct schedule *s = schedule_new(&test_env, 10, 50);
+	struct schedule_job job;
+	u64 held;
+
+	(void)state;
+	clock_now = 1000;
+	add(s, 1, 0, JOB_RELAY, "a");
+	for (u64 peer = 1; peer < 10; peer++) {
+		assert_int_equal(schedule_take(s, LANE_RELAY, peer, 1, &job), 1);
+		schedule_peer_leaves(s, peer);
+		schedule_check(s);
+		assert_false(schedule_holds(s, 1, peer, NULL));
+		assert_int_equal(schedule_peer_gone(s, peer, &held, 1), 0);
+		schedule_check(s);
+	}
+	assert_int_equal(schedule_take(s, LANE_RELAY, 10, 1, &job), 1);
+	schedule_hold(s, 1);
+	schedule_peer_leaves(s, 10);
+	schedule_check(s);
+	clock_now += 1000000;
+	assert_int_equal(schedule_take(s, LANE_RELAY, 11, 1, &job), 0);
+	schedule_free(&s);
+}
+
 static void test_report_table(void **state)
 {
 	enum {
@@ -397,6 +424,7 @@ int main(void)
 					    cmocka_unit_test(test_set_back),
 					    cmocka_unit_test(test_overdue),
 					    cmocka_unit_test(test_poison),
+					    cmocka_unit_test(test_a_peer_leaves),
 					    cmocka_unit_test(test_report_table),
 					    cmocka_unit_test(test_back_off) };
 

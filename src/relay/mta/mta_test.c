@@ -131,6 +131,8 @@ static void office_dispatch(void *context, struct bus_call *call)
 		answer->size = 20;
 		answer->skeleton = 4;
 		bus_answer(&call, office_broken ? &gone : NULL);
+	} else if (str_eq(str_cstr(call->method->name), S("office.leave"))) {
+		bus_answer(&call, NULL);
 	} else if (w->forgets) {
 		static const struct fail denied = FAIL_STATIC(DENIED, "not in your hands");
 		const struct office_attempt_done_request *q = call->request;
