@@ -387,9 +387,12 @@ static const struct fail *queue_begin(struct office *o)
 static const struct fail *open_all(struct office *o, const char *folder)
 {
 	struct process *p = o->process;
-	struct store_options options = {
-		.folder = folder, .changed = store_changed, .broken = store_broken, .context = o
-	};
+	/* The office of a parent that was killed sees that it is alone, and ends (serve/process.c). */
+	struct store_options options = { .folder = folder,
+					 .patience_ms = OFFICE_LOCK_MS,
+					 .changed = store_changed,
+					 .broken = store_broken,
+					 .context = o };
 
 	TRY(store_open(p->arena, &options, &o->store));
 	o->directory = directory_new(o->env, p->config->mail_subaddress);

@@ -26,6 +26,7 @@
 enum office_pool {
 	OFFICE_THREADS = 4, /* that answer reads and prepare writes */
 	OFFICE_TICK_MS = 1000,
+	OFFICE_LOCK_MS = 6000, /* to wait for an office before us, which has 5 s to end */
 	OFFICE_EXPIRE_MS = 10 * 60 * 1000, /* between two looks for old events */
 	OFFICE_ID_AHEAD_MS = 60 * 1000,    /* ids of edges: the clock may be set back meanwhile */
 	OFFICE_ID_BEHIND_MS = 24 * 60 * 60 * 1000, /* and a message may take its time to come */

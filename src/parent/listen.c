@@ -10,7 +10,7 @@
 #include "config/endpoint.h"
 #include "parent/parent_int.h"
 
-enum { BACKLOG = 1024, BIND_MS = 2000, BIND_STEP_MS = 50 };
+enum { BACKLOG = 1024, BIND_MS = 4000 /* edges have 3.3 s to end */, BIND_STEP_MS = 50 };
 
 static socklen_t socket_address(const struct endpoint *e, struct sockaddr_storage *out)
 {

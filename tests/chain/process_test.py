@@ -1,9 +1,11 @@
 """The jail as one sees it from outside: what each process is allowed, holds, and can reach."""
 import base64
+import fcntl
 import os
 import re
 import signal
 import stat
+import threading
 import unittest
 
 from client import Wire, deliver, fetch_all, message, submit
@@ -232,6 +234,18 @@ class ProcessTest(unittest.TestCase):
             for heard in (got, also):
                 self.assertLess(len(heard), len(text))
                 self.assertTrue(heard.split(b"\r\n", 1)[1] in text, heard[-100:])
+
+    def test_an_office_waits_for_the_one_before(self):
+        """That of a parent that was killed has 5 s to end; three tries at once would have been the end of the new instance."""
+        with Instance() as p:
+            p.stop()
+            with open(os.path.join(p.folder, "store", "lock"), "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                later = threading.Timer(1.5, lambda: fcntl.flock(lock, fcntl.LOCK_UN))
+                later.start()
+                p.start()
+                later.join()
+            deliver(p.port("smtp"), message("there"))
 
     def test_a_child_ends_with_the_parent(self):
         with Instance() as p:

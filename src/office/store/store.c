@@ -6,11 +6,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/fd.h"
 #include "office/store/schema.h"
+
+enum { LOCK_STEP_MS = 50 };
 
 /* --- Files --- */
 
@@ -28,11 +31,16 @@ static const struct fail *open_folder(struct arena *a, int at, const char *name,
 
 static const struct fail *take_lock(struct arena *a, struct store *s)
 {
+	const struct timespec step = { .tv_nsec = LOCK_STEP_MS * 1000000L };
+
 	s->lock = openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock < 0)
 		return fail_errno(a, errno, "opening the store's lock file");
-	if (flock(s->lock, LOCK_EX | LOCK_NB) != 0)
-		return fail_new(a, FAIL_CONFLICT, "the store is in use by another process");
+	for (u32 waited = 0; flock(s->lock, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
+		if (waited >= s->options.patience_ms)
+			return fail_new(a, FAIL_CONFLICT, "the store is in use by another process");
+		nanosleep(&step, NULL);
+	}
 	return NULL;
 }
 
