@@ -247,8 +247,9 @@ class SmarthostTest(RelayTest):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         os.chmod(folder, 0o755)
         path = os.path.join(folder, "password")
-        with open(path, "w", encoding="ascii") as f:
-            f.write(password + "\n")
+        if password:
+            with open(path, "w", encoding="ascii") as f:
+                f.write(password + "\n")
         sink = self.sink(starttls=self_signed(folder), login=("me", "sesame"))
         p = self.start("relay.smarthost_tls=starttls", "relay.smarthost_user=me",
                        f"relay.smarthost_password_file={path}", *settings,
@@ -269,6 +270,15 @@ class SmarthostTest(RelayTest):
         submit(p, message("by smarthost", sender=ALICE), ["x@anywhere.example"])
         self.happens(p, "x@anywhere.example", "deferred")
         self.assertEqual((sink.messages, fetch_all(p)), ([], []))
+
+    def test_no_password_is_no_reason_to_stop(self):
+        """relay asks DNS for all others, too."""
+        p, sink = self.start_with(None)
+        submit(p, message("by smarthost", sender=ALICE), ["x@anywhere.example"])
+        self.assertIn("smarthost_password_file", self.happens(p, "x@anywhere.example", "deferred")["text"])
+        deliver(p.port("smtp"), message("comes in"))
+        wait_message(p, "comes in")
+        self.assertEqual(sink.messages, [])
 
 
 if __name__ == "__main__":

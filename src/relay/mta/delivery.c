@@ -148,6 +148,9 @@ static const struct fail *connect_to(struct attempt *d, struct client_target *t,
 	bool tls_failed;
 	const struct fail *f;
 
+	if (t->login.user.n && t->login.password.n == 0)
+		return fail_code(d->arena, FAIL_UNAVAILABLE, "4.3.5",
+				 "relay.smarthost_password_file could not be read, or is empty");
 	d->connects++;
 	f = client_open(d->arena, t, k, &tls_failed);
 	if (f == NULL || !tls_failed || t->login.user.n)

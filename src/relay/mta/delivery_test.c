@@ -283,6 +283,13 @@ static void test_smarthost(void **state)
 	scene_run(&s);
 	expect(&s, 0, ATTEMPT_TEMP, "4.7.4");
 	scene_end(&s);
+	/* No password could be read: nothing is said to anybody, and no mail goes back for it. */
+	smarthost(&s, "", "starttls");
+	s.tools.password = STR_NONE;
+	scene_run(&s);
+	expect(&s, 0, ATTEMPT_TEMP, "4.3.5");
+	assert_int_equal(s.fake.connections, 0);
+	scene_end(&s);
 	/* Outside closed networks the certificate must be good. */
 	smarthost(&s, "tls\n", "implicit");
 	s.config->relay_local_networks = false;

@@ -278,6 +278,15 @@ static const struct fail *read_password(struct arena *a, str path, str *out)
 	return NULL;
 }
 
+/* Without it mail to the smarthost is put off; all else that this process does goes on. */
+static void keep_password(struct arena *a, struct mta *m, str path)
+{
+	const struct fail *f = read_password(a, path, &m->password);
+
+	if (f)
+		LOG(ERROR, "relay.no_password", LOG_FAIL("why", f));
+}
+
 const struct fail *mta_new(struct arena *a, const struct config *c, struct resolver *r,
 			   const struct mta_times *times, struct mta **out)
 {
@@ -293,7 +302,7 @@ const struct fail *mta_new(struct arena *a, const struct config *c, struct resol
 	CHECK(pthread_mutex_init(&m->lock, NULL) == 0);
 	env_condition_init(&m->changed);
 	TRY(tls_client_new(a, &m->contexts));
-	TRY(read_password(a, c->relay_smarthost_password_file, &m->password));
+	keep_password(a, m, c->relay_smarthost_password_file);
 	if (c->relay_smarthost_user.n && !c->relay_local_networks && !m->contexts.authorities)
 		LOG(WARN, "relay.no_authorities",
 		    LOG_STR("why", S("the smarthost's certificate cannot be verified: install "
