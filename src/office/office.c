@@ -191,38 +191,51 @@ static void *clock_run(void *context)
 
 struct expiry {
 	struct write_job job;
+	struct office *office;
 	struct store_event_keep keep;
+	bool more;
 };
 
 static const struct fail *expire_run(struct tx *t, struct write_job *job)
 {
-	bool more;
+	struct expiry *e = (struct expiry *)(void *)job;
 
-	TRY(store_event_expire(t, &((struct expiry *)(void *)job)->keep, &more));
+	bool reports;
+
+	TRY(store_event_expire(t, &e->keep, &e->more));
 	TRY(store_received_expire(t));
-	return store_outgoing_expire(t);
+	TRY(store_outgoing_expire(t, &reports));
+	e->more |= reports;
+	return NULL;
 }
 
 static void expire_done(struct write_job *job, const struct fail *f)
 {
+	const struct expiry *e = (const struct expiry *)(const void *)job;
 	struct arena *a = job->arena;
 
 	if (f)
 		LOG(WARN, "office.expire_failed", LOG_FAIL("why", f));
+	else if (e->more)
+		atomic_store(&e->office->expire_first, e->keep.attempts_first);
 	arena_free(&a);
 }
 
-/* One slice each time: what is old can wait, those who write cannot. */
+/* One slice each time, and the next with the next tick when there is one: what is old can wait, those who write cannot. */
 static void expire(struct office *o)
 {
 	struct arena *a = arena_new(16 << 20);
 	struct expiry *e = arena_new_of(a, struct expiry);
 	const struct config *c = atomic_load(&o->config);
 
-	*e = (struct expiry){ .job = { .run = expire_run, .done = expire_done, .arena = a },
-			      .keep = { .messages_ms = c->record_keep,
-					.attempts_ms = c->record_keep_refused,
-					.attempts_most = c->record_refused_most } };
+	*e = (struct expiry){
+		.job = { .run = expire_run, .done = expire_done, .arena = a, .frees = true },
+		.office = o,
+		.keep = { .messages_ms = c->record_keep,
+			  .attempts_ms = c->record_keep_refused,
+			  .attempts_most = c->record_refused_most,
+			  .attempts_first = atomic_exchange(&o->expire_first, 0) }
+	};
 	writer_submit(o->store, &e->job);
 }
 
@@ -276,7 +289,7 @@ static void *tick_run(void *context)
 	while (!is_stopping(o)) {
 		notice_retry(o->notice);
 		office_report_tick(o);
-		if (env_monotonic(o->env) >= next) {
+		if (env_monotonic(o->env) >= next || atomic_load(&o->expire_first)) {
 			expire(o);
 			next = env_monotonic(o->env) + OFFICE_EXPIRE_MS;
 		}

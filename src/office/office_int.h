@@ -45,6 +45,8 @@ struct office {
 	struct bus_server *server;
 	pthread_t threads[OFFICE_THREADS], clock, tick;
 	_Atomic(const struct config *) config;
+	_Atomic u64
+	    expire_first; /* more is old than the last look took: attempts below this; 0: no more */
 
 	struct pool *pool; /* the calls that wait for a thread */
 

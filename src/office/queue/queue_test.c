@@ -696,7 +696,7 @@ static const u64 day_ms = 24 * 3600 * 1000;
 
 static const struct fail *expire_call(struct tx *t, void *context)
 {
-	const struct store_event_keep keep = { .messages_ms = 30 * day_ms,
+	struct store_event_keep keep = { .messages_ms = 30 * day_ms,
 					       .attempts_ms = 7 * day_ms,
 					       .attempts_most = 3 };
 

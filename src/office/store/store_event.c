@@ -355,13 +355,17 @@ static const struct fail *expire_rest(struct tx *t, u64 first_kept, u64 *n)
 	return NULL;
 }
 
-const struct fail *store_event_expire(struct tx *t, const struct store_event_keep *keep, bool *more)
+const struct fail *store_event_expire(struct tx *t, struct store_event_keep *keep, bool *more)
 {
 	u64 messages = id_first_message(store_ago(t, keep->messages_ms));
 	u64 attempts = id_first_attempt(store_ago(t, keep->attempts_ms));
 	u64 n[4];
 
-	TRY(attempts_beyond(t, keep->attempts_most, &attempts));
+	if (keep->attempts_first > attempts)
+		attempts = keep->attempts_first;
+	else if (keep->attempts_first == 0)
+		TRY(attempts_beyond(t, keep->attempts_most, &attempts));
+	keep->attempts_first = attempts;
 	TRY(expire_traces(t, messages, &n[0]));
 	TRY(expire_range(t, ID_ATTEMPT_END, messages, &n[1]));
 	TRY(expire_range(t, 1, attempts, &n[2]));

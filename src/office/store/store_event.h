@@ -40,10 +40,10 @@ const struct fail *store_trace_find(struct tx *t, str word, u32 max, struct offi
 /* How long what belongs to a message, and to none, is kept; and at most how many attempts that became none. */
 struct store_event_keep {
 	u64 messages_ms, attempts_ms, attempts_most;
+	u64 attempts_first; /* what was found of attempts_most the last time, which takes long; 0: look anew */
 };
 /* Removes one slice of what is old; *more: there is another. Goes by ids, not by what events say, so that nothing stays for ever. */
-const struct fail *store_event_expire(struct tx *t, const struct store_event_keep *keep,
-				      bool *more);
+const struct fail *store_event_expire(struct tx *t, struct store_event_keep *keep, bool *more);
 const struct fail *store_event_count(struct tx *t, u64 *out);
 
 #endif

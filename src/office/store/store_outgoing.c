@@ -456,7 +456,7 @@ const struct fail *store_outgoing_next(struct tx *t, u64 *due)
 	return NULL;
 }
 
-const struct fail *store_outgoing_expire(struct tx *t)
+const struct fail *store_outgoing_expire(struct tx *t, bool *more)
 {
 	u64 day = t->now / DAY_MS, old = day > STORE_OUTGOING_DAYS ? day - STORE_OUTGOING_DAYS : 0;
 
@@ -466,8 +466,10 @@ const struct fail *store_outgoing_expire(struct tx *t)
 		    "DELETE FROM outgoing_row WHERE report_id IN"
 		    " (SELECT id FROM outgoing_report WHERE day < ? ORDER BY day LIMIT ?)",
 		    SQL_U64(old), SQL_U64(STORE_OUTGOING_SLICE)));
-	return SQL_RUN(t->arena, t->db,
-		       "DELETE FROM outgoing_report WHERE id IN"
-		       " (SELECT id FROM outgoing_report WHERE day < ? ORDER BY day LIMIT ?)",
-		       SQL_U64(old), SQL_U64(STORE_OUTGOING_SLICE));
+	TRY(SQL_RUN(t->arena, t->db,
+		    "DELETE FROM outgoing_report WHERE id IN"
+		    " (SELECT id FROM outgoing_report WHERE day < ? ORDER BY day LIMIT ?)",
+		    SQL_U64(old), SQL_U64(STORE_OUTGOING_SLICE)));
+	*more = sql_changed(t->db) == STORE_OUTGOING_SLICE;
+	return NULL;
 }

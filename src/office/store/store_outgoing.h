@@ -62,6 +62,7 @@ const struct fail *store_rate_add(struct tx *t, str address);
 /* When the next one of either kind is due; UINT64_MAX: none waits. */
 const struct fail *store_outgoing_next(struct tx *t, u64 *due);
 /* What is old goes, a slice at a time. */
-const struct fail *store_outgoing_expire(struct tx *t);
+const struct fail *store_outgoing_expire(struct tx *t,
+					 bool *more); /* *more: there is more that is old */
 
 #endif

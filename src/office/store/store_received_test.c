@@ -341,7 +341,7 @@ static void test_expiry(void **state)
 
 static const struct fail *events_expire_run(struct tx *t, void *context)
 {
-	const struct store_event_keep keep = { .messages_ms = 30 * day_ms,
+	struct store_event_keep keep = { .messages_ms = 30 * day_ms,
 					       .attempts_ms = 30 * day_ms,
 					       .attempts_most = 100 };
 	bool more;
