@@ -148,6 +148,16 @@ bool hand_give(struct hands *h, struct hand *mine)
 	return again;
 }
 
+/* What delivered nothing is better tried again at once than told: it may have failed for the same reason as the telling. */
+static bool is_worth_keeping(const struct office_attempt_done_request *done)
+{
+	bool delivered = false;
+
+	for (size_t i = 0; i < done->results_n; i++)
+		delivered = delivered || done->results[i].outcome == ATTEMPT_DELIVERED;
+	return delivered;
+}
+
 bool hand_keep(struct hands *h, struct hand *mine, u32 attempts,
 	       const struct office_attempt_done_request *done)
 {
@@ -158,7 +168,8 @@ bool hand_keep(struct hands *h, struct hand *mine, u32 attempts,
 	mine->again = false;
 	if (!again) {
 		under_way_remove(h, mine);
-		untold_add(h, mine->job, attempts, done);
+		if (is_worth_keeping(done))
+			untold_add(h, mine->job, attempts, done);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return again;

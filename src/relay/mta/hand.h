@@ -25,7 +25,8 @@ bool hand_untold(struct hands *h, struct arena *a, const struct job *job,
 		 struct office_attempt_done_request *done);
 /* Told. True: the job was given out again meanwhile, perhaps after the office had heard. */
 bool hand_give(struct hands *h, struct hand *mine);
-/* The office did not take it: kept, and mine is given; true: not yet, the job was given out again meanwhile, so tell it now. */
+/* The office did not take it: kept when something was delivered, and mine is given; true: not yet, the job was given out again
+ * meanwhile, so tell it now. */
 bool hand_keep(struct hands *h, struct hand *mine, u32 attempts,
 	       const struct office_attempt_done_request *done);
 

@@ -47,7 +47,7 @@ static void test_told_after_all(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
 	struct hands *h = hands_new(a);
-	struct attempt_result r = { .entry = 7, .outcome = ATTEMPT_TEMP };
+	struct attempt_result r = { .entry = 7, .outcome = ATTEMPT_DELIVERED };
 	struct office_attempt_done_request done = done_of(1, &r), got;
 	struct job job = { .id = 1, .attempts = 3 };
 	struct hand mine;
@@ -57,6 +57,26 @@ static void test_told_after_all(void **state)
 	assert_false(hand_keep(h, &mine, 2, &done));
 	assert_true(hand_take(h, &mine, 1));
 	assert_false(hand_untold(h, a, &job, &got));
+	hand_give(h, &mine);
+	arena_free(&a);
+}
+
+static void test_nothing_delivered(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct hands *h = hands_new(a);
+	struct attempt_result r = { .entry = 7, .outcome = ATTEMPT_TEMP };
+	struct office_attempt_done_request done = done_of(1, &r), got;
+	struct hand mine, other;
+
+	(void)state;
+	assert_true(hand_take(h, &mine, 1));
+	assert_false(hand_take(h, &other, 1));
+	assert_true(hand_keep(h, &mine, 0,
+			      &done)); /* whoever gave it again waits for our word all the same */
+	assert_false(hand_keep(h, &mine, 0, &done));
+	assert_true(hand_take(h, &mine, 1));
+	assert_false(hand_untold(h, a, &(struct job){ .id = 1 }, &got));
 	hand_give(h, &mine);
 	arena_free(&a);
 }
@@ -85,6 +105,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_given_out_again),
 		cmocka_unit_test(test_told_after_all),
+		cmocka_unit_test(test_nothing_delivered),
 		cmocka_unit_test(test_bound),
 	};
 
