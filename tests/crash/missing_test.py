@@ -96,7 +96,7 @@ class MissingTest(unittest.TestCase):
 
     def refuses(self, folder, said):
         p = self.instance(folder, start=False)
-        with self.assertRaisesRegex(RuntimeError, r"\(status 75\)"):
+        with self.assertRaisesRegex(RuntimeError, r"\(status 1\)"):
             p.start()
         self.assertIn(said, p.log_text())
 
