@@ -135,7 +135,7 @@ def main():
             print(f"{case}\n  {table[(domain, 'TXT')][0]}\n  postern {mine['result']}: {mine['reason']} {mine['explanation']!r}\n"
                   f"  pyspf   {result}: {text!r}")
     print(f"{count} records, seed {seed}: {bad} differences, {left_out} left out; pyspf said {seen}")
-    return 1 if bad else 0
+    return 1 if bad or left_out > count // 5 or len(seen) < 5 else 0  # what was hardly compared does not agree
 
 
 if __name__ == "__main__":
