@@ -697,8 +697,8 @@ static const u64 day_ms = 24 * 3600 * 1000;
 static const struct fail *expire_call(struct tx *t, void *context)
 {
 	struct store_event_keep keep = { .messages_ms = 30 * day_ms,
-					       .attempts_ms = 7 * day_ms,
-					       .attempts_most = 3 };
+					 .attempts_ms = 7 * day_ms,
+					 .attempts_most = 3 };
 
 	return store_event_expire(t, &keep, context);
 }

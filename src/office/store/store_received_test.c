@@ -342,8 +342,8 @@ static void test_expiry(void **state)
 static const struct fail *events_expire_run(struct tx *t, void *context)
 {
 	struct store_event_keep keep = { .messages_ms = 30 * day_ms,
-					       .attempts_ms = 30 * day_ms,
-					       .attempts_most = 100 };
+					 .attempts_ms = 30 * day_ms,
+					 .attempts_most = 100 };
 	bool more;
 
 	(void)context;
