@@ -204,6 +204,37 @@ static void test_one_job_fails(void **state)
 	world_free(&w);
 }
 
+/* Large ones: who came first is not kept waiting until all the others are written. */
+static void test_batch_has_a_size(void **state)
+{
+	enum { JOBS = 5, SIZE = 6 * 1024 * 1024, FIRST = WRITER_BATCH_BYTES / SIZE + 1 };
+	struct batch_job jobs[JOBS];
+	u32 order = 0, marks;
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	for (u32 i = 0; i < JOBS; i++) {
+		jobs[i] = (struct batch_job){
+			.job = { .run = batch_run, .done = batch_done, .arena = w.arena },
+			.append = { .account = w.account, .name = S("INBOX") },
+			.fails = i == 1,
+			.index = i,
+			.order = &order
+		};
+		make_draft(&w, SIZE, i, &jobs[i].append.draft);
+		writer_submit(w.store, &jobs[i].job);
+	}
+	assert_true(writer_run_once(w.store));
+	assert_int_equal(order, FIRST + 1); /* one of them failed, and left nothing */
+	assert_true(writer_run_once(w.store));
+	assert_int_equal(order, JOBS);
+	assert_false(writer_run_once(w.store));
+	assert_int_equal(count_inbox(&w, &marks), JOBS - 1);
+	assert_int_equal(problems(&w), 0);
+	world_free(&w);
+}
+
 static void test_torn_tail(void **state)
 {
 	struct world w;
@@ -619,6 +650,7 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_failed_sync_is_final),
 		cmocka_unit_test(test_one_job_fails),
+		cmocka_unit_test(test_batch_has_a_size),
 		cmocka_unit_test(test_torn_tail),
 		cmocka_unit_test(test_room_ahead),
 		cmocka_unit_test(test_old_database),

@@ -113,13 +113,37 @@ static const struct fail *run_apart(struct store *s, struct write_job *job, u64 
 	return NULL;
 }
 
+/* The jobs behind this one wait for the next batch, as the first of it. */
+static void end_batch(struct writer *w, struct write_job *last)
+{
+	struct write_job *rest = last->next, *end = rest;
+	u32 n = 1;
+
+	if (rest == NULL)
+		return;
+	last->next = NULL;
+	for (; end->next; end = end->next)
+		n++;
+	CHECK(pthread_mutex_lock(&w->lock) == 0);
+	end->next = w->first;
+	if (w->first == NULL)
+		w->last = &end->next;
+	w->first = rest;
+	w->waiting += n;
+	w->taken -= n;
+	CHECK(pthread_mutex_unlock(&w->lock) == 0);
+}
+
 static const struct fail *run_jobs(struct store *s, struct write_job *jobs, u64 now, bool apart)
 {
 	const struct fail *f = SQL_RUN0(s->writer.scratch, s->db, "BEGIN IMMEDIATE");
 
-	for (struct write_job *job = jobs; job && !f; job = job->next)
+	for (struct write_job *job = jobs; job && !f; job = job->next) {
 		if (!job->failed)
 			f = apart ? run_apart(s, job, now) : run_job(s, job, now);
+		if (!f && segments_pending(s->segments) >= WRITER_BATCH_BYTES)
+			end_batch(&s->writer, job);
+	}
 	return f;
 }
 
