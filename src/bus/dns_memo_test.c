@@ -215,6 +215,50 @@ static void *run(void *context)
 	return NULL;
 }
 
+struct coming {
+	struct relay *relay;
+	struct bus *bus;
+};
+
+static void *bring_relay(void *context)
+{
+	struct coming *c = context;
+	int fds[2];
+
+	usleep(30 * 1000);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	bus_server_add(c->relay->server, fds[0], CALLER_MX, 0);
+	bus_replace(c->bus, fds[1]);
+	return NULL;
+}
+
+/* A question waits for a relay that begins anew, within its budget. */
+static void test_new_relay(void **state)
+{
+	struct fixture *f = *state;
+	struct relay r = { .asked = 0 };
+	struct coming coming = { &r, bus_new(-1) };
+	struct relay_dns dns;
+	struct dns_source source;
+	struct dns_answer out;
+	pthread_t thread, bringer;
+
+	r.server = bus_server_new(relay_methods, relay_methods_n, dispatch, gone, &r);
+	assert_int_equal(pthread_create(&thread, NULL, run, r.server), 0);
+	source = relay_dns_source(&dns, coming.bus, 20);
+	source.query(source.context, f->a, S("b.example"), TXT, &out);
+	assert_int_equal(out.status, DNS_TEMPFAIL);
+	assert_int_equal(pthread_create(&bringer, NULL, bring_relay, &coming), 0);
+	source = relay_dns_source(&dns, coming.bus, 60000);
+	source.query(source.context, f->a, S("b.example"), TXT, &out);
+	assert_int_equal(out.status, DNS_OK);
+	pthread_join(bringer, NULL);
+	bus_free(&coming.bus);
+	bus_server_stop(r.server);
+	pthread_join(thread, NULL);
+	bus_server_free(&r.server);
+}
+
 static void test_relay(void **state)
 {
 	struct fixture *f = *state;
@@ -265,6 +309,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, start, stop),
 		cmocka_unit_test_setup_teardown(test_room, start, stop),
 		cmocka_unit_test_setup_teardown(test_relay, start, stop),
+		cmocka_unit_test_setup_teardown(test_new_relay, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,25 @@ static void memo_make(void)
 	dns_rate_init(&rate);
 }
 
+/* Within the budget, also when a relay begins anew meanwhile: what DNS says must not depend on a reload. */
+static const struct fail *ask(struct relay_dns *d, struct arena *a,
+			      struct relay_dns_query_request *q, struct relay_dns_query_answer *r)
+{
+	u64 now = env_monotonic(env_system()), until = now + BUS_RESTART_MS;
+	const struct fail *f;
+
+	if (until > d->deadline)
+		until = d->deadline;
+	do {
+		q->budget_ms = (u32)(d->deadline - now);
+		f = relay_dns_query_within(a, d->relay, q, r, q->budget_ms + ANSWER_MS);
+		if (f == NULL || f->what != FAIL_UNAVAILABLE || !bus_wait(d->relay, until))
+			return f;
+		now = env_monotonic(env_system());
+	} while (now < d->deadline);
+	return f;
+}
+
 static void query(void *context, struct arena *a, str name, u32 type, struct dns_answer *out)
 {
 	struct relay_dns *d = context;
@@ -33,8 +52,7 @@ static void query(void *context, struct arena *a, str name, u32 type, struct dns
 		return;
 	}
 	d->asked++;
-	q.budget_ms = (u32)(d->deadline - now);
-	f = relay_dns_query_within(a, d->relay, &q, &r, q.budget_ms + ANSWER_MS);
+	f = ask(d, a, &q, &r);
 	if (f) {
 		LOG(WARN, "relay.dns", LOG_STR("name", name), LOG_FAIL("why", f));
 		return;
