@@ -57,13 +57,16 @@ class FarWire(Wire):
 
 class Smtp:
     """State of one session as RFC 5321, 3207 and 4954 have it; each method sends its command and checks the reply."""
-    commands = ("ehlo", "helo", "mail", "mail_bad", "rcpt", "rcpt_bad", "rcpt_far", "data", "bdat", "rset", "noop", "starttls", "auth",
+    commands = ("ehlo", "helo", "mail", "mail_bad", "rcpt", "rcpt_bad", "rcpt_far", "data", "bdat", "bdat_part", "rset", "noop", "starttls", "auth",
                 "auth_wrong", "auth_cancel", "nonsense")
     contexts = ((), ("ehlo",), ("ehlo", "mail"), ("ehlo", "mail", "rcpt"), ("ehlo", "mail", "rcpt_bad"), ("ehlo", "mail", "rcpt", "rcpt_far"),
-                ("ehlo", "starttls"), ("ehlo", "starttls", "ehlo"), ("ehlo", "mail", "rcpt", "starttls"))
+                ("ehlo", "starttls"), ("ehlo", "starttls", "ehlo"), ("ehlo", "mail", "rcpt", "starttls"), ("ehlo", "mail", "rcpt", "bdat_part"))
     submission_contexts = (("ehlo", "starttls", "ehlo", "auth"), ("ehlo", "starttls", "ehlo", "auth_wrong"),
                            ("ehlo", "starttls", "ehlo", "auth_cancel"), ("ehlo", "starttls", "ehlo", "auth", "mail"),
-                           ("ehlo", "starttls", "ehlo", "auth", "mail", "rcpt_bad"), ("ehlo", "auth"), ("ehlo", "auth", "starttls", "ehlo"))
+                           ("ehlo", "starttls", "ehlo", "auth", "mail", "rcpt_bad"), ("ehlo", "auth"), ("ehlo", "auth", "starttls", "ehlo"),
+                           ("ehlo", "starttls", "ehlo", "auth", "mail", "rcpt", "bdat_part"))
+    out_of_order = ("mail", "mail_bad", "rcpt", "rcpt_bad", "rcpt_far", "data", "starttls")
+    logins = ("auth", "auth_wrong", "auth_cancel")  # unknown where nobody logs in
 
     def __init__(self, port, submission, forget_tls=False):
         self.w, self.submission, self.forget_tls = FarWire(port), submission, forget_tls
@@ -73,11 +76,18 @@ class Smtp:
         assert self.w.reply()[0] == 220
 
     def clear(self):
-        self.begun, self.recipients = False, 0
+        self.begun, self.recipients, self.chunks = False, 0, False
 
     def do(self, name):
         self.history.append(name)
+        chunks = self.chunks
         getattr(self, name)()
+        if chunks and (name in self.out_of_order or self.submission and name in self.logins):
+            self.clear()  # whatever is out of order after a BDAT ends the mail (THREATS S05)
+
+    def open(self):
+        """Whether recipients may come."""
+        return self.begun and not self.chunks
 
     def say(self, command, *right):
         code, lines = self.w.smtp(command)
@@ -111,35 +121,38 @@ class Smtp:
         self.say("MAIL FROM:<a@@b>", *((501, 553) if self.may_mail() else (501, 503, 530, 553)))
 
     def rcpt(self):
-        self.recipients += self.say(f"RCPT TO:<{USER}>", *((250,) if self.begun else (503, 530))) == 250
+        self.recipients += self.say(f"RCPT TO:<{USER}>", *((250,) if self.open() else (503, 530))) == 250
 
     def rcpt_bad(self):
-        self.say("RCPT TO:<a@@b>", *((501, 553) if self.begun else (501, 503, 530, 553)))
+        self.say("RCPT TO:<a@@b>", *((501, 553) if self.open() else (501, 503, 530, 553)))
 
     def rcpt_far(self):
-        if self.begun and self.submission:
+        if self.open() and self.submission:
             self.recipients += self.say("RCPT TO:<x@elsewhere.test>", 250) == 250
         else:
-            self.say("RCPT TO:<x@elsewhere.test>", *((550, 551, 554) if self.begun else (503, 530)))
+            self.say("RCPT TO:<x@elsewhere.test>", *((550, 551, 554) if self.open() else (503, 530)))
 
     def text(self):
         return f"From: {USER}\r\nSubject: pair\r\n\r\nHello\r\n".encode()
 
     def data(self):
-        if self.say("DATA", *((354,) if self.recipients else (503, 530, 554))) == 354:
+        if self.say("DATA", *((354,) if self.recipients and not self.chunks else (503, 530, 554))) == 354:
             self.w.send(self.text() + b".\r\n")
             assert self.w.reply()[0] == 250, self.history
             self.clear()
 
-    def bdat(self):
+    def bdat(self, last=" LAST"):
         text = self.text()
-        self.w.send(f"BDAT {len(text)} LAST\r\n".encode() + text)
+        self.w.send(f"BDAT {len(text)}{last}\r\n".encode() + text)
         code, lines = self.w.reply()
-        if self.recipients and self.esmtp:
-            assert code == 250, (lines, self.history)
+        right = (250,) if self.recipients and self.esmtp else (503, 530, 554)
+        assert code in right, (lines, self.history)
+        if code == 250 and last:
             self.clear()
-        else:
-            assert code in (503, 530, 554), (lines, self.history)
+        return code == 250
+
+    def bdat_part(self):
+        self.chunks |= self.bdat("")
 
     def rset(self):
         self.say("RSET", 250)
