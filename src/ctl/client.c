@@ -187,8 +187,9 @@ bool ctl_confirm(struct ctl *c, str word, const char *what)
 
 	if (ctl_has(c, "yes"))
 		return true;
-	fprintf(stderr, "This will %s. It cannot be undone.\nType %.*s to go on: ", what,
-		STR_ARG(word));
+	if (!c->json) /* a program would not read the question, and parse it as the error */
+		fprintf(stderr, "This will %s. It cannot be undone.\nType %.*s to go on: ", what,
+			STR_ARG(word));
 	n = read(STDIN_FILENO, line, sizeof line);
 	if (n > 0 && str_eq(str_trim(str_from(line, (size_t)n)), word))
 		return true;

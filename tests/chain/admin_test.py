@@ -198,6 +198,14 @@ class CommandTest(unittest.TestCase):
         self.fails(2, "user", "list", "-x")
         self.fails(2, "frobnicate")
 
+    def test_what_is_not_confirmed_is_not_done(self):
+        got = self.p.ctl("user", "remove", BOB, check=False, stdin="alice\n")
+        self.assertEqual((got.returncode, got.stdout), (2, ""))
+        self.assertIn(f"Type {BOB} to go on", got.stderr)
+        got = self.p.ctl("user", "remove", BOB, "--json", check=False, stdin="")
+        self.assertEqual((got.returncode, json.loads(got.stderr)["error"]), (2, "E1011"))
+        self.ok("user", "show", BOB)
+
     def test_help(self):
         self.assertIn("user passwd", self.ok("help", "user"))
         self.assertNotIn("domain", self.ok("help", "user"))
