@@ -372,6 +372,7 @@ class CrashTest(unittest.TestCase):
         carol, dave = "carol@example.test", "dave@example.test"
         with Instance(users={ALICE: "alice", BOB: "bob", carol: "carol", dave: "dave"}) as p:
             p.ctl("alias", "add", "info@example.test", ALICE)
+            p.ctl("alias", "add", "behind@example.test", dave, "info@example.test")
             p.stop()
             db = sqlite3.connect(pathlib.Path(p.folder) / "store/postern.db")
             db.execute("INSERT INTO domain VALUES (x'00ff')")
@@ -390,7 +391,8 @@ class CrashTest(unittest.TestCase):
             s.smtp()
             s.smtp("EHLO c.example")
             s.smtp("MAIL FROM:<a@elsewhere.test>")
-            self.assertEqual([s.smtp(f"RCPT TO:<{who}>")[0] for who in (carol, "info@example.test", BOB, dave)], [450, 450, 550, 250])
+            self.assertEqual([s.smtp(f"RCPT TO:<{who}>")[0] for who in (carol, "info@example.test", "behind@example.test", BOB, dave)],
+                             [450, 450, 450, 550, 250])
             damaged = wait_for(lambda: (lambda lines: lines if len(lines) >= 4 else None)(
                 [line for line in p.log_text().splitlines() if "directory.damaged" in line]))
             for name in ("kind=domain", "name=BOB", f"name={carol}", "name=info@example.test"):

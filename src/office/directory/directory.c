@@ -86,6 +86,7 @@ static void name_remove(struct directory *d, enum name_kind kind, str text)
 	if (name == NULL)
 		return;
 	table_remove(&d->names, &name->by_name);
+	d->suspended_n -= name->suspended;
 	if (kind == NAME_ACCOUNT) {
 		table_remove(&d->by_id, &name->by_id);
 		d->accounts--;
@@ -188,6 +189,13 @@ void directory_add_account(struct directory *d, const struct directory_account *
 	unlock(d);
 }
 
+static void alias_suspend(struct directory *d, struct name *name, bool suspended)
+{
+	d->suspended_n += suspended;
+	d->suspended_n -= name->suspended;
+	name->suspended = suspended;
+}
+
 void directory_add_alias(struct directory *d, str address, const str *targets, size_t n)
 {
 	struct name *name;
@@ -200,7 +208,7 @@ void directory_add_alias(struct directory *d, str address, const str *targets, s
 		copies[i] = str_copy(d->arena, targets[i]);
 	name->targets = copies;
 	name->targets_n = n;
-	name->suspended = false;
+	alias_suspend(d, name, false);
 	unlock(d);
 }
 
@@ -211,7 +219,7 @@ void directory_suspend_alias(struct directory *d, str address)
 	lock_write(d);
 	name = name_find(d, NAME_ALIAS, address, STR_NONE);
 	if (name)
-		name->suspended = true;
+		alias_suspend(d, name, true);
 	unlock(d);
 }
 
@@ -481,6 +489,8 @@ enum recipient_result directory_resolve(struct directory *d, struct arena *a, st
 	result = follow(d, name_resolve(d, address, &name), &name);
 	if (name && name->kind == NAME_ACCOUNT)
 		*account = name->account.id;
+	if (d->suspended_n && result == RECIPIENT_LOCAL && is_behind_suspended(d, a, address))
+		result = RECIPIENT_SUSPENDED;
 	unlock(d);
 	return result;
 }

@@ -36,6 +36,7 @@ struct directory {
 	str first_domain;   /* to which <Postmaster> without a domain belongs */
 	const str *reports; /* addresses for reports, as configured */
 	size_t reports_n;
+	size_t suspended_n; /* aliases of which not all could be read */
 	bool has_separator;
 	u8 separator;
 };
@@ -45,6 +46,8 @@ void unlock(struct directory *d);
 /* The name a followed by b. */
 struct name *name_find(const struct directory *d, enum name_kind kind, str a, str b);
 bool without_tag(const struct directory *d, str local, str *user);
+/* Does a suspended alias stand on the way to those who get mail for it (expand.c)? The lock is held. */
+bool is_behind_suspended(struct directory *d, struct arena *a, str address);
 /* Whom the address leads to, in one step; *out NULL when REMOTE or UNKNOWN. */
 enum recipient_result name_resolve(const struct directory *d, str address, struct name **out);
 

@@ -139,6 +139,15 @@ static void expansion_init(struct expansion *x, struct directory *d, struct aren
 	x->met.slots = arena_array_of(a, x->met.slots_n, struct table_node *);
 }
 
+bool is_behind_suspended(struct directory *d, struct arena *a, str address)
+{
+	struct expansion x;
+
+	expansion_init(&x, d, a);
+	item_add(&x, address, 0, 0);
+	return expand_all(&x) != NULL;
+}
+
 const struct fail *directory_expand(struct directory *d, struct arena *a,
 				    const struct recipient *recipients, size_t n,
 				    const struct directory_target **out, size_t *out_n)
