@@ -1,6 +1,8 @@
 /* What the commands need of the world: configuration, the sockets of the running system, passwords, confirmation. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -127,9 +129,18 @@ const struct fail *ctl_connect(struct ctl *c)
 	return ctl_connect_to(c, c->config->server_data);
 }
 
-/* A line from the terminal, without echo. */
+static void interrupt(int number)
+{
+	(void)number; /* ppoll() ends, that is all */
+}
+
+/* A line from the terminal, without echo; Ctrl-C ends us as ever, but not before there is an echo again. */
 static const struct fail *read_hidden(struct ctl *c, const char *prompt, str *out)
 {
+	const struct sigaction ours = { .sa_handler = interrupt };
+	struct pollfd typed = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct sigaction theirs;
+	sigset_t held, mask;
 	struct termios before, hidden;
 	u8 line[2048];
 	ssize_t n;
@@ -138,11 +149,19 @@ static const struct fail *read_hidden(struct ctl *c, const char *prompt, str *ou
 		return fail_errno(c->arena, errno, "terminal");
 	hidden = before;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	sigemptyset(&held);
+	sigaddset(&held, SIGINT);
+	sigprocmask(SIG_BLOCK, &held, &mask);
+	sigaction(SIGINT, &ours, &theirs);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
 	fprintf(stderr, "%s", prompt);
-	n = read(STDIN_FILENO, line, sizeof line);
+	n = ppoll(&typed, 1, NULL, &mask) < 0 ? -1 : read(STDIN_FILENO, line, sizeof line);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
 	fprintf(stderr, "\n");
+	sigaction(SIGINT, &theirs, NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	if (n < 0)
+		raise(SIGINT);
 	if (n <= 0)
 		return fail_new(c->arena, FAIL_INVALID, "no password was given");
 	*out = str_from(line, (size_t)n); /* blanks at its ends belong to it */

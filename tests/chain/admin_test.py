@@ -5,12 +5,14 @@ import imaplib
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import tempfile
+import termios
 import unittest
 
 from client import Wire, deliver, deliver_at_last, fetch_all, mailbox, message, submit, wait_message
@@ -205,6 +207,21 @@ class CommandTest(unittest.TestCase):
         got = self.p.ctl("user", "remove", BOB, "--json", check=False, stdin="")
         self.assertEqual((got.returncode, json.loads(got.stderr)["error"]), (2, "E1011"))
         self.ok("user", "show", BOB)
+
+    def test_password_at_a_terminal(self):
+        """Ctrl-C at the question: the terminal must not stay without an echo."""
+        folder = pathlib.Path(self.p.folder)
+        conf = folder / "tty.conf"
+        conf.write_text(f'[server]\ndata = "{folder}"\n')
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(BINARY, [BINARY, "user", "passwd", ALICE, f"--config={conf}"])
+        self.addCleanup(os.close, terminal)
+        self.assertIn(b"Password: ", os.read(terminal, 4096))
+        self.assertFalse(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.write(terminal, b"\x03")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGINT)
+        self.assertTrue(termios.tcgetattr(terminal)[3] & termios.ECHO)
 
     def test_help(self):
         self.assertIn("user passwd", self.ok("help", "user"))
