@@ -91,7 +91,7 @@ struct smtp {
 	struct sink data;             /* INPUT_DATA */
 	const struct fail *data_fail; /* of the gate; lives as long as the transaction */
 	u64 data_size;                /* bytes that came, also after data_fail */
-	u64 errors;
+	u64 errors;                   /* since a message was taken; so is junk */
 	u32 junk, messages;
 	struct event_batch events;
 };

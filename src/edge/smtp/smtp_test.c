@@ -373,6 +373,26 @@ static void test_too_much(void **state)
 	talk_end(t);
 }
 
+/* A server that brings mail all day is refused recipients now and then: errors count between two messages. */
+static void test_errors_of_a_long_session(void **state)
+{
+	struct fake *x = *state;
+	struct talk *t = open_talk(x, SERVICE_SMTP);
+	const struct line mail[] = { { "MAIL FROM:<a@b.example>", "250 " },
+				     { "RCPT TO:<nobody@example.test>", "550 " },
+				     { "RCPT TO:<alice@example.test>", "250 " },
+				     { "DATA", "354 " },
+				     { "A: b\r\n\r\nc\r\n.", "250 " } };
+	const struct line first[] = { GREETED };
+
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		check_line(t, &first[i]);
+	for (u64 n = 0; n < x->peers.config->limit_errors + 2; n++)
+		for (size_t i = 0; i < ARRAY_LEN(mail); i++)
+			check_line(t, &mail[i]);
+	assert_str(talk_end(t), STR_NONE);
+}
+
 /* THREATS S09 */
 static void test_tiny_chunks(void **state)
 {
@@ -646,6 +666,7 @@ int main(void)
 		T(test_input_too_early),
 		T(test_bad_lines),
 		T(test_too_much),
+		T(test_errors_of_a_long_session),
 		T(test_tiny_chunks),
 		T(test_lmtp),
 		T(test_lmtp_replies),

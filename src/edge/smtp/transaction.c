@@ -202,6 +202,7 @@ static struct reply taken(struct smtp *s)
 
 	transaction_end(s);
 	s->junk = 0;
+	s->errors = 0;
 	return (struct reply){ .code = 250,
 			       .enhanced = S("2.0.0"),
 			       .text = str_format(a, "taken as %.*s", STR_ARG(id)) };
