@@ -93,7 +93,9 @@ struct delivering {
 	const struct queue_message *message;
 	const struct delivery *delivery;
 	struct queue_due due;
-	bool taken;     /* as a report: nothing else is to be kept when nobody lives there */
+	bool taken; /* as a report: nothing else is to be kept when nobody lives there */
+	bool
+	    given_up; /* it failed again and again, for as long as mail is kept (RFC 5321 4.5.4.1) */
 	bool gave_body; /* the message's reference went to the mailbox row */
 };
 
@@ -116,6 +118,9 @@ static const struct fail *deliver_entry(struct delivering *d, struct queue_entry
 	struct queue_outcome gone = { .outcome = POLICY_PERM,
 				      .code = S("5.1.1"),
 				      .text = S("no such mailbox") };
+	struct queue_outcome late = { .outcome = POLICY_EXPIRED,
+				      .code = S("4.2.0"),
+				      .text = S("the mailbox cannot be written") };
 	struct directory_account account;
 	bool here = directory_account_by_id(d->queue->directory, d->t->arena, e->account, &account);
 	bool taken = d->taken && directory_is_for_reports(d->queue->directory, e->address);
@@ -123,6 +128,8 @@ static const struct fail *deliver_entry(struct delivering *d, struct queue_entry
 	if (taken)
 		good.text = S("taken as a report");
 	e->attempts++;
+	if (d->given_up)
+		return queue_settle_entry(d->t, d->queue, d->message, e, &late, &d->due);
 	TRY(queue_settle_entry(d->t, d->queue, d->message, e, here || taken ? &good : &gone,
 			       &d->due));
 	return here && !taken ? deliver_place(d, e) : NULL;
@@ -132,6 +139,7 @@ const struct fail *queue_deliver(struct tx *t, struct queue *q, const struct del
 				 bool taken, struct queue_changes *c)
 {
 	struct delivering d = { .t = t, .queue = q, .delivery = delivery, .taken = taken };
+	struct policy p = queue_options_get(q).policy;
 	struct queue_message m;
 	struct queue_entry *entries;
 	struct schedule_job job;
@@ -147,6 +155,7 @@ const struct fail *queue_deliver(struct tx *t, struct queue *q, const struct del
 		return NULL;
 	TRY(store_queue_get(t, job.message, &m));
 	d.message = &m;
+	d.given_up = job.attempts > QUEUE_BUSY_DOUBLED && policy_expired(&p, m.arrived, t->now);
 	for (size_t i = 0; i < n; i++)
 		TRY(deliver_entry(&d, &entries[i]));
 	if (d.gave_body) /* it was the last entry */

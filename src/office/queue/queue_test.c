@@ -580,6 +580,34 @@ static void test_given_back_later_each_time(void **state)
 	desk_free(&d);
 }
 
+/* A mailbox that can never be written: its mail is not kept for ever, and who sent it hears of it. */
+static void test_local_delivery_is_given_up(void **state)
+{
+	struct desk d;
+	struct job job;
+	u64 end;
+
+	(void)state;
+	desk_new(&d);
+	mail_send(&d, "bob@example.test", 0);
+	end = d.w.clock + d.policy.expire;
+	for (size_t i = 0; d.w.clock < end; i++) {
+		job = desk_job(&d, LANE_MDA, MDA);
+		assert_int_equal(job.kind, JOB_DELIVER);
+		must(queue_settle(d.queue, d.w.arena, job.id, MDA));
+		queue_give_back(d.queue, job.id);
+		d.w.clock = i < 20 ? queue_pump(d.queue) : end;
+	}
+	job = desk_job(&d, LANE_MDA, MDA);
+	must(desk_deliver(&d, job.id, MDA));
+	assert_true(desk_has_event(&d, job.message, EVENT_EXPIRED));
+	d.w.clock += QUEUE_GATHER_MS;
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DSN_FAILURE);
+	assert_str(job.entries[0].code, S("4.2.0"));
+	desk_free(&d);
+}
+
 static void test_administration(void **state)
 {
 	struct desk d;
@@ -827,6 +855,7 @@ int main(void)
 		cmocka_unit_test(test_poison_report),
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_given_back_later_each_time),
+		cmocka_unit_test(test_local_delivery_is_given_up),
 		cmocka_unit_test(test_many_recipients),
 		cmocka_unit_test(test_trace_behind_an_alias),
 		cmocka_unit_test(test_busy_together),
