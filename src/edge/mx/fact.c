@@ -286,7 +286,7 @@ bool fact_make(struct arena *a, const struct fact_view *x, struct dmarc_fact *ou
 
 	*out = (struct dmarc_fact){ 0 };
 	if (x->config->dmarc_report_from.n == 0 || !v->has_dmarc || v->dmarc.policy_domain.n == 0 ||
-	    v->dmarc.disposition == DMARC_DEFER || is_ours_alone(x) || is_report(x))
+	    v->dmarc.disposition == DMARC_DEFER || x->put_off || is_ours_alone(x) || is_report(x))
 		return false;
 	take_published(a, &v->dmarc, &out->published);
 	take_row(a, x, &out->row);

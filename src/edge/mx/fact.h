@@ -28,9 +28,10 @@ struct fact_view {
 	const struct auth_verdict *verdict;
 	const struct transaction *transaction;
 	struct client_info client;
-	str header;  /* of the message, as it came */
-	str results; /* our Authentication-Results and Received-SPF, whole fields */
-	u64 message; /* its number */
+	str header;   /* of the message, as it came */
+	str results;  /* our Authentication-Results and Received-SPF, whole fields */
+	u64 message;  /* its number */
+	bool put_off; /* whatever for: a full disk too */
 };
 
 /* False: there is nothing to count. Everything in *out is made in a. */

@@ -165,7 +165,7 @@ const struct fail *judge_open(struct smtp *s, struct transaction *t, struct gate
 /* --- The verdict --------------------------------------------------------------------------------------------------- */
 
 /* What the reports to the author's domain count: taken or refused, once the verdict is there. */
-static void note_fact(struct judge *j, struct transaction *t)
+static void note_fact(struct judge *j, struct transaction *t, bool put_off)
 {
 	struct event_batch *b = smtp_fact_batch(j->smtp);
 	struct dmarc_fact *fact = event_batch_fact(b);
@@ -175,18 +175,19 @@ static void note_fact(struct judge *j, struct transaction *t)
 					.client = smtp_client(j->smtp),
 					.header = j->header,
 					.results = j->fields,
+					.put_off = put_off,
 					.message = gate_id(t->gate) };
 
 	if (fact && fact_make(b->arena, &view, fact))
 		b->facts_n++;
 }
 
-void judge_settled(struct smtp *s, struct transaction *t)
+void judge_settled(struct smtp *s, struct transaction *t, const struct fail *f)
 {
 	struct judge *j = t->judgement;
 
 	if (j && smtp_config(s)->dmarc_report_from.n)
-		note_fact(j, t);
+		note_fact(j, t, f && f->kind == FAIL_TEMP);
 }
 
 const struct decision *judge_decision(struct smtp *s, struct transaction *t)

@@ -18,8 +18,8 @@ const struct fail *judge_open(struct smtp *s, struct transaction *t, struct gate
 const struct fail *judge_message(struct smtp *s, struct transaction *t, const struct skeleton *m,
 				 struct smtp_judgement *out);
 
-/* Taken or refused, it is over: what it counts in reports to others (edge/mx/fact.h). */
-void judge_settled(struct smtp *s, struct transaction *t);
+/* Taken or (f) not, it is over: what it counts in reports to others (edge/mx/fact.h). */
+void judge_settled(struct smtp *s, struct transaction *t, const struct fail *f);
 /* What has been found out so far; NULL: nothing was looked at. */
 const struct decision *judge_decision(struct smtp *s, struct transaction *t);
 

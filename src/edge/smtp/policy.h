@@ -49,8 +49,8 @@ struct smtp_policy {
 	/* After its last one. m: without our own fields. */
 	const struct fail *(*message)(struct smtp *s, struct transaction *t,
 				      const struct skeleton *m, struct smtp_judgement *out);
-	/* It is over, taken or refused. NULL: nothing to do. */
-	void (*settled)(struct smtp *s, struct transaction *t);
+	/* It is over, taken or (f) refused or put off. NULL: nothing to do. */
+	void (*settled)(struct smtp *s, struct transaction *t, const struct fail *f);
 	/* Why it is taken or not, as far as it is known, for the record; its texts live as long as the transaction. NULL: no reasons. */
 	const struct decision *(*decision)(struct smtp *s, struct transaction *t);
 };

@@ -219,7 +219,7 @@ struct reply transaction_finish(struct smtp *s, const struct fail *f)
 	if (f)
 		LOG(INFO, "smtp.message_refused", LOG_FAIL("why", f));
 	if (s->policy->settled)
-		s->policy->settled(s, t);
+		s->policy->settled(s, t, f);
 	r = f ? transaction_refuse(s, f, "refused_message", "sender", t->sender) : taken(s);
 	r.times = times;
 	return r;
