@@ -78,12 +78,14 @@ static void add_mail(struct records *r, str domain)
 {
 	struct arena *a = r->c->arena;
 	str host = r->c->config->server_hostname;
+	/* A smarthost sends from addresses that only its owner knows: until they stand here, "-all" would have our own mail refused. */
+	const char *rest = r->c->config->relay_smarthost.n ? "~all" : "-all";
 
 	records_add(r, domain, "MX", str_format(a, "10 %.*s.", STR_ARG(host)));
-	records_add(r, domain, "TXT", S("v=spf1 mx -all"));
+	records_add(r, domain, "TXT", str_format(a, "v=spf1 mx %s", rest));
 	/* RFC 7208 10.1.2: delivery reports have no sender, then the name in HELO is what is checked. */
 	if (str_ends_nocase(host, str_format(a, ".%.*s", STR_ARG(domain))))
-		records_add(r, host, "TXT", S("v=spf1 a -all"));
+		records_add(r, host, "TXT", str_format(a, "v=spf1 a %s", rest));
 }
 
 /* Where reports of this kind are read without a person: `name` when reports.addresses has it, for every domain or for this one; else
@@ -191,7 +193,15 @@ static void say_the_rest(struct records *r)
 {
 	struct arena *a = r->c->arena;
 	str host = r->c->config->server_hostname;
+	str smarthost = r->c->config->relay_smarthost;
 
+	if (smarthost.n)
+		records_say(
+		    r, str_format(
+			   a,
+			   "What leaves here goes through %.*s: put what its owner names for SPF "
+			   "(an include:) into the SPF records before ~all, then make it -all.",
+			   STR_ARG(smarthost)));
 	records_say(
 	    r,
 	    str_format(a,

@@ -64,6 +64,13 @@ class RecordsTest(unittest.TestCase):
         self.assertEqual(found["_imap._tcp.example.test", "SRV"], "0 0 0 .")  # RFC 6186 3.4: none of that here
         self.assertFalse(any(t == "TLSA" for _, t in found))
 
+    def test_a_smarthost_sends_for_us(self):
+        """From addresses that only its owner knows: "-all" would have our own mail refused."""
+        smarthost = '[relay]\nsmarthost = "smtp.provider.example:465"\n'
+        found = {r["name"]: r["value"] for r in self.records(last=smarthost) if r["type"] == "TXT"}
+        self.assertEqual((found["example.test"], found["mail.example.test"]), ("v=spf1 mx ~all", "v=spf1 a ~all"))
+        self.assertIn('; What leaves here goes through smtp.provider.example:465', self.ask(last=smarthost))
+
     def test_zone_and_pairs_say_the_same(self):
         lines = [l for l in self.ask().splitlines() if not l.startswith(";")]
         pairs = self.records()
