@@ -2,6 +2,7 @@
  * What must survive: every acknowledged message, through each failing write, sync and commit; torn tails; flipped bits;
  * a second process. A crash is a child that ends without closing anything.
  */
+#include "office/store/record.h"
 #include "office/store/store_test_support.h"
 
 #include <fcntl.h>
@@ -232,6 +233,45 @@ static void test_batch_has_a_size(void **state)
 	assert_false(writer_run_once(w.store));
 	assert_int_equal(count_inbox(&w, &marks), JOBS - 1);
 	assert_int_equal(problems(&w), 0);
+	world_free(&w);
+}
+
+static const struct fail *lazy_call(struct tx *t, void *context)
+{
+	enum { RUNS = 1 << 17 };
+	const struct world *w = context;
+	struct uid_run *runs = arena_array_of(t->arena, RUNS, struct uid_run);
+	const struct flags_note n = {
+		.account = w->account, .mailbox = 1, .uidvalidity = 1, .uids = runs, .uids_n = RUNS
+	};
+
+	return note_flags(t, &n);
+}
+
+/* What waits for somebody's sync is not of this batch: thousands who change flags, and no mail, are still one commit. */
+static void test_batch_counts_its_own(void **state)
+{
+	enum { JOBS = 3 };
+	struct batch_job jobs[JOBS];
+	u32 order = 0;
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	while (segments_pending(w.store->segments) < WRITER_BATCH_BYTES)
+		must(world_write(&w, false, lazy_call, &w));
+	for (u32 i = 0; i < JOBS; i++) {
+		jobs[i] = (struct batch_job){
+			.job = { .run = batch_run, .done = batch_done, .arena = w.arena },
+			.append = { .account = w.account, .name = S("INBOX") },
+			.index = i,
+			.order = &order
+		};
+		make_draft(&w, 1500, i, &jobs[i].append.draft);
+		writer_submit(w.store, &jobs[i].job);
+	}
+	assert_true(writer_run_once(w.store));
+	assert_int_equal(order, JOBS);
 	world_free(&w);
 }
 
@@ -651,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_failed_sync_is_final),
 		cmocka_unit_test(test_one_job_fails),
 		cmocka_unit_test(test_batch_has_a_size),
+		cmocka_unit_test(test_batch_counts_its_own),
 		cmocka_unit_test(test_torn_tail),
 		cmocka_unit_test(test_room_ahead),
 		cmocka_unit_test(test_old_database),

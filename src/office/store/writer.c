@@ -137,11 +137,12 @@ static void end_batch(struct writer *w, struct write_job *last)
 static const struct fail *run_jobs(struct store *s, struct write_job *jobs, u64 now, bool apart)
 {
 	const struct fail *f = SQL_RUN0(s->writer.scratch, s->db, "BEGIN IMMEDIATE");
+	u64 before = segments_pending(s->segments); /* notes that wait for somebody's sync */
 
 	for (struct write_job *job = jobs; job && !f; job = job->next) {
 		if (!job->failed)
 			f = apart ? run_apart(s, job, now) : run_job(s, job, now);
-		if (!f && segments_pending(s->segments) >= WRITER_BATCH_BYTES)
+		if (!f && segments_pending(s->segments) - before >= WRITER_BATCH_BYTES)
 			end_batch(&s->writer, job);
 	}
 	return f;
