@@ -51,8 +51,8 @@ static const struct fail *jobs_read(struct tx *t, struct office *o, const struct
 	size_t before = arena_used(t->arena), i;
 
 	for (i = 0; i < next->n && arena_used(t->arena) - before < OFFICE_JOBS_BYTES; i++) {
-		const struct fail *f =
-		    queue_job_read(t, o->queue, &next->jobs[i], &jobs[r->jobs_n]);
+		const struct fail *f = queue_job_read(t, o->queue, &next->jobs[i],
+						      next->call->peer.number, &jobs[r->jobs_n]);
 		if (f == NULL)
 			report_permit(next->call, &jobs[r->jobs_n++]);
 		else if (f->what == FAIL_CORRUPT)

@@ -43,21 +43,10 @@ static void entry_fields(struct arena *a, const struct queue_entry *entries, siz
 	out->domain = entries[0].domain;
 }
 
-/* It has no rows any more: the administrator dropped it, or another commit was faster. */
-static const struct fail *job_forget(struct queue *q, struct arena *a,
-				     const struct schedule_job *given)
-{
-	struct queue_changes c;
-
-	queue_changes_init(&c, a);
-	queue_change_add(&c, CHANGE_FINISH, given, STR_NONE);
-	queue_apply(q, &c);
-	return fail_new(a, FAIL_NOT_FOUND, "the job is gone");
-}
-
 const struct fail *queue_job_read(struct tx *t, struct queue *q, const struct schedule_job *given,
-				  struct job *out)
+				  u64 peer, struct job *out)
 {
+	static const struct fail gone = FAIL_STATIC(NOT_FOUND, "the job is gone");
 	bool dsn = given->kind == JOB_DSN_FAILURE || given->kind == JOB_DSN_DELAY;
 	struct queue_entry *entries;
 	struct queue_message m;
@@ -69,8 +58,10 @@ const struct fail *queue_job_read(struct tx *t, struct queue *q, const struct sc
 					OFFICE_JOB_ENTRIES, &entries, &n));
 	else
 		TRY(store_queue_job(t, given->message, given->id, &entries, &n));
-	if (n == 0)
-		return job_forget(q, t->arena, given);
+	if (n == 0) { /* the administrator dropped it, or another commit was faster */
+		queue_forget(q, given->id, peer);
+		return &gone;
+	}
 	f = store_queue_get(t, given->message, &m);
 	if (f)
 		return f->what == FAIL_NOT_FOUND
@@ -80,8 +71,8 @@ const struct fail *queue_job_read(struct tx *t, struct queue *q, const struct sc
 	    (struct job){ .id = given->id, .kind = (u8)given->kind, .attempts = given->attempts };
 	message_fields(q, &m, out);
 	entry_fields(t->arena, entries, n, out);
-	if (dsn)
-		queue_lease(q, given->id, entries, n);
+	if (dsn && !queue_lease(q, given->id, peer, entries, n))
+		return &gone;
 	return NULL;
 }
 

@@ -368,10 +368,11 @@ void queue_lease_end(struct queue *q, u64 job)
 	arena_free(&a);
 }
 
-void queue_lease(struct queue *q, u64 job, const struct queue_entry *entries, size_t n)
+bool queue_lease(struct queue *q, u64 job, u64 peer, const struct queue_entry *entries, size_t n)
 {
 	struct arena *a = arena_new(1 << 20);
 	struct lease *lease = arena_new_of(a, struct lease);
+	bool holds;
 
 	lease->arena = a;
 	lease->job = job;
@@ -380,8 +381,26 @@ void queue_lease(struct queue *q, u64 job, const struct queue_entry *entries, si
 	for (size_t i = 0; i < n; i++)
 		lease->entries[i] = entries[i].id;
 	lock(q);
-	queue_lease_end(q, job);
-	table_add(&q->leases, &lease->by_job, table_hash_u64(&q->leases, job));
+	holds = schedule_holds(q->schedule, job, peer, NULL);
+	if (holds) {
+		queue_lease_end(q, job);
+		table_add(&q->leases, &lease->by_job, table_hash_u64(&q->leases, job));
+	}
+	unlock_queue(q);
+	if (!holds)
+		arena_free(&a);
+	return holds;
+}
+
+void queue_forget(struct queue *q, u64 job, u64 peer)
+{
+	lock(q);
+	if (schedule_holds(q->schedule, job, peer, NULL)) {
+		queue_lease_end(q, job);
+		schedule_finish(q->schedule, job);
+		pump(q);
+		wake_clock(q);
+	}
 	unlock_queue(q);
 }
 

@@ -100,9 +100,10 @@ struct queue_waiter {
 	void (*give)(struct queue_waiter *w, const struct schedule_job *jobs, size_t n);
 };
 void queue_wait(struct queue *q, struct queue_waiter *w);
-/* Fills in what the peer is to know of a job it was given. NOT_FOUND: it went meanwhile, and the schedule forgot it. */
+/* Fills in what the peer is to know of a job it was given. NOT_FOUND: it went meanwhile, and the schedule forgot it; or the peer has died, and
+ * the job may be in another's hands. */
 const struct fail *queue_job_read(struct tx *t, struct queue *q, const struct schedule_job *given,
-				  struct job *out);
+				  u64 peer, struct job *out);
 /* DENIED when this peer does not hold the job. */
 const struct fail *queue_job_message(struct queue *q, struct arena *a, u64 job, u64 peer,
 				     u64 *message);

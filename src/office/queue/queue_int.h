@@ -82,7 +82,10 @@ const struct fail *queue_settle_message(struct tx *t, const struct queue_message
 const struct fail *queue_enqueue(struct tx *t, struct queue *q, const struct queue_arrival *m,
 				 struct queue_changes *c, size_t *entries);
 
-void queue_lease(struct queue *q, u64 job, const struct queue_entry *entries, size_t n);
+/* False: this peer does not hold the job any more. What is noted is what its holder read. */
+bool queue_lease(struct queue *q, u64 job, u64 peer, const struct queue_entry *entries, size_t n);
+/* The peer found nothing of its job. */
+void queue_forget(struct queue *q, u64 job, u64 peer);
 bool queue_lease_has(struct queue *q, u64 job, u64 entry);
 void queue_lease_end(struct queue *q, u64 job); /* the lock is held */
 

@@ -72,7 +72,7 @@ static void test_damaged_rows(void **state)
 		desk_restart(&d);
 		assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), start ? 1 : 2);
 		if (!start) {
-			must_fail(desk_read(&d, &d.taken[0], &job), FAIL_CORRUPT);
+			must_fail(desk_read(&d, &d.taken[0], MDA, &job), FAIL_CORRUPT);
 			queue_set_aside(d.queue, d.taken[0].id, MDA);
 			d.taken[0] = d.taken[1];
 		}
@@ -99,7 +99,7 @@ static void test_unreadable_once(void **state)
 	for (size_t i = 0; i < 20; i++) {
 		u64 next;
 		assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 1);
-		must_fail(desk_read(&d, &d.taken[0], &job), FAIL_CORRUPT);
+		must_fail(desk_read(&d, &d.taken[0], MDA, &job), FAIL_CORRUPT);
 		queue_set_aside(d.queue, d.taken[0].id, MDA);
 		assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 0);
 		next = queue_pump(d.queue);
@@ -112,7 +112,7 @@ static void test_unreadable_once(void **state)
 	assert_int_equal(expected, SCHEDULE_UNREAD_MOST_MS);
 	must(world_write(&d.w, false, damage_call, (void *)(uintptr_t)mend));
 	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 1);
-	must(desk_read(&d, &d.taken[0], &job));
+	must(desk_read(&d, &d.taken[0], MDA, &job));
 	must(desk_deliver(&d, job.id, MDA));
 	assert_int_equal(queue_pump(d.queue), UINT64_MAX);
 	desk_free(&d);
@@ -367,6 +367,38 @@ static void test_failures_are_gathered(void **state)
 	assert_int_equal(report.kind, JOB_DSN_FAILURE);
 	assert_int_equal(report.entries_n, 1);
 	assert_true(str_eq(report.entries[0].address, S("c@three.example")));
+	desk_free(&d);
+}
+
+/* An mda's read that ends after it has died and the next one has read: the report in the next one's hands tells of what that one read. */
+static void test_late_read(void **state)
+{
+	struct desk d;
+	struct desk_mail m;
+	struct job jobs[2], report, late;
+	struct schedule_job given;
+
+	(void)state;
+	desk_new(&d);
+	mail_new(&d, &m, "alice@example.test");
+	mail_to(&m, "a@one.example", 0);
+	mail_to(&m, "b@two.example", 0);
+	must(mail_commit(&d, &m));
+	for (size_t i = 0; i < 2; i++)
+		jobs[i] = desk_job(&d, LANE_RELAY, RELAY);
+	must(desk_attempt(&d, &jobs[0], RELAY, ATTEMPT_PERM, "5.1.1"));
+	d.w.clock += QUEUE_GATHER_MS;
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 1);
+	given = d.taken[0];
+	queue_peer_gone(d.queue, MDA);
+	report = desk_job(&d, LANE_MDA, MDA + 1);
+	assert_int_equal(report.entries_n, 1);
+	must(desk_attempt(&d, &jobs[1], RELAY, ATTEMPT_PERM, "5.1.1"));
+	must_fail(desk_read(&d, &given, MDA, &late), FAIL_NOT_FOUND);
+	must(desk_dsn(&d, report.id, MDA + 1, false));
+	report = desk_job(&d, LANE_MDA, MDA + 1);
+	assert_int_equal(report.entries_n, 1);
+	assert_true(str_eq(report.entries[0].address, S("b@two.example")));
 	desk_free(&d);
 }
 
@@ -850,6 +882,7 @@ int main(void)
 		cmocka_unit_test(test_delay_is_told_once),
 		cmocka_unit_test(test_success_report),
 		cmocka_unit_test(test_failures_are_gathered),
+		cmocka_unit_test(test_late_read),
 		cmocka_unit_test(test_a_peer_dies),
 		cmocka_unit_test(test_poison_that_cannot_be_noted),
 		cmocka_unit_test(test_poison_report),

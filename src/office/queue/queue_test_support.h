@@ -212,13 +212,13 @@ static inline size_t desk_take(struct desk *d, enum schedule_lane lane, u64 peer
 }
 
 static inline const struct fail *desk_read(struct desk *d, const struct schedule_job *given,
-					   struct job *out)
+					   u64 peer, struct job *out)
 {
 	const struct fail *f;
 	struct tx t;
 
 	must(store_read_begin(d->w.store, d->w.arena, &t));
-	f = queue_job_read(&t, d->queue, given, out);
+	f = queue_job_read(&t, d->queue, given, peer, out);
 	store_read_end(&t);
 	return f;
 }
@@ -229,7 +229,7 @@ static inline struct job desk_job(struct desk *d, enum schedule_lane lane, u64 p
 	struct job job;
 
 	assert_int_equal(desk_take(d, lane, peer, 1), 1);
-	must(desk_read(d, &d->taken[0], &job));
+	must(desk_read(d, &d->taken[0], peer, &job));
 	return job;
 }
 

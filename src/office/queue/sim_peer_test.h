@@ -297,7 +297,7 @@ static inline void peer_answer(struct life *l, size_t i, bool dies)
 	struct job job;
 
 	memmove(p->jobs, p->jobs + 1, --p->n * sizeof p->jobs[0]);
-	f = desk_read(&l->d, &given, &job);
+	f = desk_read(&l->d, &given, p->number, &job);
 	if (f && f->what != FAIL_NOT_FOUND)
 		sim_fail("CORRUPT: a job cannot be read: %.*s", STR_ARG(f->text));
 	if (f)
