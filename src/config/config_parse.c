@@ -26,7 +26,8 @@ struct parser {
 	unsigned line;
 	str section;
 	struct config *config;
-	bool *seen; /* by index in settings */
+	bool *seen;   /* by index in settings */
+	bool *opened; /* sections, by the index of their first setting */
 };
 
 static const struct fail *complain(struct parser *p, const char *what, str about)
@@ -194,22 +195,29 @@ static const struct fail *setting_parse(struct parser *p)
 	return rule ? refuse(p, line, s, rule, &v) : NULL;
 }
 
-static bool section_exists(str name)
+/* The index of its first setting; SIZE_MAX: there is no such section. */
+static size_t section_find(str name)
 {
 	for (size_t i = 0; i < settings_n; i++)
 		if (str_eq(settings[i].section, name))
-			return true;
-	return false;
+			return i;
+	return SIZE_MAX;
 }
 
 static const struct fail *section_parse(struct parser *p)
 {
+	size_t first;
+
 	scan_byte(&p->scan, '[');
 	p->section = scan_name(p);
 	if (!scan_byte(&p->scan, ']'))
 		return complain(p, "expected [SECTION], not [", p->section);
-	if (!section_exists(p->section))
+	first = section_find(p->section);
+	if (first == SIZE_MAX)
 		return complain(p, "there is no section ", p->section);
+	if (p->opened[first])
+		return complain(p, "the section stands there a second time: ", p->section);
+	p->opened[first] = true;
 	return NULL;
 }
 
@@ -230,7 +238,8 @@ const struct fail *config_parse(struct arena *a, str name, str text, struct conf
 			    .scan = scan_of(text),
 			    .line = 1,
 			    .config = config_default(a),
-			    .seen = arena_array_of(a, settings_n, bool) };
+			    .seen = arena_array_of(a, settings_n, bool),
+			    .opened = arena_array_of(a, settings_n, bool) };
 
 	if (text.n > FILE_MAX)
 		return complain(&p, "a file of more than 1 MiB", STR_NONE);

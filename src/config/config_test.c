@@ -64,6 +64,7 @@ static void test_every_type(void **state)
 				 "  hostname = \"mx.example.org\"\t# ours\n"
 				 "data=\"/srv/a \\\"b\\\" \\\\c\"\n"
 				 "edges = 4\n"
+				 "log = \"warn\"\n"
 				 "[mail]\n"
 				 "size = \"10M\"\n"
 				 "quota = 0\n"
@@ -78,8 +79,9 @@ static void test_every_type(void **state)
 				 "imap = [ \"127.0.0.1:143\", # four\n"
 				 "         \"[::1]:143\",\n"
 				 "       ]\n"
-				 "[server]\n"
-				 "log = \"warn\"");
+				 "[reports]\n"
+				 "[relay]\n"
+				 "helo = \"mx.example.org\"");
 
 	(void)state;
 	assert_true(str_eq(c->server_hostname, S("mx.example.org")));
@@ -176,7 +178,9 @@ static void test_errors(void **state)
 		  "\"two\"]" },
 		{ "[server]\nedges = 1\nedges = 2", "t.conf:3: set a second time: edges" },
 		{ "[server]\nedges = 1\n[mail]\n[server]\nedges = 1",
-		  "t.conf:5: set a second time: edges" },
+		  "t.conf:4: the section stands there a second time: server" },
+		{ "[mail]\n[server]\n[server]\n",
+		  "t.conf:3: the section stands there a second time: server" },
 		{ "[server]\nport = 1", "t.conf:2: section [server] has no setting \"port\"" },
 		{ "[servers]\n", "t.conf:1: there is no section servers" },
 		{ "[server\n", "t.conf:1: expected [SECTION], not [server" },
