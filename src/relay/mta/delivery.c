@@ -14,8 +14,10 @@ struct attempt {
 	struct route route;
 	struct client_transaction transaction;
 	const struct fail *doubt; /* the latest TEMP reason why a host was of no use */
-	const struct fail *no;    /* the latest PERM one */
-	bool ourselves;           /* a loop: no other host is tried */
+	const struct fail
+	    *better; /* the doubt about hosts of a better preference than the one that is tried */
+	const struct fail *no; /* the latest PERM one */
+	bool ourselves;        /* a loop: no other host is tried */
 	u32 connects;
 	str remote_mta, tls; /* of the server that we spoke with last */
 	struct event_record *events;
@@ -89,15 +91,15 @@ static void host_failed(struct attempt *d, str host, str address, str tls, const
 	d->ourselves |= f->what == FAIL_CONFLICT;
 }
 
-/* A doubt anywhere outweighs a refusal elsewhere: the sender's mail is not given up while a host may yet take it. */
+/* A doubt anywhere outweighs a refusal elsewhere: the sender's mail is not given up while a host may yet take it. Where we met ourselves
+ * only those before us may (RFC 5321 5.1). */
 static void settle_rest(struct attempt *d)
 {
 	static const struct fail none = FAIL_STATIC(UNAVAILABLE, "no server could be tried");
 
-	if (d->ourselves || d->doubt == NULL)
-		settle_pending(d, d->no ? d->no : &none);
-	else
-		settle_pending(d, d->doubt);
+	const struct fail *doubt = d->ourselves ? d->better : d->doubt;
+
+	settle_pending(d, doubt ? doubt : d->no ? d->no : &none);
 }
 
 /* --- One connection ------------------------------------------------------------------------------------------- */
@@ -214,8 +216,11 @@ static void try_host(struct attempt *d, const struct route_host *host)
 static void deliver(struct attempt *d)
 {
 	deliver_over_idle(d);
-	for (size_t i = 0; i < d->route.hosts_n && go_on(d); i++)
+	for (size_t i = 0; i < d->route.hosts_n && go_on(d); i++) {
+		if (i > 0 && d->route.hosts[i].preference > d->route.hosts[i - 1].preference)
+			d->better = d->doubt;
 		try_host(d, &d->route.hosts[i]);
+	}
 	settle_rest(d);
 }
 

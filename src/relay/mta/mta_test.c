@@ -25,7 +25,7 @@ static const struct nsd_zone zones[] = {
 	{ "example.test",
 	  "two IN MX 10 a\ntwo IN MX 20 b\na IN A 127.0.0.2\nb IN A 127.0.0.3\nnull IN MX 0 .\nbare IN A 127.0.0.2\n"
 	  "none IN TXT x\nloop IN MX 5 me\ntwice IN MX 5 me\ntwice IN MX 10 a\ntwice IN MX 20 me\nbackup IN MX 10 me\nbackup IN MX 10 a\nbackup IN MX 5 b\nme IN A 127.0.0.2\n"
-	  "lost IN MX 10 nowhere\ndead IN MX 10 closed\nclosed IN A 127.0.0.9\nsix IN AAAA ::1\n"
+	  "lost IN MX 10 nowhere\ndead IN MX 10 closed\nclosed IN A 127.0.0.9\nhidden IN MX 10 closed\nhidden IN MX 20 c\nbeside IN MX 10 closed\nbeside IN MX 10 c\nc IN A 127.0.0.6\nsix IN AAAA ::1\n"
 	  "hole IN MX 10 both\nboth IN AAAA ::1\nboth IN A 127.0.0.4\nonce IN A 127.0.0.5\n",
 	  false },
 };
@@ -356,6 +356,21 @@ static void test_second_host(void **state)
 	fake_stop(&b);
 }
 
+/* We stand in the MX under a name that is not ours: with a better host that is only down the mail waits for it; with none it loops. */
+static void test_ourselves_behind_one_that_is_down(void **state)
+{
+	(void)state;
+	NEED_NSD;
+	struct fake us;
+
+	fake_start_at(&us, "127.0.0.6", (u32)world->config->relay_port,
+		      "> 220 me.test ESMTP\n--\n> 220 me.test ESMTP\n");
+	expect(world, "hidden.example.test", ATTEMPT_TEMP, "4.4.1");
+	expect(world, "beside.example.test", ATTEMPT_PERM, "5.4.6");
+	assert_int_equal(us.connections, 2);
+	fake_stop(&us);
+}
+
 /* A socket at ::1; fills: whoever comes later hears nothing, as when a network eats IPv6. */
 static int listen_at_six(u32 port, int backlog)
 {
@@ -440,9 +455,13 @@ static void test_questions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_domains),        cmocka_unit_test(test_questions),
-		cmocka_unit_test(test_black_hole),     cmocka_unit_test(test_new_office),
-		cmocka_unit_test(test_lost_smarthost), cmocka_unit_test(test_given_again),
+		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_black_hole),
+		cmocka_unit_test(test_new_office),
+		cmocka_unit_test(test_lost_smarthost),
+		cmocka_unit_test(test_given_again),
+		cmocka_unit_test(test_ourselves_behind_one_that_is_down),
 		cmocka_unit_test(test_second_host),
 	};
 

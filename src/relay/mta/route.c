@@ -102,7 +102,8 @@ static const struct fail *route_mx(struct arena *a, const struct router *r, str 
 	if (n > MTA_HOSTS)
 		n = MTA_HOSTS;
 	for (size_t i = 0; i < n; i++)
-		hosts[i].name = mx->hosts[i].host;
+		hosts[i] = (struct route_host){ .name = mx->hosts[i].host,
+						.preference = mx->hosts[i].preference };
 	out->hosts = hosts;
 	out->hosts_n = n;
 	return NULL;

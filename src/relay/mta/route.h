@@ -22,6 +22,7 @@ enum route_tls {
 struct route_host {
 	str name; /* or "[192.0.2.1]" */
 	bool literal;
+	u32 preference;             /* of its MX; 0: there is no other */
 	struct dns_address address; /* of a literal */
 };
 
