@@ -49,12 +49,32 @@ static const struct fail *format_of(struct arena *a, struct sql *db, u64 *format
 	return NULL;
 }
 
+static const struct fail *newer(struct arena *a, u64 format)
+{
+	return fail_new(a, FAIL_CONFLICT, "the store has format %llu, this program knows up to %d",
+			(unsigned long long)format, SCHEMA_FORMAT);
+}
+
 static const struct fail *upgrade(struct arena *a, struct sql *db, u64 from)
 {
 	for (size_t i = 0; i < ARRAY_LEN(ddls); i++)
 		if (ddls[i].since > from)
 			TRY(sql_script(a, db, ddls[i].text));
 	return meta_set(a, db, "format", SCHEMA_FORMAT);
+}
+
+const struct fail *schema_check(struct arena *a, struct sql *db)
+{
+	u64 format;
+
+	TRY(format_of(a, db, &format));
+	if (format == SCHEMA_FORMAT)
+		return NULL;
+	if (format > SCHEMA_FORMAT)
+		return newer(a, format);
+	return fail_new(a, FAIL_CONFLICT,
+			"the store has format %llu: `postern serve` brings it to %d when it starts",
+			(unsigned long long)format, SCHEMA_FORMAT);
 }
 
 const struct fail *schema_bring_up(struct arena *a, struct sql *db)
@@ -64,9 +84,7 @@ const struct fail *schema_bring_up(struct arena *a, struct sql *db)
 
 	TRY(format_of(a, db, &format));
 	if (format > SCHEMA_FORMAT)
-		return fail_new(a, FAIL_CONFLICT,
-				"the store has format %llu, this program knows up to %d",
-				(unsigned long long)format, SCHEMA_FORMAT);
+		return newer(a, format);
 	if (format == SCHEMA_FORMAT)
 		return NULL;
 	TRY(SQL_RUN0(a, db, "BEGIN IMMEDIATE"));

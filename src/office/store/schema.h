@@ -11,6 +11,8 @@ enum { SCHEMA_FORMAT = 2 };
 
 /* On the writing connection. CONFLICT: made by a newer program, or not a database of ours. */
 const struct fail *schema_bring_up(struct arena *a, struct sql *db);
+/* CONFLICT: not of exactly our format. Changes nothing. */
+const struct fail *schema_check(struct arena *a, struct sql *db);
 
 /* Numbers in table meta; 0 when not there. */
 const struct fail *meta_get(struct arena *a, struct sql *db, const char *name, u64 *out);

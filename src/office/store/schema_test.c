@@ -84,6 +84,9 @@ static void test_older(void **state)
 		    "INSERT INTO trace (message_id, time, sender, recipients, subject,"
 		    " header_id, client, size) VALUES (1, 2, 'a', 'b', 'c', 'd', 'e', 3)"));
 		assert_false(str_eq(shape(&old), shape(&new)));
+		must_fail(schema_check(old.arena, old.db), FAIL_CONFLICT);
+		must(meta_get(old.arena, old.db, "format", &n));
+		assert_int_equal(n, format);
 		must(schema_bring_up(new.arena, new.db));
 		must(schema_bring_up(old.arena, old.db));
 		assert_str(shape(&old), shape(&new));
@@ -92,6 +95,7 @@ static void test_older(void **state)
 		assert_int_equal(n, 3);
 		must(meta_get(old.arena, old.db, "format", &n));
 		assert_int_equal(n, SCHEMA_FORMAT);
+		must(schema_check(old.arena, old.db));
 		close_all(&old);
 		close_all(&new);
 	}
@@ -105,6 +109,7 @@ static void test_newer_and_foreign(void **state)
 	must(schema_bring_up(p.arena, p.db));
 	must(meta_set(p.arena, p.db, "format", SCHEMA_FORMAT + 1));
 	must_fail(schema_bring_up(p.arena, p.db), FAIL_CONFLICT);
+	must_fail(schema_check(p.arena, p.db), FAIL_CONFLICT);
 	close_all(&p);
 	p = open_new();
 	must(sql_script(p.arena, p.db, "CREATE TABLE somebody_elses (x)"));

@@ -66,7 +66,7 @@ static const struct fail *open_database(struct arena *a, struct store *s, const 
 		return fail_because(a, fail_errno(a, errno, "opening"), "%s", name);
 	fd_close(&made);
 	TRY(sql_open(a, text, SQL_WRITER, &s->db));
-	TRY(schema_bring_up(a, s->db));
+	TRY(s->options.only_reads ? schema_check(a, s->db) : schema_bring_up(a, s->db));
 	for (size_t i = 0; i < s->readers_n; i++)
 		TRY(sql_open(a, text, SQL_READER, &s->readers[i]));
 	s->readers_free = s->readers_n;

@@ -49,6 +49,7 @@ struct store_options {
 	const struct env *env; /* NULL: env_system() */
 	u8 node;               /* of the ids */
 	u8 readers;            /* 0: STORE_READERS; a program of one thread needs one */
+	bool only_reads;       /* an older format is refused too, since nothing is to be changed */
 	u32 patience_ms;       /* how long to wait for another process to end that has it open */
 	/* After a commit, on the writer's thread, once per mailbox that changed; mailbox 0: the list of mailboxes did. */
 	void (*changed)(void *context, u64 account, u64 mailbox, u64 modseq);

@@ -485,7 +485,7 @@ const struct fail *store_verify(struct tx *t, struct office_verify_answer *r)
 const struct fail *store_verify_folder(struct arena *a, const char *folder,
 				       struct office_verify_answer *r)
 {
-	const struct store_options o = { .folder = folder, .readers = 1 };
+	const struct store_options o = { .folder = folder, .readers = 1, .only_reads = true };
 	str path = str_format(a, "%s/postern.db", folder);
 	struct store *s;
 	struct tx t;
