@@ -31,6 +31,44 @@ static const struct fail *room_left(struct bus_call *call, u64 account, u64 size
 	return NULL;
 }
 
+/* Behind an alias: nobody, unless it is somebody elsewhere, or here with room. */
+static const struct fail *has_room(struct bus_call *call, const struct directory_target *target,
+				   u64 size, u8 *result)
+{
+	struct directory_account row;
+
+	*result = RECIPIENT_LOCAL;
+	if (!directory_account_by_id(office_of(call)->directory, call->arena, target->account,
+				     &row))
+		return NULL;
+	if (row.suspended)
+		*result = RECIPIENT_SUSPENDED;
+	return row.suspended || row.quota == 0 ? NULL
+					       : room_left(call, target->account, size, result);
+}
+
+/* An alias of several is closed when all of them are: one who gets the mail is enough to take it. */
+static const struct fail *alias_check(struct bus_call *call, str address, u64 size, u8 *result)
+{
+	const struct recipient alias = { .address = address };
+	const struct directory_target *targets;
+	u8 closed = RECIPIENT_LOCAL, one;
+	size_t n;
+
+	if (directory_expand(office_of(call)->directory, call->arena, &alias, 1, &targets, &n))
+		return NULL; /* the message's own expansion has the last word */
+	for (size_t i = 0; i < n; i++) {
+		if (targets[i].nobody)
+			continue;
+		TRY(has_room(call, &targets[i], size, &one));
+		if (one == RECIPIENT_LOCAL)
+			return NULL;
+		closed = closed == RECIPIENT_FULL ? closed : one;
+	}
+	*result = closed;
+	return NULL;
+}
+
 const struct fail *office_serve_recipient_check(struct bus_call *call,
 						const struct office_recipient_check_request *q,
 						struct office_recipient_check_answer *r)
@@ -39,10 +77,12 @@ const struct fail *office_serve_recipient_check(struct bus_call *call,
 
 	r->result = (u8)directory_resolve(office_of(call)->directory, call->arena, q->address,
 					  &r->canonical, &account);
-	if (r->result != RECIPIENT_LOCAL || !has_quota(call, account))
+	if (r->result != RECIPIENT_LOCAL || (account && !has_quota(call, account)))
 		return NULL;
-	return office_pool_instead(call) ? BUS_LATER
-					 : room_left(call, account, q->size, &r->result);
+	if (office_pool_instead(call))
+		return BUS_LATER;
+	return account ? room_left(call, account, q->size, &r->result)
+		       : alias_check(call, r->canonical, q->size, &r->result);
 }
 
 const struct fail *office_serve_sender_check(struct bus_call *call,
