@@ -21,6 +21,7 @@
 #include "ctl/instance.h"
 #include "office/directory/canonical.h"
 #include "serve/process.h"
+#include "text/address.h"
 
 enum { SETUP_PASSWORD = 20, SETUP_TEXT = 64 * 1024 };
 
@@ -243,15 +244,23 @@ static const struct fail *furnish(struct setup *s)
 	return populate(s);
 }
 
+/* As DNS and the configuration have them; what is ASCII is judged there. */
+static const struct fail *to_ascii(struct arena *a, str *name)
+{
+	return str_is_ascii(*name) ? NULL : domain_to_ascii(a, *name, name);
+}
+
 static const struct fail *setup(struct setup *s)
 {
 	struct ctl *c = s->ctl;
 	const struct fail *f;
 
 	s->domain = str_lower(c->arena, c->arguments[0]);
+	TRY(to_ascii(c->arena, &s->domain));
 	s->hostname = ctl_has(c, "hostname")
 			  ? ctl_option(c, "hostname")
 			  : str_format(c->arena, "mail.%.*s", STR_ARG(s->domain));
+	TRY(to_ascii(c->arena, &s->hostname));
 	s->data = ctl_has(c, "data") ? ctl_option(c, "data") : S("/var/lib/postern");
 	s->password = make_password(c->arena);
 	if (geteuid() != 0)

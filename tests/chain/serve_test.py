@@ -108,6 +108,13 @@ pop3s = []
         self.assertEqual((said["account"], said["hostname"], len(said["password"])), ("postmaster@example.org", "mail.example.org", 20))
         self.assertNotIn("level=info", done.stderr)
 
+    def test_setup_of_a_domain_that_is_not_ascii(self):
+        done = subprocess.run([BINARY, "setup", "b\u00fccher.example", f"--data={self.folder}/other", f"--config={self.folder}/other.conf", "--json"],
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = json.loads(done.stdout)
+        self.assertEqual((said["account"], said["hostname"]), ("postmaster@xn--bcher-kva.example", "mail.xn--bcher-kva.example"))
+
     def test_reload_is_of_all_settings(self):
         """Only those that the log names wait for the next start."""
         def rcpt(address):
