@@ -161,12 +161,20 @@ static const struct fail *add_user(struct ctl *c, str text)
 {
 	size_t at = str_find(text, '@'),
 	       colon = at == SIZE_MAX ? SIZE_MAX : str_find(str_skip(text, at), ':');
+	const struct fail *f;
+	str address;
 
 	if (colon == SIZE_MAX)
 		return fail_new(c->arena, FAIL_INVALID,
 				"--user: expected ADDRESS:PASSWORD, not \"%.*s\"", STR_ARG(text));
-	return unless_there(ctl_add_user(c, str_slice(text, 0, at + colon),
-					 str_skip(text, at + colon + 1), UINT64_MAX));
+	address = str_slice(text, 0, at + colon);
+	f = ctl_add_user(c, address, str_skip(text, at + colon + 1), UINT64_MAX);
+	if (f && f->what == FAIL_EXISTS && ctl_has(c, "user"))
+		fprintf(stderr,
+			"postern: %.*s is there already, and so is its password; to set another: "
+			"postern user passwd\n",
+			STR_ARG(address));
+	return unless_there(f);
 }
 
 static const struct fail *populate(struct dev *d)

@@ -259,6 +259,23 @@ class CommandTest(unittest.TestCase):
                 self.assertIn(f"bad.conf:{line}", got.stderr)
                 self.assertIn(word, got.stderr)
 
+    def test_config_check_looks_at_the_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path, there = pathlib.Path(folder) / "some.conf", pathlib.Path(folder) / "there"
+            there.write_text("x\n")
+            for text, key in ((f'[tls]\ncertificate = ["{folder}/none.crt:{there}"]\n', "tls.certificate: cannot read .*none.crt"),
+                              (f'[tls]\ncertificate = ["{there}:{folder}"]\n', "tls.certificate: cannot read "),
+                              (f'[relay]\nsmarthost = "a.test:25"\nsmarthost_user = "u"\nsmarthost_password_file = "{folder}/none"\n',
+                               "relay.smarthost_password_file: cannot read .*none")):
+                path.write_text(text)
+                got = postern("config", "check", f"--config={path}")
+                self.assertEqual((got.returncode, got.stdout), (2, ""), got.stderr)
+                self.assertRegex(got.stderr, key)
+            path.write_text(f'[tls]\ncertificate = ["{there}:{there}"]\n[dns]\ntrust_anchors = ["{folder}/none.key"]\n')
+            got = postern("config", "check", f"--config={path}")
+            self.assertEqual(got.returncode, 0, got.stderr)
+            self.assertRegex(got.stderr, "warning: .*dns.trust_anchors: cannot read .*none.key")
+
 
 class DevTest(unittest.TestCase):
     def test_a_later_start_finds_all_mail(self):
@@ -276,6 +293,7 @@ class DevTest(unittest.TestCase):
                 p.start()
                 with mailbox(p) as client:
                     self.assertEqual(client.fetch("1:*", "(UID FLAGS)")[1], before)
+                self.assertIn(f"{ALICE} is there already", p.log_text())  # its password stays as it was, and that is said
 
     def test_sigterm_with_open_sessions(self):
         with Instance() as p, Wire(p.port("imap")) as w, Wire(p.port("smtp")) as s:
