@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ctl/ctl_int.h"
+#include "text/json.h"
 
 enum { CONFIG_TEXT = 1024 * 1024 };
 
@@ -42,12 +43,14 @@ static const struct fail *files_check(struct ctl *c)
 }
 
 /* A server does without: no answer counts as secure then. So it is no error, but who meant it otherwise is to know. */
-static void anchors_warn(struct ctl *c)
+static void anchors_warn(struct ctl *c, struct json *j)
 {
 	for (size_t i = 0; i < c->config->dns_trust_anchors.n; i++) {
 		str path = c->config->dns_trust_anchors.items[i];
 		const struct fail *f = file_check(c, "dns.trust_anchors", path);
-		if (f)
+		if (f && c->json)
+			json_str(j, f->text);
+		else if (f)
 			fprintf(stderr, "postern: warning: %.*s; its keys secure no answer\n",
 				STR_ARG(f->text));
 	}
@@ -55,14 +58,20 @@ static void anchors_warn(struct ctl *c)
 
 enum exit_status ctl_config_check(struct ctl *c)
 {
+	struct buf *out = buf_new(c->arena, CONFIG_TEXT);
+	struct json j = json_to(out);
 	const struct fail *f = ctl_config(c);
 
 	if (f == NULL)
 		f = files_check(c);
 	if (f)
 		return ctl_fail(c, f, "use the configuration");
-	anchors_warn(c);
-	ctl_print(c->json ? S("{}\n")
+	json_object(&j);
+	json_key(&j, "warnings"), json_array(&j);
+	anchors_warn(c, &j);
+	json_array_end(&j), json_object_end(&j);
+	buf_add(out, S("\n"));
+	ctl_print(c->json ? buf_str(out)
 			  : str_format(c->arena, "%.*s is good\n", STR_ARG(c->config_path)));
 	return EXIT_OK;
 }

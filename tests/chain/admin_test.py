@@ -275,6 +275,8 @@ class CommandTest(unittest.TestCase):
             got = postern("config", "check", f"--config={path}")
             self.assertEqual(got.returncode, 0, got.stderr)
             self.assertRegex(got.stderr, "warning: .*dns.trust_anchors: cannot read .*none.key")
+            got = postern("config", "check", "--json", f"--config={path}")
+            self.assertEqual((len(json.loads(got.stdout)["warnings"]), got.stderr), (1, ""))
 
 
 class DevTest(unittest.TestCase):
