@@ -45,17 +45,23 @@ static size_t label_length(str word)
 	return 0;
 }
 
-/* Where the local part before an '@' begins; a quoted one begins at its quote. */
-static size_t local_start(str text, size_t at)
+/* A quote that no backslash makes a part of what is quoted. */
+static bool opens_quote(str text, size_t i)
+{
+	return text.p[i] == '"' && (i == 0 || text.p[i - 1] != '\\');
+}
+
+/* Where the local part before an '@' begins; a quoted one begins at its quote, or at that of the property that it is the value of. Not before done. */
+static size_t local_start(str text, size_t done, size_t at)
 {
 	size_t from = at;
 
 	if (at > 0 && text.p[at - 1] == '"') {
-		for (from = at - 1; from > 0 && text.p[from - 1] != '"';)
+		for (from = at - 1; from > done && !opens_quote(text, from - 1);)
 			from--;
-		return from > 0 ? from - 1 : 0;
+		return from > done ? from - 1 : done;
 	}
-	while (from > 0 && is_local(text.p[from - 1]))
+	while (from > done && is_local(text.p[from - 1]))
 		from--;
 	return from + label_length(str_slice(text, from, at));
 }
@@ -79,9 +85,7 @@ static void add_redacted(struct arena *a, str text, const u8 key[FAILURE_KEY], s
 		size_t from;
 		if (text.p[i] != '@')
 			continue;
-		from = local_start(text, i);
-		if (from < done)
-			from = done;
+		from = local_start(text, done, i);
 		add_plain(out, str_slice(text, done, from));
 		if (from < i)
 			add_hidden(a, str_slice(text, from, i), key, out);

@@ -54,6 +54,24 @@ static void test_hidden(void **state)
 	arena_free(&a);
 }
 
+/* A quote inside of a quoted local part is not where it begins; nor is one that our own results quoted once more. */
+static void test_quoted(void **state)
+{
+	struct arena *a = arena_new(1 << 22);
+	str out =
+	    redact(a, "Return-Path: <\"joe.secret\\\"private\"@author.example>\r\n"
+		      "Authentication-Results: mx; spf=fail\r\n"
+		      " smtp.mailfrom=\"\\\"joe.secret\\\\\\\"private\\\"@author.example\"\r\n");
+
+	(void)state;
+	assert_false(has(out, "secret"));
+	assert_false(has(out, "private"));
+	assert_true(has(out, "Return-Path: <"));
+	assert_true(has(out, "@author.example>"));
+	assert_true(has(out, "spf=fail\r\n smtp.mailfrom="));
+	arena_free(&a);
+}
+
 /* RFC 6590 4: the same person looks the same, others do not, and another key gives other words. */
 static void test_hash(void **state)
 {
@@ -153,6 +171,7 @@ static void test_mail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_hidden),
+					    cmocka_unit_test(test_quoted),
 					    cmocka_unit_test(test_hash),
 					    cmocka_unit_test(test_odd_bytes),
 					    cmocka_unit_test(test_mail) };
