@@ -185,7 +185,7 @@ static const struct fail *alias_add_run(struct tx *t, struct office_write *w)
 {
 	const struct alias *alias = w->context;
 
-	return store_alias_set(t, alias->address, alias->targets, alias->n);
+	return store_alias_add(t, alias->address, alias->targets, alias->n);
 }
 
 static void alias_add_after(struct office_write *w, const struct fail *f)

@@ -34,7 +34,7 @@ static inline const struct fail *desk_accounts(struct tx *t, void *context)
 					   .domain = S("example.test") };
 		TRY(store_account_add(t, &a));
 	}
-	return store_alias_set(t, S("team@example.test"), targets, ARRAY_LEN(targets));
+	return store_alias_add(t, S("team@example.test"), targets, ARRAY_LEN(targets));
 }
 
 static void desk_domain(void *context, str name)

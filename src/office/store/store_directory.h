@@ -44,8 +44,8 @@ const struct fail *store_account_change(struct tx *t, const struct store_account
 const struct fail *store_account_list(struct tx *t, str domain,
 				      struct office_account_list_answer *r);
 
-/* Replaces the targets of an alias that is there. */
-const struct fail *store_alias_set(struct tx *t, str address, const str *targets, size_t n);
+/* EXISTS when an account or an alias has the address. */
+const struct fail *store_alias_add(struct tx *t, str address, const str *targets, size_t n);
 const struct fail *store_alias_remove(struct tx *t, str address);
 const struct fail *store_alias_list(struct tx *t, str domain, struct office_alias_list_answer *r);
 

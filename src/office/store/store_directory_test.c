@@ -139,10 +139,53 @@ static void test_account_twice(void **state)
 	after("DROP INDEX account_by_domain", DOMAIN BOB USER INFO, 0);
 }
 
+struct names {
+	const struct store_account *account;
+	str alias, target;
+};
+
+static const struct fail *add_names(struct tx *t, void *context)
+{
+	const struct names *n = context;
+
+	if (n->account)
+		return store_account_add(t, n->account);
+	return store_alias_add(t, n->alias, &n->target, 1);
+}
+
+/* Two administrators at once: both were told that the name is free before either had it. */
+static void test_one_name_is_given_once(void **state)
+{
+	const struct store_account ann = { .id = 70,
+					   .address = S("ann@example.test"),
+					   .domain = S("example.test"),
+					   .generation = 1 },
+				   info = { .id = 71,
+					    .address = S("info@example.test"),
+					    .domain = S("example.test"),
+					    .generation = 1 };
+	struct names account = { .account = &ann },
+		     alias = { .alias = S("info@example.test"), .target = S("ann@example.test") };
+	struct names again = { .alias = S("info@example.test"), .target = S("x@example.net") },
+		     hidden = { .account = &info },
+		     hiding = { .alias = S("ann@example.test"), .target = S("x@example.net") };
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	must(world_write(&w, false, add_names, &account));
+	must(world_write(&w, false, add_names, &alias));
+	must_fail(world_write(&w, false, add_names, &again), FAIL_EXISTS);
+	must_fail(world_write(&w, false, add_names, &hidden), FAIL_EXISTS);
+	must_fail(world_write(&w, false, add_names, &hiding), FAIL_EXISTS);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_spoiled_rows),
-					    cmocka_unit_test(test_account_twice) };
+					    cmocka_unit_test(test_account_twice),
+					    cmocka_unit_test(test_one_name_is_given_once) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
