@@ -215,6 +215,7 @@ class CommandTest(unittest.TestCase):
         conf.write_text(f'[server]\ndata = "{folder}"\n')
         pid, terminal = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # who starts the tests in the background may ignore it
             os.execv(BINARY, [BINARY, "user", "passwd", ALICE, f"--config={conf}"])
         self.addCleanup(os.close, terminal)
         self.assertIn(b"Password: ", os.read(terminal, 4096))
