@@ -29,7 +29,7 @@ CC=clang tools/build.sh "$folder" "$options" $targets >build-fuzz/build.log 2>&1
 	exit 1
 }
 export FUZZ_BUILD="$folder"
-export ASAN_OPTIONS="quarantine_size_mb=4:malloc_context_size=2:max_malloc_fill_size=16:${ASAN_OPTIONS:-}"
+export ASAN_OPTIONS="quarantine_size_mb=4:malloc_context_size=1:max_malloc_fill_size=16:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}"
 # A control: undefined behaviour must end a fuzzer, with an input kept.
 clang -fsanitize=fuzzer,address,undefined tools/fuzz_control.c -o build-fuzz/control
