@@ -168,6 +168,23 @@ static void batch_done(struct write_job *job, const struct fail *f)
 	assert_int_equal(b->index, (*b->order)++); /* told in the order they came */
 }
 
+/* One mail of size bytes a job; the one at bad fails. */
+static void submit_batch(struct world *w, struct batch_job *jobs, u32 n, u32 bad, size_t size,
+			 u32 *order)
+{
+	for (u32 i = 0; i < n; i++) {
+		jobs[i] = (struct batch_job){
+			.job = { .run = batch_run, .done = batch_done, .arena = w->arena },
+			.append = { .account = w->account, .name = S("INBOX") },
+			.fails = i == bad,
+			.index = i,
+			.order = order
+		};
+		make_draft(w, size, i, &jobs[i].append.draft);
+		writer_submit(w->store, &jobs[i].job);
+	}
+}
+
 /* It is undone alone: the others stand, with UIDs that follow each other, and nothing of it is left. */
 static void test_one_job_fails(void **state)
 {
@@ -178,17 +195,7 @@ static void test_one_job_fails(void **state)
 
 	(void)state;
 	world_new(&w);
-	for (u32 i = 0; i < JOBS; i++) {
-		jobs[i] = (struct batch_job){
-			.job = { .run = batch_run, .done = batch_done, .arena = w.arena },
-			.append = { .account = w.account, .name = S("INBOX") },
-			.fails = i == BAD,
-			.index = i,
-			.order = &order
-		};
-		make_draft(&w, 1500, i, &jobs[i].append.draft);
-		writer_submit(w.store, &jobs[i].job);
-	}
+	submit_batch(&w, jobs, JOBS, BAD, 1500, &order);
 	assert_true(writer_run_once(w.store));
 	for (u32 i = 0; i < JOBS; i++) {
 		assert_int_equal(jobs[i].told, i == BAD ? 2 : 1);
@@ -215,17 +222,7 @@ static void test_batch_has_a_size(void **state)
 
 	(void)state;
 	world_new(&w);
-	for (u32 i = 0; i < JOBS; i++) {
-		jobs[i] = (struct batch_job){
-			.job = { .run = batch_run, .done = batch_done, .arena = w.arena },
-			.append = { .account = w.account, .name = S("INBOX") },
-			.fails = i == 1,
-			.index = i,
-			.order = &order
-		};
-		make_draft(&w, SIZE, i, &jobs[i].append.draft);
-		writer_submit(w.store, &jobs[i].job);
-	}
+	submit_batch(&w, jobs, JOBS, 1, SIZE, &order);
 	assert_true(writer_run_once(w.store));
 	assert_int_equal(order, FIRST + 1); /* one of them failed, and left nothing */
 	assert_true(writer_run_once(w.store));

@@ -22,17 +22,6 @@ static u64 changes_in(struct world *w)
 	return c.changes_n;
 }
 
-static u64 rows_in(struct world *w, const char *name)
-{
-	struct office_mailbox_open_answer box;
-	struct tx t;
-
-	must(store_read_begin(w->store, w->arena, &t));
-	must(store_mailbox_open(&t, w->account, str_cstr(name), false, &box));
-	store_read_end(&t);
-	return box.rows;
-}
-
 static void test_message(void **state)
 {
 	static const char *const lies[] = {
@@ -53,12 +42,12 @@ static void test_message(void **state)
 			must(world_append(&w, S("INBOX"), 500, k, 0, &uid));
 		lie(&w, lies[i]);
 		assert_int_equal(changes_in(&w), 2);
-		assert_int_equal(rows_in(&w, "INBOX"), 2);
+		assert_int_equal(world_rows(&w, "INBOX"), 2);
 		world_flags(&w, 1, (struct uid_range){ .low = 1, .high = 3 }, FLAGS_ADD, FLAG_SEEN);
 		world_copy(&w, 1, (struct uid_range){ .low = 1, .high = 3 }, S("Archive"), false);
-		assert_int_equal(rows_in(&w, "Archive"), 2);
+		assert_int_equal(world_rows(&w, "Archive"), 2);
 		world_expunge(&w, 1, (struct uid_range){ .low = 1, .high = 1 }, false);
-		assert_int_equal(rows_in(&w, "INBOX"), 1);
+		assert_int_equal(world_rows(&w, "INBOX"), 1);
 		world_free(&w);
 	}
 }

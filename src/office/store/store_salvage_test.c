@@ -41,17 +41,6 @@ static void spoil(struct world *w, u64 at)
 	close(fd);
 }
 
-static u64 rows_in(struct world *w, const char *name)
-{
-	struct office_mailbox_open_answer box;
-	struct tx t;
-
-	must(store_read_begin(w->store, w->arena, &t));
-	must(store_mailbox_open(&t, w->account, str_cstr(name), false, &box));
-	store_read_end(&t);
-	return box.rows;
-}
-
 /* Clients know messages by UIDVALIDITY and UID: what was lost must not lend its UID to another (RFC 3501 2.3.1.1). */
 static void test_uids_are_not_given_again(void **state)
 {
@@ -199,7 +188,7 @@ static void test_mail_of_one_before(void **state)
 	must(world_append(&w, S("INBOX"), 500, 2, 0, &uid));
 	assert_int_equal(salvage(&w).undelivered, 0);
 	world_open(&w);
-	assert_int_equal(rows_in(&w, "INBOX"), 1);
+	assert_int_equal(world_rows(&w, "INBOX"), 1);
 	world_free(&w);
 }
 
@@ -224,7 +213,7 @@ static void test_lost_removal(void **state)
 	spoil(&w, end - 40); /* the account's note is the last of its removal */
 	assert_true(salvage(&w).damaged > 0);
 	world_open(&w);
-	assert_int_equal(rows_in(&w, "INBOX"), 1);
+	assert_int_equal(world_rows(&w, "INBOX"), 1);
 	world_free(&w);
 }
 
@@ -280,7 +269,7 @@ static void test_forged_records(void **state)
 	assert_int_equal(truncate(path_of(&w, segment), (off_t)size_of(&w) - 1000), 0);
 	assert_int_equal(salvage(&w).accounts, 1);
 	world_open(&w);
-	assert_int_equal(rows_in(&w, "INBOX"), 1);
+	assert_int_equal(world_rows(&w, "INBOX"), 1);
 	world_free(&w);
 }
 

@@ -295,4 +295,16 @@ static inline struct change_call world_copy(struct world *w, u64 mailbox, struct
 	return c;
 }
 
+/* Messages in a mailbox, as SELECT counts them. */
+static inline u64 world_rows(struct world *w, const char *name)
+{
+	struct office_mailbox_open_answer box;
+	struct tx t;
+
+	must(store_read_begin(w->store, w->arena, &t));
+	must(store_mailbox_open(&t, w->account, str_cstr(name), false, &box));
+	store_read_end(&t);
+	return box.rows;
+}
+
 #endif
