@@ -1,7 +1,7 @@
 /*
  * The parent's life: see parent.h. In this order: who the children will be, the data folder and its lock, sockets, secrets, children
  * (servers first); then one epoll loop over signals and control sockets. Timers are the earliest of: a child to start again, keys to
- * renew, a hung child.
+ * renew, a look at who is hung.
  */
 #include "parent/parent.h"
 
@@ -189,7 +189,7 @@ static void tell_when_all_ready(struct parent *p)
 		p->options->ready(p->options->context);
 }
 
-/* All that a child can say is that it is ready. */
+/* All that a child can say is that it is ready: once when it is, and then again and again. */
 static void child_speaks(struct parent *p, struct child *c)
 {
 	struct arena *a = NULL;
@@ -200,7 +200,7 @@ static void child_speaks(struct parent *p, struct child *c)
 		return;
 	got = frame_receive(c->control, p->scratch, &a, &f);
 	if (got == FRAME_OK && f.number == CONTROL_READY && f.body.n == 0 && f.fds_n == 0)
-		c->ready = true;
+		c->ready = c->heard = true;
 	else if (got != FRAME_AGAIN)
 		child_kill(
 		    c); /* what is left of it is dead or mad; the rest follows when it is reaped */
@@ -221,6 +221,28 @@ static void start_due(struct parent *p)
 			child_spawn(p, c);
 		else if (c->pid && !c->ready && now - c->started > READY_MS)
 			child_kill(c);
+	}
+}
+
+/* A child that stands still is no use to those who wait for it, and nobody else would end it. */
+static void look_for_hung(struct parent *p)
+{
+	u64 silence = p->options->silence_ms ?: SILENCE_MS, now = now_ms();
+
+	if (now < p->next_look)
+		return;
+	p->next_look = now + silence / SILENCE_LOOKS;
+	for (size_t i = 0; i < p->children_n; i++) {
+		struct child *c = &p->children[i];
+
+		c->silent = c->heard || !c->ready ? 0 : c->silent + 1;
+		c->heard = false;
+		if (c->pid == 0 || c->silent < SILENCE_LOOKS)
+			continue;
+		LOG(ERROR, "parent.child_hung", LOG_CSTR("child", process_roles[c->role].name),
+		    LOG_U64("instance", c->instance));
+		c->silent = 0;
+		child_kill(c);
 	}
 }
 
@@ -344,7 +366,7 @@ static int until(u64 when)
 
 static u64 next_timer(const struct parent *p)
 {
-	u64 next = p->next_key;
+	u64 next = p->next_key < p->next_look ? p->next_key : p->next_look;
 
 	for (size_t i = 0; i < p->children_n; i++) {
 		const struct child *c = &p->children[i];
@@ -376,6 +398,7 @@ static void parent_loop(struct parent *p)
 {
 	while (!p->failed) {
 		start_due(p);
+		look_for_hung(p);
 		renew_due_keys(p);
 		if (events_handle(p, next_timer(p)))
 			return;

@@ -17,6 +17,7 @@ struct parent_options {
 	bool
 	    upgrade; /* at SIGUSR2 the command line of this process starts the program that is now where ours was */
 	bool lived_in; /* the data folder was made before: what is missing there is not made anew */
+	u64 silence_ms; /* a child that says nothing for so long is hung; 0: SILENCE_MS of parent_int.h */
 	void (*ready)(void *context); /* every child serves; may be NULL */
 	void *context;
 };

@@ -17,6 +17,9 @@ enum {
 	BACK_OFF_FORGET_MS = 30 * 1000, /* a child that lived so long begins again at the first */
 	START_FAILURES = 3,             /* of one child before everybody was ready: give up */
 	READY_MS = 60 * 1000,           /* a child that is not ready by then is hung */
+	SILENCE_MS = 60 * 1000,         /* and so is one that has said nothing for so long since */
+	SILENCE_LOOKS =
+	    12, /* we look so often meanwhile: an hour in which we stood ourselves is one look */
 	TICKET_KEY_MS = 12 * 60 * 60 * 1000,
 	STATUS_IN_USE = 7, /* ctl/exit.tbl CONFLICT */
 };
@@ -27,6 +30,8 @@ struct child {
 	pid_t pid; /* 0: none now */
 	int control;
 	bool ready;
+	bool heard;      /* since the last look */
+	unsigned silent; /* looks at which it had said nothing */
 	bool
 	    reloaded; /* it may end now, in order, to begin anew with what changed (keys sign does) */
 	u64 started, again; /* monotonic; again: when to start it the next time */
@@ -59,7 +64,7 @@ struct parent {
 	size_t children_n;
 	int epoll, signals;
 	bool was_ready, failed, upgrading, ending;
-	u64 next_key;
+	u64 next_key, next_look;
 	u8 scratch[BUS_FRAME];
 };
 

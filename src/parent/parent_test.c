@@ -366,6 +366,47 @@ static void test_reload(void **state)
 	assert_int_equal(end(x), 0);
 }
 
+/* How many of the children that parent had at the start it still has; the first call lists them. */
+static int children_left(struct fixture *x, pid_t *children, int *n)
+{
+	char path[64];
+	int left = 0;
+	FILE *f;
+
+	if (*n == 0) {
+		snprintf(path, sizeof path, "/proc/%d/task/%d/children", x->pid, x->pid);
+		f = fopen(path, "re");
+		assert_non_null(f);
+		while (*n < ROLES && fscanf(f, "%d", &children[*n]) == 1)
+			++*n;
+		fclose(f);
+	}
+	for (int i = 0; i < *n; i++)
+		left += kill(children[i], 0) == 0;
+	return left;
+}
+
+/* One that stands still is killed and comes anew; the others, who only have nothing to do, stay. */
+static void test_hung(void **state)
+{
+	struct fixture *x = *state;
+	struct office_status_answer first, second;
+	pid_t children[ROLES];
+	int n = 0;
+
+	x->options.silence_ms = 15000; /* they speak every five seconds */
+	x->pid = start(x);
+	wait_ready(x);
+	first = status_of(x);
+	assert_int_equal(children_left(x, children, &n), ROLES);
+	kill((pid_t)first.queued, SIGSTOP);
+	second = status_of(x);
+	assert_true(second.queued != 0 && second.queued != first.queued);
+	assert_int_equal(second.messages, 1);
+	assert_int_equal(children_left(x, children, &n), ROLES - 1);
+	assert_int_equal(end(x), 0);
+}
+
 /* When parent is killed outright, its children end by themselves. */
 static void test_parent_killed(void **state)
 {
@@ -408,6 +449,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_life, setup_user, teardown),
 		cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hung, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parent_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_port_taken, setup, teardown),
 	};

@@ -28,8 +28,9 @@ enum {
 	CONTROL_STACK = 256 * 1024,
 	FILES_MAX = 16 * 1024,    /* of those who have no sessions */
 	FILES_PER_CONNECTION = 3, /* socket, spool, spare */
-	WATCH_MS = 5 * 1000,      /* how often we look whether our servers are there */
-	LOST_MS = 30 * 1000,      /* a server gone for so long dropped us: begin anew */
+	WATCH_MS =
+	    5 * 1000, /* how often we look whether our servers are there, and say that we are */
+	LOST_MS = 30 * 1000, /* a server gone for so long dropped us: begin anew */
 	OUT_OF_TIME = 1,
 };
 
@@ -252,6 +253,17 @@ static int time_left(const struct process_control *c)
 	return c->deadline > now ? (int)(c->deadline - now) : 0;
 }
 
+/* That we are ready, or still there. A parent that stands still itself takes no more of it after a while. */
+static void say_ready(const struct process_control *c)
+{
+	struct frame_out o;
+
+	frame_begin(&o, 0, CONTROL_READY, FRAME_INLINE);
+	CHECK(frame_end(&o));
+	(void)frame_send(&o, c->fd);
+	frame_free(&o);
+}
+
 static void *control_run(void *context)
 {
 	struct process *p = context;
@@ -265,21 +277,11 @@ static void *control_run(void *context)
 			poll(NULL, 0, time_left(c));
 		}
 		watch_servers(p);
+		say_ready(c);
 	}
 	LOG(WARN, "process.out_of_time", LOG_CSTR("text", "did not stop when told"));
 	log_flush();
 	_exit(OUT_OF_TIME);
-}
-
-static void send_ready(const struct process_control *c)
-{
-	struct frame_out o;
-
-	frame_begin(&o, 0, CONTROL_READY, FRAME_INLINE);
-	CHECK(frame_end(&o));
-	if (frame_send(&o, c->fd) != FRAME_OK)
-		LOG(WARN, "process.no_parent", LOG_CSTR("text", "could not say ready"));
-	frame_free(&o);
 }
 
 void process_ready(struct process *p)
@@ -293,7 +295,7 @@ void process_ready(struct process *p)
 	CHECK(pthread_create(&thread, &attributes, control_run, p) == 0);
 	pthread_attr_destroy(&attributes);
 	drill_start(p);
-	send_ready(p->control);
+	say_ready(p->control);
 }
 
 /* --- From re-exec to the end --------------------------------------------------------------------------------- */

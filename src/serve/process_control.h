@@ -20,7 +20,7 @@ enum control {
 	CONTROL_PEER,
 	CONTROL_RELOAD,
 	CONTROL_STOP,  /* no body */
-	CONTROL_READY, /* child to parent, no body */
+	CONTROL_READY, /* child to parent, no body; again every few seconds, as a sign of life */
 };
 
 enum { CONTROL_FD = 3, CONTROL_STOP_MS = 5000 };

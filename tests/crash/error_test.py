@@ -35,6 +35,7 @@ from syscall_test import SEED, USERS, VERBOSE, Work, serves
 PASSING = ("EINTR", "EAGAIN", "ENOBUFS", "ECONNABORTED", "EPIPE", "ECONNRESET")  # these come once
 ONLY = os.environ.get("POSTERN_FAULT", "")
 EVERY = bool(os.environ.get("POSTERN_ERRORS"))
+ROLES = ("office", "mx", "mda", "client", "login", "sign", "relay")
 # F07 disk full, F09 disk broken, F10 interrupted, F11 no descriptors, F12 no memory.
 FAULTS = {
     "office": {"pwrite64": "ENOSPC EIO EINTR", "fdatasync": "EIO ENOSPC", "fsync": "EIO", "openat": "EMFILE ENOSPC", "memfd_create": "EMFILE ENOMEM",
@@ -223,10 +224,25 @@ class ErrorTest(unittest.TestCase):
         """F15: each process stands still for a while; whoever waits is answered or put off, and nothing is lost."""
         book = ledger.Ledger(SEED)
         with Instance(users=USERS, settings=["queue.retry_first=300ms", "server.log=error"]) as p:
-            for role in ("office", "mx", "mda", "client", "login", "sign", "relay") if EVERY else ("office", "mda"):
+            for role in ROLES if EVERY else ("office", "mda"):
                 with fault.standstill(fault.wait_role(p, role)):
                     Work(p, book, timeout=1).run()
                 self.well_again(p, book, f"{role} stood still")
+        if EVERY:
+            self.hung_for_good()
+
+    def hung_for_good(self):
+        """All at the same time: parent ends each and starts it anew. It takes over a minute; parent/parent_test.c has the short form."""
+        book = ledger.Ledger(SEED)
+        with Instance(users=USERS, settings=["queue.retry_first=300ms", "server.log=error"]) as p:
+            hung = [fault.wait_role(p, role) for role in ROLES]
+            for pid in hung:
+                os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda: not any(set(hung) & set(p.pids(role)) for role in ROLES), timeout=120)
+            wait_for(lambda: serves(p))
+            Work(p, book, timeout=5).run()
+            self.well_again(p, book, "all stood still")
+        self.assertGreater(len(book.acked), 0)
 
     def test_no_names(self):
         """F17: the resolver does not answer. Mail for elsewhere waits; nobody is told that it failed."""
