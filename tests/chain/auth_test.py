@@ -4,7 +4,7 @@ import re
 import sys
 import unittest
 
-from client import deliver, empty, fetch_all, message, new_key, txt_strings, wait_message
+from client import deliver, empty, fetch_all, message, new_key, submit, txt_strings, wait_message
 from nameserver import NameServer
 from postern import Instance, wait_for
 
@@ -196,6 +196,18 @@ class AuthTest(unittest.TestCase):
         self.assertEqual(len(m.get_all("Received-SPF")), 1)
         self.assertNotIn(b"evil@x.test", raw)
         self.assertNotIn(b"X-Postern-Junk", raw)
+
+    def test_our_own_people_write_no_results(self):
+        forged = ("Authentication-Results: mx.example.test; dmarc=pass\r\nAUTHENTICATION-RESULTS :\r\n (c) MX.Example.Test\r\n 1; x=y\r\n"
+                  "Authentication-Results: \"mx.example.test\"; dmarc=pass\r\nX-Postern-Junk: no\r\n")
+        kept = ("Authentication-Results: other.example; dmarc=pass\r\nARC-Authentication-Results: i=1; mx.example.test; dmarc=pass\r\n"
+                "X-Authentication-Results: mx.example.test; dmarc=pass\r\n")
+        submit(self.p, message("from ourselves", sender=ALICE, to=ALICE, headers=forged + kept), [ALICE])
+        m, raw = self.arrives()
+        self.assertEqual(m.get_all("Authentication-Results"), ["other.example; dmarc=pass"])
+        self.assertEqual(len(m.get_all("ARC-Authentication-Results")) + len(m.get_all("X-Authentication-Results")), 2)
+        self.assertNotIn(b"X-Postern-Junk", raw)
+        self.assertEqual([len(m.get_all(name)) for name in ("From", "Date", "Message-ID")], [1, 1, 1])
 
     def test_large(self):
         data = signed(message("large", sender="ann@reject.example", body=("0123456789" * 7 + "\r\n") * 20000), "reject.example", self.key)

@@ -131,6 +131,13 @@ class Reports(unittest.TestCase):
         self.assertEqual(self.ctl("dmarc", "sources", "proof.example.test")[0]["messages"], 6)
         self.assertEqual(self.ctl("dmarc", "sources", "proof.example.test", "--forged")[0]["messages"], 7)
 
+    def test_a_user_cannot_prove_a_report_himself(self):
+        data = reports.gz(reports.aggregate([reports.row("198.51.100.3", 1)], report_id="own", domain="own.example.test"))
+        forged = b"Authentication-Results: mx.example.test; dmarc=pass\r\n"
+        submit(self.p, forged + reports.mail(data, sender=ALICE), ["dmarc@example.test"])
+        wait_for(lambda: len(self.ctl("dmarc", "reports", "own.example.test")) == 1)
+        self.assertEqual(self.ctl("dmarc", "reports", "own.example.test")[0]["proof"], "unproven")
+
     def test_tls_reports(self):
         self.send(reports.mail(reports.gz(reports.tls()), subtype="tlsrpt+gzip", name="r.json.gz", to="tlsrpt@example.test"),
                   to="tlsrpt@example.test")

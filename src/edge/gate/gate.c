@@ -49,16 +49,20 @@ static const struct fail *store_cleaned(struct gate *g, str header)
 	return store(g, str_skip(header, at));
 }
 
-/* The header is complete: it is held no more. */
+/* The header is complete: it is held no more. What is missing comes before its empty line, if there is one. */
 static const struct fail *release_header(struct gate *g)
 {
 	const struct gate_watch *watch = g->rules.watch;
 	str header = buf_str(g->header);
+	size_t fields = g->lines.body ? header.n - 2 : header.n;
 
 	g->header = NULL; /* its bytes stay: the arena owns them */
 	if (watch)
 		TRY(watch->header(watch->context, header));
-	return store_cleaned(g, header);
+	TRY(store_cleaned(g, str_slice(header, 0, fields)));
+	if (g->rules.complete)
+		TRY(store_completion(g));
+	return store(g, str_skip(header, fields));
 }
 
 /* The part of bytes up to `end` belongs to a header that is held. */
@@ -87,16 +91,10 @@ static const struct fail *take(struct gate *g, str bytes)
 	size_t header_end;
 
 	TRY(lines_check(&g->lines, bytes, &header_end));
-	if (g->header) {
-		TRY(hold(g, bytes, header_end));
-		return header_end == SIZE_MAX ? NULL
-					      : store_body(g, str_skip(bytes, header_end + 2));
-	}
-	if (header_end == SIZE_MAX || !g->rules.complete)
+	if (!g->header)
 		return store_body(g, bytes);
-	TRY(store(g, str_slice(bytes, 0, header_end)));
-	TRY(store_completion(g));
-	return store(g, str_skip(bytes, header_end));
+	TRY(hold(g, bytes, header_end));
+	return header_end == SIZE_MAX ? NULL : store_body(g, str_skip(bytes, header_end + 2));
 }
 
 /* A first line that begins with a blank would become a part of our own Received field (THREATS H06). */
@@ -154,8 +152,7 @@ const struct fail *gate_new(struct arena *a, struct bus *office, const struct ga
 	g->rules = *rules;
 	g->arena = a;
 	g->parser = skeleton_parser_new(a);
-	CHECK(!rules->complete || rules->names_n == 0);
-	if (rules->names_n > 0)
+	if (rules->complete || rules->names_n > 0)
 		g->header = buf_new(a, SKELETON_HEADER_BYTES);
 	TRY(spool_open(&g->spool, a, office, rules->size_hint, rules->trace ? GATE_PREFIX : 0));
 	*out = g;
@@ -180,16 +177,14 @@ u64 gate_id(const struct gate *g)
 	return g->rules.id;
 }
 
-/* A message that is all header has no empty line before which the missing fields could stand. */
+/* A message that is all header: what is missing stands at its end, on lines of its own. */
 static const struct fail *end_header(struct gate *g)
 {
-	if (g->header)
-		return release_header(g);
-	if (!g->rules.complete || g->lines.body)
+	if (!g->header)
 		return NULL;
-	if (g->lines.column > 0)
+	if (g->rules.complete && g->lines.column > 0)
 		TRY(take(g, S("\r\n")));
-	return store_completion(g);
+	return release_header(g);
 }
 
 static const struct fail *check_hops(const struct gate *g, const struct skeleton *s)

@@ -2,9 +2,9 @@
  * The gate: every message enters through here, once. A sink that is fed the bytes as they come from the peer, and while they pass
  *
  *  - keeps room in front for our trace fields, which are written last: Received (RFC 5321 4.4) and what a verdict over the whole
- *    message has to say (RFC 8601); for mail of strangers holds the header back until it is complete, shows it to a watcher as it
- *    came, and takes out the fields that only we may write (verdict/authres.h); for submission, adds Date and Message-ID at the end of the header when they
- *    are missing (RFC 6409 8.1, 8.2, 8.3),
+ *    message has to say (RFC 8601); for mail of strangers and of our own people holds the header back until it is complete, shows it
+ *    to a watcher as it came, and takes out the fields that only we may write (verdict/authres.h); for submission, adds Date and
+ *    Message-ID at the end of the header when they are missing (RFC 6409 8.1, 8.2, 8.3),
  *  - refuses what must not be stored: a bare CR or LF anywhere (BDAT and literals can carry them; THREATS S01, S02), a NUL in the
  *    header (S14), a line over GATE_LINE, more bytes than allowed (S20, S22), more Received fields than `hops`,
  *  - parses the skeleton (text/skeleton.h),
@@ -56,7 +56,7 @@ struct gate_rules {
 	u64 hops;      /* most Received fields, ours not counted; 0: not looked at */
 	bool complete; /* add Date and Message-ID when missing */
 	str domain;    /* of a Message-ID made here */
-	/* Our names: what strangers wrote in them is taken out. None: nothing is, and nobody watches. Not with `complete`. */
+	/* Our names: what others wrote in them is taken out. None: nothing is, and nobody watches. */
 	const str *names;
 	size_t names_n;
 	const struct gate_watch *watch; /* NULL: nobody */

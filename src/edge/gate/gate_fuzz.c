@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		return 0;
 	rules.complete = data[0] & 1;
 	rules.names = &trace.by;
-	rules.names_n = data[0] & 4 && !rules.complete;
+	rules.names_n = (data[0] & 4) != 0;
 	rules.trace = data[0] & 2 ? &trace : NULL;
 	a = arena_new(1 << 26);
 	if (!gate_new(a, x->peers.process.office, &rules, &g)) {

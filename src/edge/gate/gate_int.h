@@ -34,7 +34,8 @@ struct gate {
 	struct arena *arena;
 	struct spool spool;
 	struct gate_lines lines;
-	struct buf *header; /* held back until it is complete; NULL: not held, or no more */
+	struct buf *
+	    header; /* held back until it is complete; NULL: nothing is to be done with it, or no more */
 	struct skeleton_parser *parser;
 	const struct skeleton *skeleton; /* after gate_end */
 	u64 received;

@@ -35,6 +35,15 @@ static const struct fail *msa_recipient(struct smtp *s, struct transaction *t, s
 	return smtp_recipient_check(s, t, address, true, out);
 }
 
+/* RFC 8601 5, 7.1: a result in our name is believed here, so nobody else may write one, our own people neither. */
+static const struct fail *msa_open(struct smtp *s, struct transaction *t, struct gate_rules *rules)
+{
+	(void)t;
+	rules->names = &smtp_config(s)->server_hostname;
+	rules->names_n = 1;
+	return NULL;
+}
+
 /* The skeleton's form of an address is without quoting; here it becomes a mailbox again. */
 static const struct fail *from_address(struct arena *a, const struct skeleton_address *from,
 				       str *out)
@@ -68,5 +77,6 @@ const struct smtp_policy msa_policy = {
 	.completes = true,
 	.sender = msa_sender,
 	.recipient = msa_recipient,
+	.open = msa_open,
 	.message = msa_message,
 };
