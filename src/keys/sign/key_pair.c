@@ -31,17 +31,50 @@ static void release_bio(void *object)
 	BIO_free(object);
 }
 
-/* Open as long as `files` lives. */
+static const struct fail *read_failed(struct arena *a, str path, int error, const char *doing)
+{
+	if (error == ENOENT)
+		return fail_new(a, FAIL_INVALID, "there is no file %.*s", STR_ARG(path));
+	return fail_because(a, fail_errno(a, error, doing), "cannot read %.*s", STR_ARG(path));
+}
+
+/* 0, or errno. */
+static int drain(int fd, u8 *piece, struct buf *all)
+{
+	ssize_t n = 0;
+
+	while (!all->full && (n = read(fd, piece, KEY_PAIR_PIECE)) > 0)
+		buf_add(all, str_from(piece, (size_t)n));
+	return n < 0 ? errno : 0;
+}
+
+const struct fail *key_pair_read(struct arena *a, struct arena *files, str path, str *out)
+{
+	struct buf *all = buf_new(files, KEY_PAIR_FILE);
+	int fd = open(cstr(a, path) ?: "", O_RDONLY | O_CLOEXEC), error;
+
+	if (fd < 0)
+		return read_failed(a, path, errno, "open");
+	error = drain(fd, arena_alloc(files, KEY_PAIR_PIECE), all);
+	fd_close(&fd);
+	if (error)
+		return read_failed(a, path, error, "read");
+	if (all->full)
+		return fail_new(a, FAIL_INVALID, "%.*s has more than %d bytes", STR_ARG(path),
+				KEY_PAIR_FILE);
+	*out = buf_str(all);
+	return NULL;
+}
+
+/* Good as long as `files` lives. */
 static const struct fail *open_pem(struct arena *a, struct arena *files, str path, BIO **out)
 {
-	const char *name = cstr(a, path);
-	BIO *bio = name ? BIO_new_file(name, "r") : NULL;
+	str bytes;
 
-	ERR_clear_error();
-	if (bio == NULL)
-		return fail_new(a, FAIL_INVALID, "cannot open %.*s", STR_ARG(path));
-	arena_own(files, release_bio, bio);
-	*out = bio;
+	TRY(key_pair_read(a, files, path, &bytes));
+	*out = BIO_new_mem_buf(bytes.n ? bytes.p : (const u8 *)"", (int)bytes.n);
+	CHECK(*out != NULL);
+	arena_own(files, release_bio, *out);
 	return NULL;
 }
 

@@ -11,7 +11,9 @@ enum key_pair_limit {
 	KEY_PAIR_NAMES = 200,
 	KEY_PAIR_RSA_MIN = 2048,
 	KEY_PAIR_RSA_MAX = 8192,
-	KEY_PAIR_FILES_ARENA = 64 * 1024,
+	KEY_PAIR_FILE = 256 * 1024, /* bytes of one */
+	KEY_PAIR_PIECE = 4096,
+	KEY_PAIR_FILES_ARENA = 8 * KEY_PAIR_FILE,
 	KEY_PAIR_SELF_SIGNED_DAYS = 3650,
 };
 
@@ -22,7 +24,10 @@ struct key_pair {
 	size_t size; /* of an RSA modulus, bytes */
 };
 
-/* PEM files. INVALID, in words for the administrator, when one cannot be read or they do not fit together. */
+/* A whole file, into the arena `files`; it is closed again. Fails as key_pair_load does, into a. */
+const struct fail *key_pair_read(struct arena *a, struct arena *files, str path, str *out);
+/* PEM files. INVALID, in words for the administrator, when one is missing or is no PEM of what it should be, or they do not fit
+ * together: what is there is no pair. Any other class: it could not be read, so nobody knows. */
 const struct fail *key_pair_load(struct arena *a, str certificate_path, str key_path,
 				 struct key_pair *out);
 /* Makes an ECDSA P-256 key and a certificate for hostname and localhost, signed by itself, in these two files, 0600. */

@@ -11,7 +11,6 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -24,7 +23,7 @@
 #include "keys/sign/key_pair.h"
 #include "keys/sign/sign_int.h"
 
-enum { SIGN_PAIRS = 64, SIGN_FILE_MAX = 256 * 1024 };
+enum { SIGN_PAIRS = 64 };
 
 struct sign {
 	const struct process *process;
@@ -144,40 +143,35 @@ static str kept_path(struct process *p, str setting, const char *suffix)
 			  crc32c(0, setting), suffix);
 }
 
-static const struct fail *read_whole(struct arena *a, int fd, str *out)
-{
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return fail_errno(a, errno, "keeping a copy of a certificate");
-	if (st.st_size > SIGN_FILE_MAX)
-		return fail_new(a, FAIL_INVALID, "a PEM file of more than %d bytes", SIGN_FILE_MAX);
-	return fd_read(a, fd, 0, (size_t)st.st_size, out);
-}
-
-/* Closes what it opens: the process lives long, and keeps no key file open. */
 static str self_signed_path(struct process *p, const char *suffix)
 {
 	return str_format(p->arena, "%.*s/keys/selfsigned.%s", STR_ARG(p->config->server_data),
 			  suffix);
 }
 
+static const struct fail *write_copy(struct process *p, str bytes, str to)
+{
+	int out = open(cstr(p->arena, to) ?: "",
+		       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool written = out >= 0 && fd_write_all(out, bytes);
+	int error = errno;
+
+	fd_close(&out);
+	return written ? NULL : fail_errno(p->arena, error, "keeping a copy of a certificate");
+}
+
+/* The process lives long: what was read is gone at the end, and no key file stays open. */
 static const struct fail *copy_file(struct process *p, str from, str to)
 {
-	int in = open(cstr(p->arena, from) ?: "", O_RDONLY | O_CLOEXEC), out;
+	struct arena *files = arena_new(KEY_PAIR_FILES_ARENA);
 	const struct fail *f;
-	bool written;
 	str bytes;
 
-	f = read_whole(p->arena, in, &bytes);
-	fd_close(&in);
-	if (f)
-		return f;
-	out = open(cstr(p->arena, to) ?: "", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		   0600);
-	written = out >= 0 && fd_write_all(out, bytes);
-	fd_close(&out);
-	return written ? NULL : fail_errno(p->arena, errno, "keeping a copy of a certificate");
+	f = key_pair_read(p->arena, files, from, &bytes);
+	if (!f)
+		f = write_copy(p, bytes, to);
+	arena_free(&files);
+	return f;
 }
 
 /* The copy becomes the one before, unless it is of the same key: handshakes that began with its certificate go on with it. */
@@ -255,9 +249,14 @@ static const struct fail *load_configured(struct process *p, struct sign *s)
 static const struct fail *load_self_signed(struct process *p, struct sign *s)
 {
 	str certificate = self_signed_path(p, "crt"), key = self_signed_path(p, "key");
+	const struct fail *f;
 
-	/* None yet; or a power cut left half of one, which is no reason to serve nobody for ever. */
-	if (key_pair_load(p->arena, certificate, key, &s->pairs[0])) {
+	f = key_pair_load(p->arena, certificate, key, &s->pairs[0]);
+	/* None yet; or a power cut left half of one, which is no reason to serve nobody for ever. One that cannot be read now is not
+	 * written over: people have told their programs to trust it. */
+	if (f && f->what != FAIL_INVALID)
+		return f;
+	if (f) {
 		TRY(key_pair_make(p->arena, certificate, key, p->config->server_hostname));
 		TRY(key_pair_load(p->arena, certificate, key, &s->pairs[0]));
 	}
@@ -277,7 +276,7 @@ static void remember_set(struct process *p)
 {
 	const struct str_list *list = &p->config->tls_certificate;
 	const char *draft = cstr(p->arena, kept_list(p, ".new")) ?: "";
-	struct buf *text = buf_new(p->arena, SIGN_FILE_MAX);
+	struct buf *text = buf_new(p->arena, KEY_PAIR_FILE);
 	int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	bool kept;
 
@@ -296,12 +295,9 @@ static void remember_set(struct process *p)
  * wrong with the setting, which is the answer when there never was a good one. */
 static const struct fail *load_kept_set(struct process *p, struct sign *s, const struct fail *why)
 {
-	int fd = open(cstr(p->arena, kept_list(p, "")) ?: "", O_RDONLY | O_CLOEXEC);
-	bool good = fd >= 0;
 	str rest = STR_NONE;
+	bool good = key_pair_read(p->arena, p->arena, kept_list(p, ""), &rest) == NULL;
 
-	good = good && read_whole(p->arena, fd, &rest) == NULL;
-	fd_close(&fd);
 	for (s->n = 0; good && rest.n && s->n < SIGN_PAIRS; s->n++) {
 		str setting = str_slice(rest, 0, str_find(rest, '\n'));
 

@@ -15,6 +15,7 @@
 #include "bus/permit.h"
 #include "bus/sign.h"
 #include "keys/sign/folder_test.h"
+#include "keys/sign/key_pair.h"
 #include "keys/sign/sign_int.h"
 
 enum { EDGE = 3, OTHER_EDGE = 4 };
@@ -198,6 +199,48 @@ static void test_mx_may_not_ask(void **state)
 	assert_ok(ask(x, x->edge, &permit, x->selector[0], &signature));
 }
 
+static const char *file(struct fixture *x, const char *name)
+{
+	return cstr(x->a, str_format(x->a, "%s/%s", x->process.folder, name));
+}
+
+static str bytes_of(struct fixture *x, const char *name)
+{
+	str bytes;
+
+	assert_ok(key_pair_read(x->a, x->a, str_cstr(file(x, name)), &bytes));
+	return bytes;
+}
+
+/* What cannot be read: a folder (EISDIR), and memory where nothing is (EIO); and what can, but is no PEM. */
+static const struct {
+	const char *link;
+	bool made_anew;
+} unreadable[] = { { "/", false }, { "/proc/self/mem", false }, { "/dev/null", true } };
+
+/* One that cannot be read now is not one that is not there: it is not written over. */
+static void test_self_signed_is_kept(void **state)
+{
+	struct fixture *x = *state;
+	const char *certificate = file(x, "selfsigned.crt"), *away = file(x, "away");
+	str key = bytes_of(x, "selfsigned.key");
+	struct process again = x->process;
+
+	for (size_t i = 0; i < ARRAY_LEN(unreadable); i++) {
+		assert_int_equal(rename(certificate, away), 0);
+		assert_int_equal(symlink(unreadable[i].link, certificate), 0);
+		assert_non_null(sign_before_jail(&again));
+		assert_int_equal(str_eq(bytes_of(x, "selfsigned.key"), key),
+				 !unreadable[i].made_anew);
+		assert_int_equal(rename(away, certificate), 0);
+	}
+	assert_ok(sign_before_jail(
+	    &again)); /* the key is another one now: no pair, so there is a new one */
+	assert_ok(sign_before_jail(&again));
+	unlink(file(x, "selfsigned.key"));
+	assert_ok(sign_before_jail(&again));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +248,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_everything_else_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_only_active_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mx_may_not_ask, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_self_signed_is_kept, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
