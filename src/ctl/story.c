@@ -353,11 +353,21 @@ static enum phrase phrase_of(const struct ending *e, struct story *s)
 	return e->phrase;
 }
 
+/* A mailbox here is no server elsewhere. */
+static str ours_or(const struct telling *t, const struct ending *e)
+{
+	str check = str_cstr(e->check);
+
+	return str_eq(check, S("remote")) && str_eq(t->event->stage, S("mda")) ? S("mailbox")
+									       : check;
+}
+
 static void explain(struct telling *t, const struct ending *e)
 {
 	struct story *s = t->story;
 	bool by_fact = s->decided && s->decision.decided.n && (is_junk(e, s) || e->rank == 8);
-	str check = by_fact ? s->decision.decided : str_cstr(e->check);
+	str fallback = ours_or(t, e);
+	str check = by_fact ? s->decision.decided : fallback;
 	const struct why *why;
 
 	if (check.n == 0)
@@ -365,7 +375,7 @@ static void explain(struct telling *t, const struct ending *e)
 	t->fact = by_fact ? find_fact(&s->decision, check) : NULL;
 	why = find_why(t, check);
 	if (!why)
-		why = find_why(t, str_cstr(e->check));
+		why = find_why(t, fallback);
 	t->because = why ? fill(t, why->because[t->language]) : argument(t, S("text"));
 	if (why)
 		advise(t, why->advice[t->language]);

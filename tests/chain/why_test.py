@@ -5,7 +5,7 @@ import re
 import unittest
 
 import fault
-from client import Wire, message, submit
+from client import Wire, fetch_all, message, submit
 from nameserver import NameServer, free_port
 from postern import PATIENCE, Instance, wait_for
 from sink import Sink
@@ -282,6 +282,24 @@ class WhyTest(unittest.TestCase):
         self.ends(self.outgoing("a@off.relay.test"), "delayed", "can be reached", "port 25")
         self.ends(self.outgoing("a@nullmx.relay.test"), "failed", "takes no mail", "null MX")
         self.ends(self.outgoing("a@nowhere.relay.test"), "failed", "nowhere.relay.test", "typing error")
+
+    def test_behind_an_alias(self):
+        """One of two is full: the other has it, once; the full one when there is room. The same for a suspended one."""
+        self.p.ctl("alias", "add", "both@example.test", ALICE, "full@example.test")
+        self.addCleanup(self.p.ctl, "alias", "remove", "both@example.test")
+        self.p.ctl("user", "quota", "full@example.test", "1")
+        ident = self.taken(self.incoming("one is full", "ann@good.example", recipient="both@example.test"))
+        self.ends(ident, "delayed", "the mailbox of full@example.test is full", "postern user quota full@example.test")
+        self.p.ctl("user", "quota", "full@example.test", "0")
+        self.p.ctl("user", "suspend", "full@example.test")
+        self.p.ctl("queue", "retry", "all")
+        wait_for(lambda: "account of full@example.test is suspended" in self.asked(ident, "delayed")["summary"])
+        self.ends(ident, "delayed", "suspended", "postern user resume full@example.test")
+        self.p.ctl("user", "resume", "full@example.test")
+        self.p.ctl("queue", "retry", "all")
+        self.ends(ident, "delivered", "it is in the mailbox of")
+        for user in ALICE, "full@example.test":
+            self.assertEqual(sum(b"Subject: one is full" in m for m in fetch_all(self.p, user)), 1, user)
 
     # --- Again, by today's rules
 

@@ -84,6 +84,9 @@ struct delivering {
 	const struct queue_message *message;
 	const struct delivery *delivery;
 	struct queue_due due;
+	u64 next;       /* attempt of those that are put off */
+	size_t waiting; /* entries that are */
+	bool expired;
 	bool taken; /* as a report: nothing else is to be kept when nobody lives there */
 	bool
 	    given_up; /* it failed again and again, for as long as mail is kept (RFC 5321 4.5.4.1) */
@@ -101,6 +104,37 @@ static const struct fail *deliver_place(struct delivering *d, const struct queue
 	return store_deliver(d->t, e->account, d->delivery->special, &p, &placed);
 }
 
+/* Who was named at RCPT was asked there, and what it took is kept. Behind an alias it was enough that one of them had room: each of the others
+ * is asked here. A report is counted in this transaction, so it cannot come again. */
+static const struct fail *deliver_is_closed(const struct delivering *d, const struct queue_entry *e,
+					    const struct directory_account *account,
+					    struct queue_outcome *o)
+{
+	const struct fail *f;
+
+	if (d->taken || str_eq_nocase(e->address, e->original))
+		return NULL;
+	if (account->suspended) {
+		o->code = S("4.2.1");
+		o->text = S("mailbox suspended");
+		return NULL;
+	}
+	f = store_quota_check(d->t, e->account, d->message->size);
+	if (f == NULL || f->what != FAIL_QUOTA)
+		return f;
+	o->code = S("4.2.2");
+	o->text = S("mailbox full");
+	return NULL;
+}
+
+static const struct fail *deliver_put_off(struct delivering *d, struct queue_entry *e,
+					  const struct queue_outcome *o)
+{
+	e->next_attempt = d->next;
+	d->waiting += o->outcome == POLICY_TEMP;
+	return queue_settle_entry(d->t, d->queue, d->message, e, o, &d->due);
+}
+
 static const struct fail *deliver_entry(struct delivering *d, struct queue_entry *e)
 {
 	struct queue_outcome good = { .outcome = POLICY_DELIVERED,
@@ -112,6 +146,7 @@ static const struct fail *deliver_entry(struct delivering *d, struct queue_entry
 	struct queue_outcome late = { .outcome = POLICY_EXPIRED,
 				      .code = S("4.2.0"),
 				      .text = S("the mailbox cannot be written") };
+	struct queue_outcome closed = { .outcome = d->expired ? POLICY_EXPIRED : POLICY_TEMP };
 	struct directory_account account;
 	bool here = directory_account_by_id(d->queue->directory, d->t->arena, e->account, &account);
 	bool taken = d->taken && directory_is_for_reports(d->queue->directory, e->address);
@@ -121,9 +156,26 @@ static const struct fail *deliver_entry(struct delivering *d, struct queue_entry
 	e->attempts++;
 	if (d->given_up)
 		return queue_settle_entry(d->t, d->queue, d->message, e, &late, &d->due);
+	if (here)
+		TRY(deliver_is_closed(d, e, &account, &closed));
+	if (closed.code.n)
+		return deliver_put_off(d, e, &closed);
 	TRY(queue_settle_entry(d->t, d->queue, d->message, e, here || taken ? &good : &gone,
 			       &d->due));
 	return here && !taken ? deliver_place(d, e) : NULL;
+}
+
+/* The schedule's attempts above those of the row are commits that failed. One that succeeds forgets them. */
+static void deliver_schedule(const struct delivering *d, const struct queue_entry *e,
+			     struct schedule_job *job, struct queue_changes *c)
+{
+	if (d->waiting == 0) {
+		queue_change_add(c, CHANGE_FINISH, job, STR_NONE);
+		return;
+	}
+	job->attempts = e->attempts;
+	job->due = d->next;
+	queue_change_add(c, CHANGE_AGAIN, job, STR_NONE);
 }
 
 const struct fail *queue_deliver(struct tx *t, struct queue *q, const struct delivery *delivery,
@@ -140,15 +192,19 @@ const struct fail *queue_deliver(struct tx *t, struct queue *q, const struct del
 		return NULL; /* dropped meanwhile */
 	if (job.kind != JOB_DELIVER)
 		return fail_new(t->arena, FAIL_DENIED, "not a job to deliver");
-	queue_change_add(c, CHANGE_FINISH, &job, STR_NONE);
 	TRY(store_queue_job(t, job.message, job.id, &entries, &n));
-	if (n == 0)
+	if (n == 0) {
+		queue_change_add(c, CHANGE_FINISH, &job, STR_NONE);
 		return NULL;
+	}
 	TRY(store_queue_get(t, job.message, &m));
 	d.message = &m;
-	d.given_up = job.attempts > QUEUE_BUSY_DOUBLED && policy_expired(&p, m.arrived, t->now);
+	d.expired = policy_expired(&p, m.arrived, t->now);
+	d.given_up = d.expired && job.attempts > entries[0].attempts + QUEUE_BUSY_DOUBLED;
+	d.next = policy_next_attempt(&p, q->env, entries[0].attempts + 1, m.arrived);
 	for (size_t i = 0; i < n; i++)
 		TRY(deliver_entry(&d, &entries[i]));
+	deliver_schedule(&d, &entries[0], &job, c);
 	if (d.gave_body) /* it was the last entry */
 		return store_queue_close(t, m.id, false);
 	return queue_settle_message(t, &m, &d.due, c);

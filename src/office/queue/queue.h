@@ -11,7 +11,7 @@
  *	job handed out                -                                              active (a crash: due again)
  *	delivered to a mailbox        mailbox row + entry gone (last: message too)   gone
  *	relayed                       entry gone (last: message too)                 gone
- *	failed for now                entry: attempt, next time                      waiting until then
+ *	failed for now, or put off    entry: attempt, next time                      waiting until then
  *	failed for good, expired      entry: DSN due, or gone when nobody is told    gone; DSN job
  *	DSN rendered                  DSN's own message + entries; entry gone        gone; the DSN's jobs
  *

@@ -129,6 +129,14 @@ static const struct fail *life_open(struct life *l)
 	return store_open(l->d.w.arena, &o, &l->d.w.store);
 }
 
+static const struct fail *friend_add(struct tx *t, void *context)
+{
+	const str bob = str_cstr(sim_people[SIM_BOB]);
+
+	(void)context;
+	return store_alias_add(t, str_cstr(sim_friend), &bob, 1);
+}
+
 /* A child of the parent: makes what every seed begins with. */
 static void make_folder(struct sim *s)
 {
@@ -136,6 +144,7 @@ static void make_folder(struct sim *s)
 
 	must(life_open(&l));
 	must(world_write(&l.d.w, false, desk_accounts, NULL));
+	must(world_write(&l.d.w, false, friend_add, NULL));
 	store_close(&l.d.w.store);
 	_exit(SIM_DONE);
 }
@@ -279,6 +288,9 @@ static void step(struct life *l)
 	case 20:
 		step_arrive(l);
 		return;
+	case 21:
+		step_room(l, sim_below(w, 2) ? 0 : 1);
+		return;
 	default:
 		step_peer(l);
 	}
@@ -319,6 +331,7 @@ static void drain(struct life *l)
 	clock_go(l, WRITER_RESERVE_RETRY_MS); /* a disk that was full is tried again */
 	life_commit(l);
 	step_admin(l, QUEUE_RELEASE); /* poison that was none */
+	step_room(l, 0);
 	for (u32 i = 0; desk_number(&l->d, ask_queued, 0, 0) > 0; i++) {
 		u64 due = queue_pump(l->d.queue);
 		if (i >= DRAIN_STEPS)
@@ -356,7 +369,10 @@ static void check_item(struct life *l, u32 mark)
 	if (item->kind == ITEM_APPENDED)
 		return; /* the comparison of mailboxes has seen it */
 	for (size_t i = 0; i < SIM_ACCOUNTS; i++) {
-		SIM_CHECK(!item->here[i] || item->known != KEPT || item->placed[i],
+		bool told = i == SIM_BOB &&
+			    (item->given_up || (item->null_sender &&
+						desk_has_event(&l->d, item->id, EVENT_DSN_NONE)));
+		SIM_CHECK(!item->here[i] || item->known != KEPT || item->placed[i] || told,
 			  "LOST: mark %u for account %zu", mark, i + 1);
 		SIM_CHECK(item->known != NEVER || !item->placed[i], "GHOST: mark %u", mark);
 	}
@@ -485,7 +501,7 @@ static bool run_seed(struct sim *s, u64 seed, enum sim_break broken)
 }
 
 struct totals {
-	u64 seeds, failed, lives, kills, faults, acknowledged, delivered, relays, reports;
+	u64 seeds, failed, lives, kills, faults, acknowledged, delivered, put_off, relays, reports;
 };
 
 static void count(struct totals *t, const struct sim *s)
@@ -496,6 +512,7 @@ static void count(struct totals *t, const struct sim *s)
 	t->faults += s->w.faults;
 	t->acknowledged += s->acknowledged;
 	t->delivered += s->delivered;
+	t->put_off += s->put_off;
 	t->relays += s->relays;
 	t->reports += s->reports;
 }
@@ -516,11 +533,12 @@ static struct totals run_seeds(u64 n, u64 first, enum sim_break broken, bool sto
 	}
 	printf(
 	    "# rule broken: %s; seeds %llu, failed %llu, lives %llu, kills %llu, faults %llu, acknowledged %llu,"
-	    " delivered %llu, attempts %llu, reports %llu\n",
+	    " delivered %llu, full %llu, attempts %llu, reports %llu\n",
 	    break_names[broken], (unsigned long long)t.seeds, (unsigned long long)t.failed,
 	    (unsigned long long)t.lives, (unsigned long long)t.kills, (unsigned long long)t.faults,
 	    (unsigned long long)t.acknowledged, (unsigned long long)t.delivered,
-	    (unsigned long long)t.relays, (unsigned long long)t.reports);
+	    (unsigned long long)t.put_off, (unsigned long long)t.relays,
+	    (unsigned long long)t.reports);
 	return t;
 }
 

@@ -640,6 +640,172 @@ static void test_local_delivery_is_given_up(void **state)
 	desk_free(&d);
 }
 
+/* --- Behind an alias: who has no room, and who is suspended --- */
+
+enum { ROOM = 200 }; /* of bob: less than a message has */
+
+static const struct fail *bob_call(struct tx *t, void *context)
+{
+	return store_account_change(t, context);
+}
+
+static void bob_change(struct desk *d, u64 quota, bool suspended)
+{
+	struct store_account row = { .id = 2,
+				     .generation = 1,
+				     .quota = quota,
+				     .address = S("bob@example.test"),
+				     .domain = S("example.test"),
+				     .suspended = suspended };
+	struct directory_account known;
+
+	must(world_write(&d->w, false, bob_call, &row));
+	assert_true(directory_account_by_id(d->directory, d->w.arena, 2, &known));
+	known.quota = quota;
+	known.suspended = suspended;
+	directory_add_account(d->directory, &known);
+}
+
+/* A mail for the team, of which only bob is left to get it. */
+static u64 team_but_bob(struct desk *d)
+{
+	u64 message = mail_send(d, "team@example.test", 0);
+	struct job job = desk_job(d, LANE_RELAY, RELAY);
+
+	must(desk_attempt(d, &job, RELAY, ATTEMPT_DELIVERED, "2.0.0"));
+	assert_int_equal(desk_take(d, LANE_MDA, MDA, 10), 2);
+	must(desk_deliver(d, d->taken[0].id, MDA));
+	must(desk_deliver(d, d->taken[1].id, MDA));
+	assert_int_equal(desk_number(d, ask_placed, 1, message), 1);
+	assert_int_equal(desk_number(d, ask_placed, 2, message), 0);
+	assert_true(desk_has_event(d, message, EVENT_DEFERRED));
+	assert_int_equal(desk_take(d, LANE_MDA, MDA, 10), 0);
+	return message;
+}
+
+/* The next attempt, as late as that of any other; a restart does not change it. */
+static struct job bob_again(struct desk *d, u32 attempts)
+{
+	u64 due = queue_pump(d->queue);
+	struct job job;
+
+	assert_in_range(due - d->w.clock, d->policy.retry_first * 3 / 4,
+			d->policy.retry_most * 5 / 4);
+	desk_restart(d);
+	assert_int_equal(queue_pump(d->queue), due);
+	d->w.clock = due;
+	job = desk_job(d, LANE_MDA, MDA);
+	assert_int_equal(job.attempts, attempts);
+	assert_int_equal(job.account, 2);
+	return job;
+}
+
+static void closed_then_open(bool suspended)
+{
+	struct desk d;
+	struct job job;
+	u64 message;
+
+	desk_new(&d);
+	bob_change(&d, suspended ? 0 : ROOM, suspended);
+	message = team_but_bob(&d);
+	job = bob_again(&d, 1);
+	bob_change(&d, suspended ? 0 : ROOM, suspended);
+	must(desk_deliver(&d, job.id, MDA));
+	job = bob_again(&d, 2);
+	assert_str(job.entries[0].code, suspended ? S("4.2.1") : S("4.2.2"));
+	bob_change(&d, 0, false);
+	must(desk_deliver(&d, job.id, MDA));
+	assert_int_equal(desk_number(&d, ask_placed, 1, message), 1);
+	assert_int_equal(desk_number(&d, ask_placed, 2, message), 1);
+	assert_int_equal(desk_number(&d, ask_queued, 0, 0), 0);
+	desk_free(&d);
+}
+
+static void test_full_behind_an_alias(void **state)
+{
+	(void)state;
+	closed_then_open(false);
+}
+
+static void test_suspended_behind_an_alias(void **state)
+{
+	(void)state;
+	closed_then_open(true);
+}
+
+/* Until it expires; then its sender is told, as of any recipient. Commits that failed before a put-off do not count against it. */
+static void test_full_until_the_end(void **state)
+{
+	struct desk d;
+	struct job job;
+	u64 end;
+
+	(void)state;
+	desk_new(&d);
+	bob_change(&d, ROOM, false);
+	end = d.w.clock + d.policy.expire;
+	team_but_bob(&d);
+	for (u32 i = 1; d.w.clock < end; i++) {
+		d.w.clock = i < 15 ? queue_pump(d.queue) : end;
+		job = desk_job(&d, LANE_MDA, MDA);
+		if (job.kind == JOB_DELIVER)
+			must(desk_deliver(&d, job.id, MDA));
+		else
+			must(desk_dsn(&d, job.id, MDA, false));
+	}
+	assert_true(desk_has_event(&d, job.message, EVENT_EXPIRED));
+	d.w.clock += QUEUE_GATHER_MS;
+	job = desk_job(&d, LANE_MDA, MDA);
+	assert_int_equal(job.kind, JOB_DSN_FAILURE);
+	assert_int_equal(job.entries_n, 1);
+	assert_str(job.entries[0].address, S("bob@example.test"));
+	assert_str(job.entries[0].code, S("4.2.2"));
+	desk_free(&d);
+}
+
+/* There is room at the last attempt, after more than ten: it is taken. */
+static void test_room_at_the_end(void **state)
+{
+	struct desk d;
+	struct job job;
+	u64 message;
+
+	(void)state;
+	desk_new(&d);
+	bob_change(&d, ROOM, false);
+	message = team_but_bob(&d);
+	for (u32 i = 0; i <= QUEUE_BUSY_DOUBLED + 1;) {
+		d.w.clock = queue_pump(d.queue);
+		job = desk_job(&d, LANE_MDA, MDA);
+		i += job.kind == JOB_DELIVER;
+		must(job.kind == JOB_DELIVER ? desk_deliver(&d, job.id, MDA)
+					     : desk_dsn(&d, job.id, MDA, false));
+	}
+	d.w.clock += d.policy.expire;
+	bob_change(&d, 0, false);
+	job = desk_job(&d, LANE_MDA, MDA);
+	must(desk_deliver(&d, job.id, MDA));
+	assert_int_equal(desk_number(&d, ask_placed, 2, message), 1);
+	desk_free(&d);
+}
+
+/* Who was named himself was asked at RCPT, and what was taken is kept. */
+static void test_full_when_named(void **state)
+{
+	struct desk d;
+	u64 message;
+
+	(void)state;
+	desk_new(&d);
+	message = mail_send(&d, "Bob+list@example.test", 0);
+	bob_change(&d, ROOM, false);
+	assert_int_equal(desk_take(&d, LANE_MDA, MDA, 10), 1);
+	must(desk_deliver(&d, d.taken[0].id, MDA));
+	assert_int_equal(desk_number(&d, ask_placed, 2, message), 1);
+	desk_free(&d);
+}
+
 static void test_administration(void **state)
 {
 	struct desk d;
@@ -889,6 +1055,11 @@ int main(void)
 		cmocka_unit_test(test_death_while_settling),
 		cmocka_unit_test(test_given_back_later_each_time),
 		cmocka_unit_test(test_local_delivery_is_given_up),
+		cmocka_unit_test(test_full_behind_an_alias),
+		cmocka_unit_test(test_suspended_behind_an_alias),
+		cmocka_unit_test(test_full_until_the_end),
+		cmocka_unit_test(test_room_at_the_end),
+		cmocka_unit_test(test_full_when_named),
 		cmocka_unit_test(test_many_recipients),
 		cmocka_unit_test(test_trace_behind_an_alias),
 		cmocka_unit_test(test_busy_together),

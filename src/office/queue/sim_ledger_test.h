@@ -26,6 +26,9 @@ enum {
 
 static const char *const sim_people[SIM_ACCOUNTS] = { "alice@example.test", "bob@example.test" };
 static const char *const sim_names[SIM_NAMES] = { "INBOX", "Archive" };
+/* Bob gets his mail behind an alias, where room is asked for at delivery; and at times he has none. */
+enum { SIM_BOB = 1 };
+static const char sim_friend[] = "friend@example.test";
 /* The first letter says which; dead.example never takes anything, the last one's domain is new each time. */
 static const char *const sim_far[SIM_FAR] = { "a@one.example", "b@two.example", "c@one.example",
 					      "d@dead.example", "e" };
@@ -41,12 +44,13 @@ struct sim_item {
 	u64 id, arrived;
 	bool null_sender;
 	bool here[SIM_ACCOUNTS], placed[SIM_ACCOUNTS];
+	bool given_up; /* for bob, who had no room to the end; told to the sender */
 	bool there[SIM_FAR], over[SIM_FAR], reported[SIM_FAR];
 	u32 relayed[SIM_FAR], excused[SIM_FAR], attempts[SIM_FAR];
 	u64 not_before[SIM_FAR];
 	/* of a report */
 	u32 about;
-	bool tells[SIM_FAR];
+	bool tells[SIM_FAR], tells_of_bob;
 };
 
 struct sim_row {
@@ -83,7 +87,7 @@ struct sim {
 	struct sim_item items[SIM_ITEMS];
 	struct sim_box boxes[SIM_BOXES];
 	bool waits_asked; /* unsure whether the administrator ended all waits */
-	u32 acknowledged, delivered, relays, reports, operations;
+	u32 acknowledged, delivered, put_off, relays, reports, operations;
 };
 
 static inline struct sim_box *sim_box(struct sim *s, u64 account, size_t name)

@@ -32,25 +32,36 @@ static inline void op_settle(struct sim_op *op, const struct sim_peer *p, const 
 static void deliver_ended(struct sim_op *op, enum sim_known known)
 {
 	struct sim *s = op->life->s;
+	bool placed = known == KEPT && op->count;
 
+	SIM_CHECK(known != KEPT || placed || op->account == SIM_BOB + 1,
+		  "LOST: mark %u was put off by account 1", op->mark);
 	if (known != MAYBE)
-		sim_expect_ended(sim_box(s, op->account, 0), op->mark, 0, known);
-	if (known == KEPT)
+		sim_expect_ended(sim_box(s, op->account, 0), op->mark, 0, placed ? KEPT : NEVER);
+	if (placed)
 		s->items[op->mark].placed[op->account - 1] = true;
-	s->delivered += known == KEPT;
+	s->delivered += placed;
+	s->put_off += known == KEPT && !placed;
 	if (op->half && known == KEPT) /* as if mda had died between the two */
 		queue_give_back(op->life->d.queue, op->queue_job);
 }
 
 static const struct fail *deliver_run(struct tx *t, struct sim_op *op)
 {
-	struct placement p = { .body = op->mail.arrival.id };
+	struct placement p = { .body = op->message };
 	struct placed placed;
 
+	u64 rows;
+	bool found;
+
 	op->half = op->life->s->w.broken == BREAK_ONCE && sim_below(&op->life->s->w, 10) == 0;
+	op->count = 1;
 	if (op->half)
 		return store_deliver(t, op->account, SPECIAL_INBOX, &p, &placed);
-	return queue_deliver(t, op->life->d.queue, &op->delivery, false, &op->changes);
+	TRY(queue_deliver(t, op->life->d.queue, &op->delivery, false, &op->changes));
+	TRY(sql_one_u64(t->arena, ask_placed(t, op->account, op->message), &rows, &found));
+	op->count = (u32)rows;
+	return NULL;
 }
 
 static inline void mda_deliver(struct life *l, const struct sim_peer *p, const struct job *job)
@@ -65,7 +76,9 @@ static inline void mda_deliver(struct life *l, const struct sim_peer *p, const s
 		  (unsigned long long)op->account);
 	SIM_CHECK(!item->placed[op->account - 1], "DUPLICATE: mark %u is delivered again",
 		  op->mark);
-	op->mail.arrival.id = l->s->w.broken == BREAK_ONCE ? job->message : 0;
+	SIM_CHECK(!item->given_up || op->account != SIM_BOB + 1,
+		  "DUPLICATE: mark %u is delivered after its end", op->mark);
+	op->message = job->message;
 	op->delivery = (struct delivery){ .job = job->id, .special = SPECIAL_INBOX };
 	op->run = deliver_run;
 	op->ended = deliver_ended;
@@ -86,9 +99,11 @@ static size_t far_of(str address)
 /* The sender was told: now it counts. */
 static inline void report_kept(struct sim *s, struct sim_item *report)
 {
+	struct sim_item *about = &s->items[report->about];
+
 	for (size_t i = 0; i < SIM_FAR; i++)
-		if (report->tells[i])
-			s->items[report->about].reported[i] = true;
+		about->reported[i] |= report->tells[i];
+	about->given_up |= report->tells_of_bob;
 }
 
 static void report_ended(struct sim_op *op, enum sim_known known)
@@ -118,6 +133,19 @@ static const struct fail *report_run(struct tx *t, struct sim_op *op)
 	return NULL;
 }
 
+static inline void report_of(const struct sim_item *about, struct sim_item *report, str address)
+{
+	bool bob = str_eq(address, str_cstr(sim_people[SIM_BOB]));
+	size_t far = bob ? 0 : far_of(address);
+
+	SIM_CHECK(bob ? !about->given_up && !about->placed[SIM_BOB] : !about->reported[far],
+		  "DUPLICATE: report of mark %u", report->about);
+	if (bob)
+		report->tells_of_bob = true;
+	else
+		report->tells[far] = true;
+}
+
 /* A report is a message of its own, to the sender, who lives here. */
 static inline void mda_report(struct life *l, const struct sim_peer *p, const struct job *job)
 {
@@ -131,11 +159,8 @@ static inline void mda_report(struct life *l, const struct sim_peer *p, const st
 	op = op_new(l);
 	item->here[0] = true;
 	item->about = sim_mark_of(l->s, about);
-	for (size_t i = 0; i < job->entries_n && job->kind == JOB_DSN_FAILURE; i++) {
-		size_t far = far_of(job->entries[i].address);
-		SIM_CHECK(!about->reported[far], "DUPLICATE: report of mark %u", item->about);
-		item->tells[far] = true;
-	}
+	for (size_t i = 0; i < job->entries_n && job->kind == JOB_DSN_FAILURE; i++)
+		report_of(about, item, job->entries[i].address);
 	op->mark = sim_mark_of(l->s, item);
 	draft_make(l, op->arena, sim_size_of(op->mark), &op->draft);
 	op->run = report_run;
@@ -326,6 +351,30 @@ static inline void step_peer(struct life *l)
 }
 
 /* --- The administrator --- */
+
+static void room_ended(struct sim_op *op, enum sim_known known)
+{
+	(void)op;
+	(void)known;
+}
+
+static const struct fail *room_run(struct tx *t, struct sim_op *op)
+{
+	return SQL_RUN(t->arena, t->db, "UPDATE account SET quota_bytes = ? WHERE id = ?",
+		       SQL_U64(op->count), SQL_U64(SIM_BOB + 1));
+}
+
+/* Bob's, in octets; 0: no limit. */
+static inline void step_room(struct life *l, u32 quota)
+{
+	struct sim_op *op = op_new(l);
+
+	op->count = quota;
+	op->run = room_run;
+	op->ended = room_ended;
+	op_submit(op);
+	life_commit(l);
+}
 
 /* They are over, or may be: what is tried now is not early. */
 static inline void waits_forget(struct sim *s)

@@ -40,7 +40,7 @@ struct sim_op {
 	u64 account;
 	size_t name;
 	u32 mark, uid;
-	u64 flags;
+	u64 flags, message;
 	enum attempt_outcome outcome;
 	struct body_draft draft;
 	/* of the kinds */
@@ -174,7 +174,7 @@ static inline void arrive_to(struct sim_op *op, struct sim_item *item)
 
 	for (size_t i = 0; i < SIM_ACCOUNTS; i++)
 		if (item->here[i])
-			mail_to(&op->mail, i ? sim_people[i] : "alice+tag@example.test", 0);
+			mail_to(&op->mail, i == SIM_BOB ? sim_friend : "alice+tag@example.test", 0);
 	for (size_t i = 0; i < SIM_FAR; i++) {
 		if (!item->there[i])
 			continue;
