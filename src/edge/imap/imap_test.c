@@ -51,29 +51,78 @@ static const char mixed[] =
     "From: in@example.test\r\nSubject: inner\r\n\r\ninner text\r\n"
     "--b--\r\n";
 
-static void run(const char *script)
+/* The fixture of a test: an office, and one session. */
+struct scene {
+	struct fake *fake;
+	struct arena *arena;
+	struct talk talk;
+	bool talks;
+};
+
+static int scene_new(void **state)
 {
 	struct fake *x = fake_new();
-	struct talk t;
+	struct scene *s = arena_new_of(x->peers.arena, struct scene);
 
-	fake_fill(x, "INBOX", str_cstr(mail), 2);
-	fake_fill(x, "INBOX", str_cstr(mixed), 1);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN);
-	talk(&t, script);
-	talk_end(&t);
+	s->fake = x;
+	s->arena = arena_new(256 << 20);
+	*state = s;
+	return 0;
+}
+
+static void scene_end(struct scene *s)
+{
+	if (s->talks)
+		talk_end(&s->talk);
+	s->talks = false;
+}
+
+/* The peer goes, and takes nothing of what was on its way. */
+static void scene_cut(struct scene *s)
+{
+	close(s->talk.fd);
+	pthread_join(s->talk.thread, NULL);
+	buf_free(&s->talk.in);
+	s->talks = false;
+}
+
+/* A session, after the one before has ended. */
+static void scene_begin(struct scene *s, const char *script)
+{
+	scene_end(s);
+	talk_start(&s->talk, s->fake, SERVICE_IMAP, &imap_protocol);
+	s->talks = true;
+	talk(&s->talk, script);
+}
+
+static int scene_free(void **state)
+{
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+
+	scene_end(s);
+	arena_free(&s->arena);
 	fake_free(&x);
+	return 0;
+}
+
+#define SCENE(test) cmocka_unit_test_setup_teardown(test, scene_new, scene_free)
+
+/* A session that has logged in, with three messages in INBOX. */
+static void run(struct scene *s, const char *script)
+{
+	fake_fill(s->fake, "INBOX", str_cstr(mail), 2);
+	fake_fill(s->fake, "INBOX", str_cstr(mixed), 1);
+	scene_begin(s, LOGIN);
+	talk(&s->talk, script);
 }
 
 static void before_login(void **state)
 {
-	struct fake *x = fake_new();
-	struct talk t;
+	struct scene *s = *state;
 
-	(void)state;
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(
-	    &t,
+	scene_begin(
+	    s,
 	    "< * OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256] "
 	    "imap.example.test ready\n"
 	    "> a select inbox\n< a BAD not in this state\n"
@@ -90,49 +139,41 @@ static void before_login(void **state)
 	    "> a login {18}\n< + *\n- alice@example.test\n>  {5+}\n- alice\n> \n< a OK [CAPABILITY*\n"
 	    "> a login x y\n< a BAD not in this state\n"
 	    "> a logout\n< * BYE *\n< a OK *\n");
-	talk_end(&t);
-	fake_free(&x);
 }
 
 static void limits_before_login(void **state)
 {
-	struct fake *x = fake_new();
-	struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 
-	(void)state;
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, "< * OK *\n"
-		 "> a login {4097}\n< a BAD [TOOBIG] *\n"
-		 "> a login {4294967295}\n< a BAD *\n"
-		 "> a login {99999999999999999999999}\n< a BAD *\n"
-		 "> a login {2147483648+}\n< a BAD *\n< * BYE *\n");
-	talk_end(&t);
+	scene_begin(s, "< * OK *\n"
+		       "> a login {4097}\n< a BAD [TOOBIG] *\n"
+		       "> a login {4294967295}\n< a BAD *\n"
+		       "> a login {99999999999999999999999}\n< a BAD *\n"
+		       "> a login {2147483648+}\n< a BAD *\n< * BYE *\n");
+	scene_end(s);
 	x->peers.config->login_plaintext = false;
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(
-	    &t,
+	scene_begin(
+	    s,
 	    "< * OK [CAPABILITY *LOGINDISABLED]*\n> a login alice@example.test alice\n"
 	    "< a NO [PRIVACYREQUIRED] *\n> a authenticate PLAIN AGE=\n< a NO [PRIVACYREQUIRED]*\n");
-	talk_end(&t);
+	scene_end(s);
 	assert_int_equal(x->refusals, 1); /* one event, however often it tries */
 	x->peers.config->login_plaintext = true;
 	x->peers.crowded = true; /* RFC 5530 3: not INUSE, for nobody else holds anything */
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, "< * OK *\n> a login alice@example.test alice\n< a NO [UNAVAILABLE] *\n");
-	talk_end(&t);
+	scene_begin(s, "< * OK *\n> a login alice@example.test alice\n< a NO [UNAVAILABLE] *\n");
+	scene_end(s);
 	x->peers.crowded = false;
 	x->peers.config->limit_errors = 3;
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, "< * OK *\n> x\n< * BAD *\n> x\n< * BAD *\n> x\n< * BAD *\n< * BYE *\n");
-	talk_end(&t);
+	scene_begin(s, "< * OK *\n> x\n< * BAD *\n> x\n< * BAD *\n> x\n< * BAD *\n< * BYE *\n");
+	scene_end(s);
 	assert_int_equal(x->refusals, 2);
-	fake_free(&x);
 }
 
 static void mailboxes(void **state)
 {
-	(void)state;
-	run("> a create work/2026/\n< a OK *\n> a create Work\n< a OK *\n> a create work/2026\n< a NO [ALREADYEXISTS] *\n"
+	run(*state,
+	    "> a create work/2026/\n< a OK *\n> a create Work\n< a OK *\n> a create work/2026\n< a NO [ALREADYEXISTS] *\n"
 	    "> a create \"\"\n< a NO *\n> a create ../x\n< a OK *\n> a create a//b\n< a NO [CANNOT] *\n"
 	    "> a create \"x&\"\n< a NO *\n> a create \"caf&AOk-\"\n< a OK *\n"
 	    "> a create old (use (\\Archive))\n< a OK *\n> a create old2 (use (\\Flagged))\n< a NO [USEATTR] *\n"
@@ -169,8 +210,8 @@ static void mailboxes(void **state)
 
 static void selecting(void **state)
 {
-	(void)state;
-	run("> a fetch 1 flags\n< a BAD not in this state\n> a select nix\n< a NO [NONEXISTENT] *\n" SELECTED_INBOX
+	run(*state,
+	    "> a fetch 1 flags\n< a BAD not in this state\n> a select nix\n< a NO [NONEXISTENT] *\n" SELECTED_INBOX
 	    "> a examine Sent\n< * OK [CLOSED] *\n< * FLAGS *\n< * 0 EXISTS\n< * 0 RECENT\n"
 	    "< * OK [PERMANENTFLAGS ()] *\n< *\n< *\n< *\n< a OK [READ-ONLY] *\n"
 	    "> a fetch 1:* flags\n< a OK *\n> a fetch 1 flags\n< a BAD *\n> a uid fetch 1:* flags\n< a OK *\n"
@@ -182,8 +223,7 @@ static void selecting(void **state)
 
 static void fetching(void **state)
 {
-	(void)state;
-	run(SELECTED_INBOX
+	run(*state, SELECTED_INBOX
 	    "> a fetch 1:2 (uid flags)\n< * 1 FETCH (UID 1 FLAGS (\\Recent))\n< * 2 FETCH (UID 2 FLAGS (\\Recent))\n< a OK *\n"
 	    "> a uid fetch 3,2 rfc822.size\n< * 2 FETCH (UID 2 RFC822.SIZE 205)\n< * 3 FETCH (UID 3 RFC822.SIZE *)\n< a OK *\n"
 	    "> a fetch 1 envelope\n< * 1 FETCH (ENVELOPE (\"Sat, 21 Nov 2026 19:25:07 +0100\" \"=?utf-8?q?Caf=C3=A9?=\" "
@@ -221,8 +261,7 @@ static void fetching(void **state)
 
 static void storing(void **state)
 {
-	(void)state;
-	run(SELECTED_INBOX
+	run(*state, SELECTED_INBOX
 	    "> a store 1 +flags (\\Seen work)\n< * FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft work)\n"
 	    "< * 1 FETCH (FLAGS (\\Seen \\Recent work))\n< a OK *\n"
 	    "> a store 1 -flags \\Seen\n< * 1 FETCH (FLAGS (\\Recent work))\n< a OK *\n"
@@ -238,8 +277,7 @@ static void storing(void **state)
 
 static void expunging(void **state)
 {
-	(void)state;
-	run(SELECTED_INBOX
+	run(*state, SELECTED_INBOX
 	    "> a store 1,3 +flags.silent \\Deleted\n< a OK *\n"
 	    "> a uid expunge 2:3\n< * 3 EXPUNGE\n< a OK *\n"
 	    "> a expunge\n< * 1 EXPUNGE\n< a OK *\n> a expunge\n< a OK *\n"
@@ -253,8 +291,7 @@ static void expunging(void **state)
 
 static void searching(void **state)
 {
-	(void)state;
-	run(SELECTED_INBOX
+	run(*state, SELECTED_INBOX
 	    "> a search all\n< * SEARCH 1 2 3\n< a OK *\n> a uid search 2:*\n< * SEARCH 2 3\n< a OK *\n"
 	    "> a search seen\n< * SEARCH\n< a OK *\n> a search not (or 1 3)\n< * SEARCH 2\n< a OK *\n"
 	    "> a search subject \"CAF{\"\n< * SEARCH\n< a OK *\n"
@@ -273,8 +310,8 @@ static void searching(void **state)
 
 static void appending(void **state)
 {
-	(void)state;
-	run("> a append Sent (\\Seen work) \"01-Nov-2026 10:00:00 +0000\" {14}\n< + *\n> Subject: x\n> \n> \n"
+	run(*state,
+	    "> a append Sent (\\Seen work) \"01-Nov-2026 10:00:00 +0000\" {14}\n< + *\n> Subject: x\n> \n> \n"
 	    "< a OK [APPENDUID 7 1] *\n"
 	    "> a append {4+}\n- Sent\n>  {14+}\n> Subject: y\n> \n> \n< a OK [APPENDUID 7 2] *\n"
 	    "> a append nix {14}\n< a NO [TRYCREATE] *\n> a append Sent {99999999999}\n< a NO [TOOBIG] *\n"
@@ -292,13 +329,12 @@ static void appending(void **state)
 
 static void two_sessions(void **state)
 {
-	struct fake *x = fake_new();
-	struct talk t, u;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct talk *t = &s->talk, u;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 3);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECTED_INBOX);
+	scene_begin(s, LOGIN SELECTED_INBOX);
 	talk_start(&u, x, SERVICE_IMAP, &imap_protocol);
 	talk(
 	    &u, LOGIN
@@ -307,7 +343,7 @@ static void two_sessions(void **state)
 	    "> b store 2 +flags \\Deleted\n< *\n< b OK *\n> b expunge\n< * 2 EXPUNGE\n< b OK *\n");
 	/* Numbers hold still in FETCH, STORE and SEARCH, whatever was asked of the office. */
 	talk(
-	    &t,
+	    t,
 	    "> a store 3 +flags \\Seen\n< * 1 FETCH (FLAGS (\\Flagged \\Recent))\n< * 3 FETCH (FLAGS (\\Seen \\Recent))\n"
 	    "< a OK *\n> a fetch 2 body.peek[]\n< a NO [EXPUNGEISSUED] *\n> a store 2 +flags \\Seen\n< a NO [EXPUNGEISSUED] *\n"
 	    "> a search all\n< * SEARCH 1 3\n< a OK *\n> a noop\n< * 2 EXPUNGE\n< a OK *\n"
@@ -317,48 +353,43 @@ static void two_sessions(void **state)
 	    &u,
 	    "> b uid store 3 flags.silent \\Deleted\n< b OK *\n> b expunge\n< * 2 EXPUNGE\n< b OK *\n"
 	    "> b append inbox {14+}\n> Subject: z\n> \n> \n< * 2 EXISTS\n< *\n< b OK *\n");
-	talk(&t, "> a noop\n< * 2 EXPUNGE\n< * 2 EXISTS\n< * 2 RECENT\n< a OK *\n");
+	talk(t, "> a noop\n< * 2 EXPUNGE\n< * 2 EXISTS\n< * 2 RECENT\n< a OK *\n");
 	talk(
 	    &u,
 	    "> b store 1 +flags.silent (fresh)\n< * FLAGS *\n< *\n< b OK *\n"); /* a name that is new, too */
-	talk(&t, "> a noop\n< * FLAGS (* fresh)\n< * 1 FETCH (FLAGS (* fresh))\n< a OK *\n");
+	talk(t, "> a noop\n< * FLAGS (* fresh)\n< * 1 FETCH (FLAGS (* fresh))\n< a OK *\n");
 	x->forgetful = false;
 	/* IDLE: told at once on a notice. */
-	talk(&t, "> a idle\n< + idling\n");
+	talk(t, "> a idle\n< + idling\n");
 	talk(&u, "> b append inbox {14+}\n> Subject: z\n> \n> \n< * 3 EXISTS\n< *\n< b OK *\n");
 	talk_end(&u);
-	talk_end(&t);
-	fake_free(&x);
 }
 
 /* RFC 3501 6.4.7, 6.4.8: a COPY by number is of all messages that it names or of none; a UID that is no more is passed over. */
 static void copy_what_went(void **state)
 {
-	struct fake *x = fake_new();
-	struct talk t, u;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct talk *t = &s->talk, u;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 3);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECTED_INBOX);
+	scene_begin(s, LOGIN SELECTED_INBOX);
 	talk_start(&u, x, SERVICE_IMAP, &imap_protocol);
 	talk(&u, LOGIN
 	     "> b select inbox\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< b OK *\n"
 	     "> b store 2 +flags \\Deleted\n< *\n< b OK *\n> b expunge\n< * 2 EXPUNGE\n< b OK *\n");
-	talk(&t, "> a copy 1:3 Sent\n< * 2 EXPUNGE\n< a NO [EXPUNGEISSUED] *\n"
-		 "> a status Sent (messages)\n< * STATUS \"Sent\" (MESSAGES 0)\n< a OK *\n"
-		 "> a copy 1:2 Sent\n< a OK [COPYUID 7 1,3 1:2] *\n"
-		 "> a uid copy 2:3 Sent\n< a OK [COPYUID 7 3 3] *\n");
+	talk(t, "> a copy 1:3 Sent\n< * 2 EXPUNGE\n< a NO [EXPUNGEISSUED] *\n"
+		"> a status Sent (messages)\n< * STATUS \"Sent\" (MESSAGES 0)\n< a OK *\n"
+		"> a copy 1:2 Sent\n< a OK [COPYUID 7 1,3 1:2] *\n"
+		"> a uid copy 2:3 Sent\n< a OK [COPYUID 7 3 3] *\n");
 	talk_end(&u);
-	talk_end(&t);
-	fake_free(&x);
 }
 
 /* RFC 7162 3.1: who knows of mod-sequences hears that of a message which this FETCH set \Seen, whether it asked for FLAGS or not. */
 static void seen_by_fetch(void **state)
 {
-	(void)state;
-	run("> a select inbox (condstore)\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+	run(*state,
+	    "> a select inbox (condstore)\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
 	    "> a fetch 1 (flags body[1]<0.1>)\n< * 1 FETCH (FLAGS (\\Seen \\Recent) BODY[1]<0> {1}\n< H)\n"
 	    "< * 1 FETCH (UID 1 MODSEQ (*))\n< a OK *\n"
 	    "> a fetch 2 body[1]<0.1>\n< * 2 FETCH (BODY[1]<0> {1}\n< H FLAGS (\\Seen \\Recent))\n"
@@ -367,216 +398,180 @@ static void seen_by_fetch(void **state)
 
 static void idling(void **state)
 {
-	struct fake *x = fake_new();
-	struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct talk *t = &s->talk;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 3);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECTED_INBOX "> a idle\n< + idling\n");
+	scene_begin(s, LOGIN SELECTED_INBOX "> a idle\n< + idling\n");
 	fake_fill(x, "INBOX", str_cstr(mail), 1);
 	talk(
-	    &t,
+	    t,
 	    "> !notice\n< * 4 EXISTS\n< * 4 RECENT\n> DONE\n< a OK *\n> a idle\n< + idling\n> x\n< a BAD *\n> a noop\n< a OK *\n");
-	talk_end(&t);
-	fake_free(&x);
 }
 
 /* The mailbox goes while it is open: there is nothing left to speak of. */
 static void deleted(void **state)
 {
-	(void)state;
-	run("> a select Sent\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
-	    "> a delete Sent\n< a OK *\n< * BYE *\n");
+	run(*state, "> a select Sent\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n"
+		    "> a delete Sent\n< a OK *\n< * BYE *\n");
 }
 
 /* One that we did not hear of in time is in the office's table all the same. */
 static void watches_are_ended(void **state)
 {
-	(void)state;
-	for (int blind = 0; blind < 2; blind++) {
-		struct fake *x = fake_new();
-		struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 
-		fake_fill(x, "INBOX", str_cstr(mail), 3);
+	fake_fill(x, "INBOX", str_cstr(mail), 3);
+	for (int blind = 0; blind < 2; blind++) {
+		scene_end(s);
 		x->blind = blind;
-		talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-		talk(&t, LOGIN SELECTED_INBOX);
+		scene_begin(s, LOGIN SELECT);
 		assert_int_equal(x->watches, 1);
-		talk(&t, "> a close\n< a OK *\n");
+		talk(&s->talk, "> a close\n< a OK *\n");
 		assert_int_equal(x->watches, 0);
-		talk_end(&t);
-		fake_free(&x);
 	}
 }
 
 /* It may be found when IDLE begins: nobody is left waiting for news of what is no more. */
 static void idle_in_what_is_no_more(void **state)
 {
-	struct fake *x = fake_new();
-	struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct talk *t = &s->talk;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 3);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECTED_INBOX);
+	scene_begin(s, LOGIN SELECTED_INBOX);
 	x->expired = true;
-	talk(&t, "> a idle\n< + idling\n< * BYE log in again\n");
-	talk_end(&t);
-	fake_free(&x);
+	talk(t, "> a idle\n< + idling\n< * BYE log in again\n");
 }
 
 /* A login does not hold for ever (24 hours; a new password, a suspension). Who waits in IDLE would hear nothing more, and who asks only NO. */
 static void login_over(void **state)
 {
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 	static const char *const after[] = {
 		"> !notice\n< * BYE log in again\n",
 		"> DONE\n< a OK *\n> a status inbox (messages)\n< a NO [AUTHENTICATIONFAILED] log in again\n"
 		"< * BYE log in again\n"
 	};
 
-	(void)state;
+	fake_fill(x, "INBOX", str_cstr(mail), 3);
 	for (size_t i = 0; i < ARRAY_LEN(after); i++) {
-		struct fake *x = fake_new();
-		struct talk t;
-
-		fake_fill(x, "INBOX", str_cstr(mail), 3);
-		talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-		talk(&t, LOGIN SELECTED_INBOX "> a idle\n< + idling\n");
+		scene_end(s);
+		x->expired = false;
+		scene_begin(s, LOGIN SELECT "> a idle\n< + idling\n");
 		x->expired = true;
-		talk(&t, after[i]);
-		talk_end(&t);
-		fake_free(&x);
+		talk(&s->talk, after[i]);
 	}
 }
 
 /* What cannot be done now is no error of the client's, however its literal came. */
 static void refused_is_no_error(void **state)
 {
-	struct fake *x = fake_new();
-	struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct talk *t = &s->talk;
 
-	(void)state;
 	x->peers.config->limit_errors = 3;
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN);
+	scene_begin(s, LOGIN);
 	for (int k = 0; k < 5; k++)
-		talk(&t, "> a append nix {14+}\n> Subject: z\n> \n> \n< a NO [TRYCREATE] *\n");
-	talk(&t, "> a noop\n< a OK *\n");
-	talk_end(&t);
-	fake_free(&x);
+		talk(t, "> a append nix {14+}\n> Subject: z\n> \n> \n< a NO [TRYCREATE] *\n");
+	talk(t, "> a noop\n< a OK *\n");
 }
 
 /* A literal that comes though it was refused is dropped, and what stands behind it is no command (RFC 7888 4). */
 static void refused_literals(void **state)
 {
-	struct fake *x = fake_new();
-	struct arena *a = arena_new(4 << 20);
+	struct scene *s = *state;
+	struct arena *a = s->arena;
 	struct buf *b = buf_new(a, 1 << 20);
-	struct talk t;
+	struct talk *t = &s->talk;
 
-	(void)state;
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> a list \"\" {70000}\n< a BAD [TOOBIG] *\n> a list \"\" {70000+}\n");
+	scene_begin(s, LOGIN "> a list \"\" {70000}\n< a BAD [TOOBIG] *\n> a list \"\" {70000+}\n");
 	for (int k = 0; k < 7000; k++)
 		buf_add(b, S("b NOOP  \r\n"));
-	talk_send(&t, buf_str(b));
-	talk(&t, "> b LOGOUT {3+}\n- abc\n> c LOGOUT\n< a BAD [TOOBIG] *\n> d noop\n< d OK *\n"
-		 "> a list \"\" {1048577+}\n< a BAD [TOOBIG] *\n< * BYE *\n");
-	talk_end(&t);
-	fake_free(&x);
-	arena_free(&a);
+	talk_send(t, buf_str(b));
+	talk(t, "> b LOGOUT {3+}\n- abc\n> c LOGOUT\n< a BAD [TOOBIG] *\n> d noop\n< d OK *\n"
+		"> a list \"\" {1048577+}\n< a BAD [TOOBIG] *\n< * BYE *\n");
 }
 
 /* A peer that reads nothing: what it asked for waits in the office, not here. */
 static void slow_reader(void **state)
 {
-	struct fake *x = fake_new();
-	struct arena *a = arena_new(256 << 20);
-	struct buf *b = buf_new(a, 8 << 20);
-	struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct buf *b = buf_new(s->arena, 8 << 20);
 	unsigned fetches;
 
-	(void)state;
 	buf_add(b, S("Subject: large\r\n\r\n"));
 	while (b->n < (4u << 20))
 		buf_add(b, S("a line of a large message\r\n"));
 	fake_fill(x, "INBOX", buf_str(b), 200); /* 800 MiB, if they were all taken */
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECT "> a fetch 1:* body.peek[]\n");
+	scene_begin(s, LOGIN SELECT "> a fetch 1:* body.peek[]\n");
 	usleep(300 * 1000);
 	fetches = x->fetches;
 	assert_in_range(fetches, 1, 4);
 	usleep(100 * 1000);
 	assert_int_equal(x->fetches, fetches);
-	close(t.fd);
-	pthread_join(t.thread, NULL);
-	buf_free(&t.in);
-	fake_free(&x);
-	arena_free(&a);
+	scene_cut(s);
 }
 
 /* A large message goes out in windows, byte for byte; many envelopes cost little. */
 static void large(void **state)
 {
-	struct fake *x = fake_new();
-	struct arena *a = arena_new(256 << 20);
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct arena *a = s->arena;
 	struct buf *b = buf_new(a, 8 << 20);
-	struct talk t;
+	struct talk *t = &s->talk;
 	str line, literal;
 
-	(void)state;
 	buf_add(b, S("Subject: large\r\n\r\n"));
 	for (u32 k = 0; b->n < (3u << 20); k++)
 		buf_printf(b, "line %u of a large message\r\n", k);
 	fake_fill(x, "INBOX", buf_str(b), 1);
 	fake_fill(x, "INBOX", str_cstr(mail), 1);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECT "> a fetch 1:2 (body.peek[] rfc822.size)\n");
-	assert_true(talk_line(&t, a, &line));
+	scene_begin(s, LOGIN SELECT "> a fetch 1:2 (body.peek[] rfc822.size)\n");
+	assert_true(talk_line(t, a, &line));
 	assert_str(line, str_format(a, "* 1 FETCH (BODY[] {%zu}", b->n + FAKE_PREFIX + 1));
-	while (t.in.n < b->n + FAKE_PREFIX + 1)
-		assert_true(talk_read(&t));
-	literal = str_slice(buf_str(&t.in), FAKE_PREFIX + 1, FAKE_PREFIX + 1 + b->n);
+	while (t->in.n < b->n + FAKE_PREFIX + 1)
+		assert_true(talk_read(t));
+	literal = str_slice(buf_str(&t->in), FAKE_PREFIX + 1, FAKE_PREFIX + 1 + b->n);
 	assert_true(str_eq(literal, buf_str(b)));
-	buf_drop(&t.in, b->n + FAKE_PREFIX + 1);
+	buf_drop(&t->in, b->n + FAKE_PREFIX + 1);
 	talk(
-	    &t,
+	    t,
 	    "<  RFC822.SIZE *)\n< * 2 FETCH (BODY[] {205}\n< *\n< *\n< *\n< *\n< *\n< *\n< \n< Hello World\n<  RFC822.SIZE 205)\n< a OK *\n"
 	    "> a fetch 1 (body.peek[text]<100000.20> body.peek[header])\n< * 1 FETCH (BODY[TEXT]<100000> {20}\n");
-	talk_end(&t);
-	fake_free(&x);
-	arena_free(&a);
 }
 
 /* The rest of a message that cannot be read now is not made up, nor is it searched as if it were not there. */
 static void away_in_the_midst(void **state)
 {
-	struct fake *x = fake_new();
-	struct arena *a = arena_new(256 << 20);
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct arena *a = s->arena;
 	struct buf *b = buf_new(a, 8 << 20);
-	struct talk t;
+	struct talk *t = &s->talk;
 	str line;
 
-	(void)state;
 	buf_add(b, S("Subject: large\r\n\r\n"));
 	while (b->n < (3u << 20))
 		buf_add(b, S("a line of a large message\r\n"));
 	fake_fill(x, "INBOX", buf_str(b), 1);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECT);
+	scene_begin(s, LOGIN SELECT);
 	x->blind = true;
-	talk(&t, "> b search body nowhere\n< b NO [UNAVAILABLE] *\n"
-		 "> a fetch 1 body.peek[]\n");
-	while (talk_read(&t))
+	talk(t, "> b search body nowhere\n< b NO [UNAVAILABLE] *\n"
+		"> a fetch 1 body.peek[]\n");
+	while (talk_read(t))
 		;
-	line = buf_str(&t.in);
+	line = buf_str(&t->in);
 	assert_true(line.n < b->n);
 	assert_int_equal(str_find_str(line, S("  ")), SIZE_MAX);
 	assert_int_equal(str_find_str(line, S("\r\na ")), str_find_str(line, S("\r\na line")));
-	talk_end(&t);
-	fake_free(&x);
-	arena_free(&a);
 }
 
 /* The next batch is asked for while one is printed: wherever the set has holes and messages are gone, each that is left is told of
@@ -584,98 +579,89 @@ static void away_in_the_midst(void **state)
 static void batches(void **state)
 {
 	static const u32 ranges[][2] = { { 1, 1 }, { 3, 6000 }, { 6002, 6002 }, { 7000, 20000 } };
-	struct fake *x = fake_new();
-	struct arena *a = arena_new(256 << 20);
-	struct talk t, u;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct arena *a = s->arena;
+	struct talk *t = &s->talk, u;
 	str line;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 20000);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECT);
+	scene_begin(s, LOGIN SELECT);
 	talk_start(&u, x, SERVICE_IMAP, &imap_protocol);
 	talk(
 	    &u, LOGIN SELECT
 	    "> a store 3000:3009,19990:* +flags.silent \\Deleted\n< a OK *\n> a close\n< a OK *\n");
 	talk_end(&u);
-	talk(&t, "> a fetch 1,3:6000,6002,7000:* (envelope)\n");
+	talk(t, "> a fetch 1,3:6000,6002,7000:* (envelope)\n");
 	for (size_t r = 0; r < ARRAY_LEN(ranges); r++)
 		for (u32 n = ranges[r][0]; n <= ranges[r][1]; n++) {
 			if ((n >= 3000 && n <= 3009) || n >= 19990)
 				continue;
-			assert_true(talk_line(&t, a, &line));
+			assert_true(talk_line(t, a, &line));
 			assert_true(str_starts(line, str_format(a, "* %u FETCH (ENVELOPE (", n)));
 		}
-	talk(&t, "< a NO [EXPUNGEISSUED] *\n> a fetch 1:* (envelope)\n< * 1 FETCH *\n");
-	talk_end(&t); /* in the middle of it */
-	fake_free(&x);
-	arena_free(&a);
+	talk(t, "< a NO [EXPUNGEISSUED] *\n> a fetch 1:* (envelope)\n< * 1 FETCH *\n");
 }
 
 static void many(void **state)
 {
-	struct fake *x = fake_new();
-	struct arena *a = arena_new(256 << 20);
-	struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct arena *a = s->arena;
+	struct talk *t = &s->talk;
 	u32 seen = 0;
 	str line;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 20000);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECT "> a fetch 1:* (uid flags internaldate rfc822.size envelope)\n");
-	while (talk_line(&t, a, &line) && line.p[0] == '*') {
+	scene_begin(s,
+		    LOGIN SELECT "> a fetch 1:* (uid flags internaldate rfc822.size envelope)\n");
+	while (talk_line(t, a, &line) && line.p[0] == '*') {
 		seen++;
 		assert_true(
 		    str_starts(line, str_format(a, "* %u FETCH (UID %u FLAGS", seen, seen)));
 	}
 	assert_int_equal(seen, 20000);
-	talk(&t,
+	talk(t,
 	     "> a store 1:* +flags.silent \\Deleted\n< a OK *\n> a expunge\n< * 20000 EXPUNGE\n");
-	for (seen = 1; talk_line(&t, a, &line) && line.p[0] == '*';)
+	for (seen = 1; talk_line(t, a, &line) && line.p[0] == '*';)
 		seen++;
 	assert_int_equal(seen, 20000);
-	talk(&t, "> a fetch 1 flags\n< a BAD *\n");
-	talk_end(&t);
-	fake_free(&x);
-	arena_free(&a);
+	talk(t, "> a fetch 1 flags\n< a BAD *\n");
 }
 
 /* A field as long as a header may be, looked at by a thousand keys; and bodies by more than anybody asks for. */
 static void search_is_bounded(void **state)
 {
-	struct fake *x = fake_new();
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 	struct buf *mail_long = buf_new(x->peers.arena, 1 << 20),
 		   *line = buf_new(x->peers.arena, 1 << 20);
-	struct talk t;
+	struct talk *t = &s->talk;
 
-	(void)state;
 	buf_add(mail_long, S("From: a@example.test\r\nX: "));
 	while (mail_long->n < 250000)
 		buf_add(mail_long, S("some words and more "));
 	buf_add(mail_long, S("\r\n\r\nx\r\n"));
 	fake_fill(x, "INBOX", buf_str(mail_long), 1);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
-		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
-	assert_int_equal(setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO,
+	scene_begin(s, LOGIN
+		    "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
+		    "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
+	assert_int_equal(setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO,
 				    &(struct timeval){ .tv_sec = 60 }, sizeof(struct timeval)),
 			 0);
 	buf_add(line, S("c search"));
 	for (int k = 0; k < 600; k++)
 		buf_add(line, S(" header x zzz"));
 	buf_add(line, S("\r\n"));
-	talk_send(&t, buf_str(line));
-	talk(&t, "< * SEARCH\n< c OK *\n");
+	talk_send(t, buf_str(line));
+	talk(t, "< * SEARCH\n< c OK *\n");
 	buf_reset(line);
 	buf_add(line, S("d search"));
 	for (int k = 0; k <= IMAP_SEARCH_BODIES; k++)
 		buf_add(line, S(" body x"));
 	buf_add(line, S("\r\n"));
-	talk_send(&t, buf_str(line));
-	talk(&t, "< d NO [LIMIT] *\n> e logout\n< * BYE *\n< e OK *\n");
-	talk_end(&t);
-	fake_free(&x);
+	talk_send(t, buf_str(line));
+	talk(t, "< d NO [LIMIT] *\n> e logout\n< * BYE *\n< e OK *\n");
 }
 
 /* "c search 1:ROWS KEY KEY ...": its answer begins like this. */
@@ -699,71 +685,63 @@ static void search_work(void **state)
 	enum { KEYS = 990, ROWS = IMAP_SEARCH_LOOKS / KEYS, MANY = 40000 };
 	/* One set, and of each further key a node for itself and one for AND. */
 	enum { SEEN = (IMAP_SEARCH_STEPS / MANY - 1) / 2 };
-	struct fake *x = fake_new();
-	struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct talk *t = &s->talk;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), MANY);
 	fake_fill(x, "Sent", str_cstr(mail), ROWS + 1);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> a select Sent\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n");
-	assert_int_equal(setsockopt(t.fd, SOL_SOCKET, SO_RCVTIMEO,
+	scene_begin(s, LOGIN "> a select Sent\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< *\n< a OK *\n");
+	assert_int_equal(setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO,
 				    &(struct timeval){ .tv_sec = 60 }, sizeof(struct timeval)),
 			 0);
-	search_many(&t, ROWS, KEYS, "header x y", "< * SEARCH\n< c OK *\n");
-	search_many(&t, ROWS + 1, KEYS, "header x y", "< c NO [LIMIT] *\n");
-	search_many(&t, 1000, IMAP_SEARCH_BODIES, "body y", "< * SEARCH\n< c OK *\n");
-	talk(&t, "> a unselect\n< a OK *\n" SELECT);
-	search_many(&t, MANY, 1000, "header x y", "< c NO [LIMIT] *\n");
-	search_many(&t, MANY, IMAP_SEARCH_LOOKS_ANY, "header x y", "< * SEARCH\n< c OK *\n");
-	search_many(&t, MANY, IMAP_SEARCH_BODIES, "body y", "< c NO [LIMIT] *\n");
-	search_many(&t, MANY, SEEN, "seen", "< * SEARCH\n< c OK *\n");
-	search_many(&t, MANY, SEEN + 1, "seen", "< c NO [LIMIT] *\n");
-	talk(&t, "> d noop\n< d OK *\n");
-	talk_end(&t);
-	fake_free(&x);
+	search_many(t, ROWS, KEYS, "header x y", "< * SEARCH\n< c OK *\n");
+	search_many(t, ROWS + 1, KEYS, "header x y", "< c NO [LIMIT] *\n");
+	search_many(t, 1000, IMAP_SEARCH_BODIES, "body y", "< * SEARCH\n< c OK *\n");
+	talk(t, "> a unselect\n< a OK *\n" SELECT);
+	search_many(t, MANY, 1000, "header x y", "< c NO [LIMIT] *\n");
+	search_many(t, MANY, IMAP_SEARCH_LOOKS_ANY, "header x y", "< * SEARCH\n< c OK *\n");
+	search_many(t, MANY, IMAP_SEARCH_BODIES, "body y", "< c NO [LIMIT] *\n");
+	search_many(t, MANY, SEEN, "seen", "< * SEARCH\n< c OK *\n");
+	search_many(t, MANY, SEEN + 1, "seen", "< c NO [LIMIT] *\n");
+	talk(t, "> d noop\n< d OK *\n");
 }
 
 /* THREATS I09: long names, and a pattern that looks at all of each. */
 static void list_work(void **state)
 {
 	enum { BOXES = 300, NAME = 900, BYTES = BOXES * NAME + 5 + 4 + 5 };
-	struct fake *x = fake_new();
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 	struct arena *a = x->peers.arena;
 	struct buf *line = buf_new(a, 4096);
-	struct talk t;
+	struct talk *t = &s->talk;
 
-	(void)state;
 	for (u32 k = 0; k < BOXES; k++)
 		fake_create(x, str_format(a, "%0*u", NAME, k), 0);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN);
+	scene_begin(s, LOGIN);
 	for (u32 more = 0; more < 2; more++) {
 		buf_reset(line);
 		buf_add(line, S("c list \"\" z"));
 		for (u32 k = 1; k < IMAP_LIST_STEPS / BYTES + more; k++)
 			buf_add_byte(line, '*');
 		buf_add(line, S("\r\n"));
-		talk_send(&t, buf_str(line));
-		talk(&t, more ? "< c NO [LIMIT] *\n" : "< c OK *\n");
+		talk_send(t, buf_str(line));
+		talk(t, more ? "< c NO [LIMIT] *\n" : "< c OK *\n");
 	}
-	talk(&t,
-	     "> d list \"\" Sen%\n< * LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\n< d OK *\n");
-	talk_end(&t);
-	fake_free(&x);
+	talk(t, "> d list \"\" Sen%\n< * LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\n< d OK *\n");
 }
 
 /* So many names, in any order and case, and each is found; one more is refused. */
 static void many_field_names(void **state)
 {
-	struct fake *x = fake_new();
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 	struct buf *line = buf_new(x->peers.arena, 1 << 20);
-	struct talk t;
+	struct talk *t = &s->talk;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 1);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECT);
+	scene_begin(s, LOGIN SELECT);
 	for (u32 more = 0; more < 2; more++) {
 		buf_reset(line);
 		buf_add(line, S("c fetch 1 (body.peek[header.fields (SUBJECT"));
@@ -773,43 +751,41 @@ static void many_field_names(void **state)
 		for (u32 k = 3; k < IMAP_FIELDS / 2 + more; k++)
 			buf_add(line, S(" y"));
 		buf_add(line, S(")])\r\n"));
-		talk_send(&t, buf_str(line));
+		talk_send(t, buf_str(line));
 		talk(
-		    &t,
+		    t,
 		    more
 			? "< c BAD *\n"
 			: "< * 1 FETCH (*\n< From: Joe *\n< Subject: *\n< \n"
 			  "<  BODY*\n< Return-Path: *\n< From: Joe *\n< To: *\n< \n< )\n< c OK *\n");
 	}
-	talk_end(&t);
-	fake_free(&x);
 }
 
 /* Each of many messages named a hundred times: more than one turn may say, so it is said in several. */
 static void fetch_is_bounded(void **state)
 {
-	struct fake *x = fake_new();
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 	struct buf *body = buf_new(x->peers.arena, 1 << 20),
 		   *line = buf_new(x->peers.arena, 1 << 20);
-	struct arena *a = arena_new(64 << 20);
+	struct arena *a = s->arena;
 	size_t literals = 0;
-	struct talk t;
+	struct talk *t = &s->talk;
 	str got;
 
-	(void)state;
 	buf_add(body, S("From: a@example.test\r\n\r\n"));
 	for (int k = 0; k < 15900; k++)
 		buf_add_byte(body, 'x');
 	fake_fill(x, "INBOX", buf_str(body), 45);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
-		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
+	scene_begin(s, LOGIN
+		    "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
+		    "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
 	buf_add(line, S("c fetch 1:45 (BODY[TEXT]"));
 	for (int k = 1; k < IMAP_ATTRIBUTES; k++)
 		buf_add(line, S(" BODY.PEEK[TEXT]"));
 	buf_add(line, S(")\r\n"));
-	talk_send(&t, buf_str(line));
-	while (talk_line(&t, a, &got) && !str_starts(got, S("c "))) {
+	talk_send(t, buf_str(line));
+	while (talk_line(t, a, &got) && !str_starts(got, S("c "))) {
 		literals += got.n > 0 && got.p[got.n - 1] == '}';
 		arena_reset(a);
 	}
@@ -817,45 +793,38 @@ static void fetch_is_bounded(void **state)
 	assert_int_equal(literals, 45 * IMAP_ATTRIBUTES);
 	for (u32 k = 0; k < 45; k++)
 		assert_true(fake_find(x, S("INBOX"))->messages[k].row.flags & FLAG_SEEN);
-	talk_end(&t);
-	arena_free(&a);
-	fake_free(&x);
 }
 
 /* A client that only closed its half still gets its answer, however slowly it reads. */
 static void half_closed(void **state)
 {
-	struct fake *x = fake_new();
-	struct arena *a = arena_new(8 << 20);
+	struct scene *s = *state;
+	struct fake *x = s->fake;
+	struct arena *a = s->arena;
 	int small = 4096;
-	struct talk t;
+	struct talk *t = &s->talk;
 	str got = STR_NONE;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 3000);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
-		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
-	assert_int_equal(setsockopt(t.other, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
-	talk_send(&t, S("c search all\r\n"));
-	shutdown(t.fd, SHUT_WR);
+	scene_begin(s, LOGIN
+		    "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
+		    "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n");
+	assert_int_equal(setsockopt(t->other, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	talk_send(t, S("c search all\r\n"));
+	shutdown(t->fd, SHUT_WR);
 	usleep(200 * 1000);
-	while (talk_line(&t, a, &got) && !str_starts(got, S("c ")))
+	while (talk_line(t, a, &got) && !str_starts(got, S("c ")))
 		;
 	assert_true(str_starts(got, S("c OK")));
-	talk_end(&t);
-	arena_free(&a);
-	fake_free(&x);
 }
 
 /* A skeleton that cannot be read, alone in its batch: the next is told of all the same. */
 static void damaged(void **state)
 {
-	struct fake *x = fake_new();
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 	struct buf *header = buf_new(x->peers.arena, 1 << 20);
-	struct talk t;
 
-	(void)state;
 	buf_add(header, S("From: a@example.test\r\n"));
 	while (header->n < 200000)
 		buf_printf(header, "X: %0900d\r\n", 1);
@@ -863,74 +832,68 @@ static void damaged(void **state)
 	fake_fill(x, "INBOX", buf_str(header), 2);
 	fake_find(x, S("INBOX"))->messages[0].skeleton =
 	    str_from(arena_alloc(x->peers.arena, 700 * 1024), 700 * 1024);
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
-		       "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n"
-		       "> c fetch 1:2 (envelope body.peek[header.fields (from)])\n"
-		       "< * 2 FETCH (ENVELOPE (*) BODY[HEADER.FIELDS (*)] {24}\n"
-		       "< From: a@example.test\n< \n< )\n< c NO [CORRUPTION] *\n");
-	talk_end(&t);
-	fake_free(&x);
+	scene_begin(s, LOGIN
+		    "> b select inbox\n< * FLAGS *\n< * EXISTS\n< * RECENT\n< * OK [UNSEEN *\n"
+		    "< * OK [PERM*\n< * OK [UIDV*\n< * OK [UIDN*\n< * OK [HIGH*\n< b OK *\n"
+		    "> c fetch 1:2 (envelope body.peek[header.fields (from)])\n"
+		    "< * 2 FETCH (ENVELOPE (*) BODY[HEADER.FIELDS (*)] {24}\n"
+		    "< From: a@example.test\n< \n< )\n< c NO [CORRUPTION] *\n");
 }
 
 /* Bodies that the office cannot read, among others and alone: they are not gone, and the session goes on. What needs no body is told. */
 static void damaged_bodies(void **state)
 {
-	struct fake *x = fake_new();
-	struct talk t;
+	struct scene *s = *state;
+	struct fake *x = s->fake;
 
-	(void)state;
 	fake_fill(x, "INBOX", str_cstr(mail), 3);
 	fake_find(x, S("INBOX"))->messages[1].damaged = true;
-	talk_start(&t, x, SERVICE_IMAP, &imap_protocol);
-	talk(&t, LOGIN SELECT
-	     "> c fetch 1:3 (uid body.peek[header.fields (from)])\n"
-	     "< * 1 FETCH (UID 1 BODY*\n< From: *\n< \n< )\n"
-	     "< * 3 FETCH (UID 3 BODY*\n< From: *\n< \n< )\n< c NO [CORRUPTION] *\n"
-	     "> d fetch 2 body[]\n< d NO [CORRUPTION] *\n"
-	     "> e fetch 2 (uid envelope)\n< * 2 FETCH (UID 2 ENVELOPE *\n< e OK *\n"
-	     "> g search text world\n< * SEARCH 1 3\n< g OK *\n"
-	     "> h search 2 text world\n< * SEARCH\n< h OK *\n"
-	     "> f uid fetch 2 flags\n< * 2 FETCH (UID 2 FLAGS (\\Recent))\n< f OK *\n");
-	talk_end(&t);
-	fake_free(&x);
+	scene_begin(s, LOGIN SELECT
+		    "> c fetch 1:3 (uid body.peek[header.fields (from)])\n"
+		    "< * 1 FETCH (UID 1 BODY*\n< From: *\n< \n< )\n"
+		    "< * 3 FETCH (UID 3 BODY*\n< From: *\n< \n< )\n< c NO [CORRUPTION] *\n"
+		    "> d fetch 2 body[]\n< d NO [CORRUPTION] *\n"
+		    "> e fetch 2 (uid envelope)\n< * 2 FETCH (UID 2 ENVELOPE *\n< e OK *\n"
+		    "> g search text world\n< * SEARCH 1 3\n< g OK *\n"
+		    "> h search 2 text world\n< * SEARCH\n< h OK *\n"
+		    "> f uid fetch 2 flags\n< * 2 FETCH (UID 2 FLAGS (\\Recent))\n< f OK *\n");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(before_login),
-		cmocka_unit_test(limits_before_login),
-		cmocka_unit_test(mailboxes),
-		cmocka_unit_test(selecting),
-		cmocka_unit_test(fetching),
-		cmocka_unit_test(storing),
-		cmocka_unit_test(expunging),
-		cmocka_unit_test(searching),
-		cmocka_unit_test(appending),
-		cmocka_unit_test(two_sessions),
-		cmocka_unit_test(copy_what_went),
-		cmocka_unit_test(seen_by_fetch),
-		cmocka_unit_test(idling),
-		cmocka_unit_test(deleted),
-		cmocka_unit_test(login_over),
-		cmocka_unit_test(watches_are_ended),
-		cmocka_unit_test(idle_in_what_is_no_more),
-		cmocka_unit_test(refused_literals),
-		cmocka_unit_test(refused_is_no_error),
-		cmocka_unit_test(slow_reader),
-		cmocka_unit_test(large),
-		cmocka_unit_test(many),
-		cmocka_unit_test(away_in_the_midst),
-		cmocka_unit_test(batches),
-		cmocka_unit_test(search_is_bounded),
-		cmocka_unit_test(search_work),
-		cmocka_unit_test(list_work),
-		cmocka_unit_test(many_field_names),
-		cmocka_unit_test(fetch_is_bounded),
-		cmocka_unit_test(damaged),
-		cmocka_unit_test(damaged_bodies),
-		cmocka_unit_test(half_closed),
+		SCENE(before_login),
+		SCENE(limits_before_login),
+		SCENE(mailboxes),
+		SCENE(selecting),
+		SCENE(fetching),
+		SCENE(storing),
+		SCENE(expunging),
+		SCENE(searching),
+		SCENE(appending),
+		SCENE(two_sessions),
+		SCENE(copy_what_went),
+		SCENE(seen_by_fetch),
+		SCENE(idling),
+		SCENE(deleted),
+		SCENE(login_over),
+		SCENE(watches_are_ended),
+		SCENE(idle_in_what_is_no_more),
+		SCENE(refused_literals),
+		SCENE(refused_is_no_error),
+		SCENE(slow_reader),
+		SCENE(large),
+		SCENE(many),
+		SCENE(away_in_the_midst),
+		SCENE(batches),
+		SCENE(search_is_bounded),
+		SCENE(search_work),
+		SCENE(list_work),
+		SCENE(many_field_names),
+		SCENE(fetch_is_bounded),
+		SCENE(damaged),
+		SCENE(damaged_bodies),
+		SCENE(half_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
