@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/env.h"
 #include "ctl/ctl_int.h"
+#include "keys/sign/key_pair.h"
 #include "text/json.h"
 
 enum { CONFIG_TEXT = 1024 * 1024 };
@@ -27,19 +29,41 @@ static const struct fail *file_check(struct ctl *c, const char *key, str path)
 	    "%.*s: %s: cannot read %.*s", STR_ARG(c->config_path), key, STR_ARG(path));
 }
 
-/* The files that it names, which a server would miss only when it starts, or when mail goes out. */
-static const struct fail *files_check(struct ctl *c)
+/* As sign reads it: certificate and key fit together, and can be used. */
+static const struct fail *pair_check(struct ctl *c, str pair, struct key_pair_facts *out)
+{
+	size_t colon = str_find(pair, ':');
+	str certificate = str_slice(pair, 0, colon), key = str_skip(pair, colon + 1);
+	struct key_pair loaded;
+	const struct fail *f;
+
+	TRY(file_check(c, "tls.certificate", certificate));
+	TRY(file_check(c, "tls.certificate", key));
+	f = key_pair_load(c->arena, certificate, key, &loaded);
+	if (f)
+		return fail_because(c->arena, f, "%.*s: tls.certificate: cannot use %.*s",
+				    STR_ARG(c->config_path), STR_ARG(pair));
+	key_pair_look(c->arena, &loaded, c->config->server_hostname, out);
+	return NULL;
+}
+
+/* The files that it names, which a server would miss only when it starts, or when mail goes out. pairs: of tls.certificate. */
+static const struct fail *files_check(struct ctl *c, struct key_pair_facts *pairs)
 {
 	const struct config *config = c->config;
 	str password = config->relay_smarthost_password_file;
 
-	for (size_t i = 0; i < config->tls_certificate.n; i++) {
-		str pair = config->tls_certificate.items[i];
-		size_t colon = str_find(pair, ':');
-		TRY(file_check(c, "tls.certificate", str_slice(pair, 0, colon)));
-		TRY(file_check(c, "tls.certificate", str_skip(pair, colon + 1)));
-	}
+	for (size_t i = 0; i < config->tls_certificate.n; i++)
+		TRY(pair_check(c, config->tls_certificate.items[i], &pairs[i]));
 	return password.n ? file_check(c, "relay.smarthost_password_file", password) : NULL;
+}
+
+static void warn(struct ctl *c, struct json *j, str text)
+{
+	if (c->json)
+		json_str(j, text);
+	else
+		fprintf(stderr, "postern: warning: %.*s\n", STR_ARG(text));
 }
 
 /* A server does without: no answer counts as secure then. So it is no error, but who meant it otherwise is to know. */
@@ -48,27 +72,59 @@ static void anchors_warn(struct ctl *c, struct json *j)
 	for (size_t i = 0; i < c->config->dns_trust_anchors.n; i++) {
 		str path = c->config->dns_trust_anchors.items[i];
 		const struct fail *f = file_check(c, "dns.trust_anchors", path);
-		if (f && c->json)
-			json_str(j, f->text);
-		else if (f)
-			fprintf(stderr, "postern: warning: %.*s; its keys secure no answer\n",
-				STR_ARG(f->text));
+		if (f)
+			warn(c, j,
+			     str_format(c->arena, "%.*s; its keys secure no answer",
+					STR_ARG(f->text)));
 	}
+}
+
+/* A server serves them; others will not believe it. */
+static void pairs_warn(struct ctl *c, struct json *j, const struct key_pair_facts *pairs)
+{
+	const struct str_list *list = &c->config->tls_certificate;
+	i64 now = (i64)env_now(env_system());
+	bool named = list->n == 0;
+
+	for (size_t i = 0; i < list->n; i++) {
+		const struct key_pair_facts *p = &pairs[i];
+		str path = str_slice(list->items[i], 0, str_find(list->items[i], ':'));
+		bool expired = p->not_after < now;
+		i64 day = expired ? p->not_after : p->not_before;
+
+		named |= p->is_for_host;
+		if (expired || p->not_before > now)
+			warn(c, j,
+			     str_format(c->arena, "%.*s: tls.certificate: %.*s %s %.*s",
+					STR_ARG(c->config_path), STR_ARG(path),
+					expired ? "expired at" : "is not valid before",
+					STR_ARG(ctl_time(c, day > 0 ? (u64)day : 0))));
+	}
+	if (!named)
+		warn(c, j,
+		     str_format(c->arena,
+				"%.*s: tls.certificate: none is for server.hostname, %.*s",
+				STR_ARG(c->config_path), STR_ARG(c->config->server_hostname)));
 }
 
 enum exit_status ctl_config_check(struct ctl *c)
 {
 	struct buf *out = buf_new(c->arena, CONFIG_TEXT);
 	struct json j = json_to(out);
+	struct key_pair_facts *pairs = NULL;
 	const struct fail *f = ctl_config(c);
 
-	if (f == NULL)
-		f = files_check(c);
+	if (f == NULL) {
+		pairs =
+		    arena_array_of(c->arena, c->config->tls_certificate.n, struct key_pair_facts);
+		f = files_check(c, pairs);
+	}
 	if (f)
 		return ctl_fail(c, f, "use the configuration");
 	json_object(&j);
 	json_key(&j, "warnings"), json_array(&j);
 	anchors_warn(c, &j);
+	pairs_warn(c, &j, pairs);
 	json_array_end(&j), json_object_end(&j);
 	buf_add(out, S("\n"));
 	ctl_print(c->json ? buf_str(out)

@@ -26,6 +26,17 @@ def postern(*words, stdin=None, env=None):
     return subprocess.run([BINARY, *words], capture_output=True, text=True, input=stdin, timeout=PATIENCE, check=False, env=env)
 
 
+def make_pair(folder, name, host, days=2):
+    """A pair for the host, "CERT:KEY"; with days=-1 it expired yesterday."""
+    pair = [f"{folder}/{name}.{suffix}" for suffix in ("crt", "key")]
+    request, extensions = pathlib.Path(folder) / f"{name}.csr", pathlib.Path(folder) / f"{name}.ext"
+    extensions.write_text(f"subjectAltName=DNS:{host}\n")
+    for words in (["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-keyout", pair[1], "-out",
+                   request], ["x509", "-req", "-in", request, "-signkey", pair[1], "-days", str(days), "-extfile", extensions, "-out", pair[0]]):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
+    return ":".join(pair)
+
+
 class CommandTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -264,6 +275,7 @@ class CommandTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path, there = pathlib.Path(folder) / "some.conf", pathlib.Path(folder) / "there"
             there.write_text("x\n")
+            good = make_pair(folder, "good", "localhost.localdomain")
             for text, key in ((f'[tls]\ncertificate = ["{folder}/none.crt:{there}"]\n', "tls.certificate: cannot read .*none.crt"),
                               (f'[tls]\ncertificate = ["{there}:{folder}"]\n', "tls.certificate: cannot read "),
                               (f'[relay]\nsmarthost = "a.test:25"\nsmarthost_user = "u"\nsmarthost_password_file = "{folder}/none"\n',
@@ -272,12 +284,51 @@ class CommandTest(unittest.TestCase):
                 got = postern("config", "check", f"--config={path}")
                 self.assertEqual((got.returncode, got.stdout), (2, ""), got.stderr)
                 self.assertRegex(got.stderr, key)
-            path.write_text(f'[tls]\ncertificate = ["{there}:{there}"]\n[dns]\ntrust_anchors = ["{folder}/none.key"]\n')
+            path.write_text(f'[tls]\ncertificate = ["{good}"]\n[dns]\ntrust_anchors = ["{folder}/none.key"]\n')
             got = postern("config", "check", f"--config={path}")
             self.assertEqual(got.returncode, 0, got.stderr)
             self.assertRegex(got.stderr, "warning: .*dns.trust_anchors: cannot read .*none.key")
             got = postern("config", "check", "--json", f"--config={path}")
             self.assertEqual((len(json.loads(got.stdout)["warnings"]), got.stderr), (1, ""))
+
+    def check_pairs(self, folder, *pairs):
+        """Exit status, the error, the warnings; the same for people and as JSON."""
+        path = pathlib.Path(folder) / "pairs.conf"
+        path.write_text(f'[server]\nhostname = "mx.example.test"\n[tls]\ncertificate = {json.dumps(pairs)}\n')
+        text, got = (postern("config", "check", *more, f"--config={path}") for more in ([], ["--json"]))
+        self.assertEqual(text.returncode, got.returncode)
+        warnings = json.loads(got.stdout)["warnings"] if got.returncode == 0 else []
+        self.assertEqual(text.stderr.count("postern: warning: "), len(warnings))
+        error = json.loads(got.stderr) if got.stderr else {"what": "", "seen": ""}
+        self.assertIn(error["seen"], text.stderr)
+        return got.returncode, error["what"] + error["seen"], warnings
+
+    def test_config_check_judges_certificates(self):
+        with tempfile.TemporaryDirectory() as folder:
+            good, other = make_pair(folder, "good", "mx.example.test"), make_pair(folder, "other", "*.example.net")
+            old, wild = make_pair(folder, "old", "mx.example.test", days=-1), make_pair(folder, "wild", "*.example.test")
+            for pairs in ([good], [wild], [good, other], [other, wild]):
+                self.assertEqual(self.check_pairs(folder, *pairs), (0, "", []), pairs)
+            status, what, _ = self.check_pairs(folder, good, f"{good.split(':', maxsplit=1)[0]}:{other.split(':')[1]}")
+            self.assertEqual(status, 2)
+            self.assertRegex(what, r"pairs.conf: tls.certificate: cannot use .*/other.key is not the key of .*/good.crt")
+            status, what, _ = self.check_pairs(folder, ":".join(reversed(good.split(":"))))
+            self.assertEqual(status, 2)
+            self.assertRegex(what, "good.crt holds no private key")
+            status, _, warnings = self.check_pairs(folder, good, old)
+            self.assertEqual((status, len(warnings)), (0, 1))
+            self.assertRegex(warnings[0], r"tls.certificate: .*/old.crt expired at 20\d\d-\d\d-\d\dT")
+            status, _, warnings = self.check_pairs(folder, other)
+            self.assertEqual((status, len(warnings)), (0, 1))
+            self.assertRegex(warnings[0], "tls.certificate: none is for server.hostname, mx.example.test")
+            # A key that only root may read: root is told of it, others that they may not look.
+            pathlib.Path(good.split(":")[1]).chmod(0)
+            self.assertEqual(self.check_pairs(folder, good), (0, "", []))
+            os.chmod(folder, 0o755)
+            nobody = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", shutil.copy(BINARY, folder), "config", "check",
+                                     f"--config={folder}/pairs.conf"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+            self.assertEqual(nobody.returncode, 5, nobody.stderr)
+            self.assertRegex(nobody.stderr, "good.key")
 
 
 class DevTest(unittest.TestCase):

@@ -9,6 +9,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -186,6 +187,31 @@ const struct fail *key_pair_load(struct arena *a, str certificate_path, str key_
 
 	arena_free(&files);
 	return f;
+}
+
+/* A time that is none is long past. */
+static i64 time_of(const ASN1_TIME *t)
+{
+	struct tm parts;
+
+	return ASN1_TIME_to_tm(t, &parts) == 1 ? (i64)timegm(&parts) * 1000 : 0;
+}
+
+void key_pair_look(struct arena *a, const struct key_pair *k, str hostname,
+		   struct key_pair_facts *out)
+{
+	str der = k->certificate.chain[0];
+	const unsigned char *at = der.p;
+	X509 *x = d2i_X509(NULL, &at, (long)der.n);
+
+	CHECK(x != NULL);
+	arena_own(a, release_x509, x);
+	*out = (struct key_pair_facts){
+		.not_before = time_of(X509_get0_notBefore(x)),
+		.not_after = time_of(X509_get0_notAfter(x)),
+		.is_for_host = X509_check_host(x, (const char *)hostname.p, hostname.n,
+					       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1
+	};
 }
 
 static const struct fail *write_new(struct arena *a, str path,

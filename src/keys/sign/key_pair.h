@@ -30,6 +30,13 @@ const struct fail *key_pair_read(struct arena *a, struct arena *files, str path,
  * together: what is there is no pair. Any other class: it could not be read, so nobody knows. */
 const struct fail *key_pair_load(struct arena *a, str certificate_path, str key_path,
 				 struct key_pair *out);
+/* What a person should know of its first certificate. Times in ms since 1970. */
+struct key_pair_facts {
+	i64 not_before, not_after;
+	bool is_for_host; /* RFC 9525 6.3: by subjectAltName, never by the common name */
+};
+void key_pair_look(struct arena *a, const struct key_pair *k, str hostname,
+		   struct key_pair_facts *out);
 /* Makes an ECDSA P-256 key and a certificate for hostname and localhost, signed by itself, in these two files, 0600. */
 const struct fail *key_pair_make(struct arena *a, str certificate_path, str key_path, str hostname);
 /* Only what a TLS handshake signs: a digest of the scheme's size, or an RSA block that is padded as PKCS#1 type 1 or PSS says.
