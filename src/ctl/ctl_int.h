@@ -107,6 +107,7 @@ void listing_time(struct listing *l,
 		  u64 ms); /* "2026-11-21 19:08:00" UTC; JSON: the same as RFC 3339; 0: "-" */
 void listing_id(struct listing *l, u64 id);
 void listing_list(struct listing *l, const str *items, size_t n); /* "a, b"; JSON: an array */
+void listing_json(struct listing *l, str json); /* for programs only: a value as it is */
 void listing_print(struct listing *l, const char *when_empty);
 /* One object: the first row as "name: value" lines, or one JSON object. */
 void listing_print_one(struct listing *l);

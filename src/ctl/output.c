@@ -13,7 +13,7 @@
 enum { LISTING_COLUMNS = 16, LISTING_FIRST = 64 };
 
 struct cell {
-	enum { CELL_STR, CELL_NUMBER, CELL_RATE, CELL_LIST } type;
+	enum { CELL_STR, CELL_NUMBER, CELL_RATE, CELL_LIST, CELL_JSON } type;
 	str text; /* as people see it */
 	u64 number;
 	const str *items;
@@ -210,12 +210,20 @@ void listing_list(struct listing *l, const str *items, size_t n)
 	};
 }
 
+void listing_json(struct listing *l, str json)
+{
+	CHECK(l->ctl->json);
+	*cell_new(l) = (struct cell){ .type = CELL_JSON, .text = json };
+}
+
 static void add_json_cell(struct json *j, const struct cell *c)
 {
 	if (c->type == CELL_NUMBER) {
 		json_u64(j, c->number);
 	} else if (c->type == CELL_STR) {
 		json_str(j, c->text);
+	} else if (c->type == CELL_JSON) {
+		json_raw(j, c->text);
 	} else if (c->type == CELL_RATE && c->text.n > 1) {
 		json_raw(j, str_slice(c->text, 0, c->text.n - 1));
 	} else if (c->type == CELL_RATE) {

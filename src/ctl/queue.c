@@ -3,9 +3,11 @@
 #include "ctl/ctl_int.h"
 #include "office/event.h"
 
-static const char *const queue_columns[] = { "id",        "state",        "sender",
-					     "recipient", "size",         "arrived",
-					     "attempts",  "next_attempt", "last_reply" };
+/* The last one is for programs that ask for one message; people see its events below. */
+static const char *const queue_columns[] = { "id",         "state",   "sender",   "recipient",
+					     "size",       "arrived", "attempts", "next_attempt",
+					     "last_reply", "tried" };
+enum { QUEUE_COLUMNS = ARRAY_LEN(queue_columns) - 1, QUEUE_TRIED = 16 * 1024 * 1024 };
 
 static str status_name(u8 status)
 {
@@ -54,7 +56,7 @@ static const struct fail *queue_list(struct ctl *c, struct listing *l)
 
 enum exit_status ctl_queue_list(struct ctl *c)
 {
-	struct listing *l = listing_new(c, queue_columns, ARRAY_LEN(queue_columns));
+	struct listing *l = listing_new(c, queue_columns, QUEUE_COLUMNS);
 	const struct fail *f = queue_list(c, l);
 
 	if (f)
@@ -87,17 +89,111 @@ static struct listing *list_events(struct ctl *c, const struct event_record *eve
 	return l;
 }
 
+static str argument(struct ctl *c, const struct event_record *e, const char *name)
+{
+	str value;
+
+	return event_args_get(c->arena, e->arguments, str_cstr(name), &value) ? value : STR_NONE;
+}
+
+/* What a host was good for on the way to a domain, or how an attempt ended for a recipient. */
+struct
+try {
+	const struct event_record *event;
+	bool over;
+	str whom; /* address, or the domain when it is not over */
+};
+
+static bool ends_attempt(str code)
+{
+	static const enum event_code ends[] = { EVENT_DEFERRED, EVENT_FAILED, EVENT_EXPIRED,
+						EVENT_RELAYED, EVENT_DELIVERED };
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (str_eq(code, event_code_name(ends[i])))
+			return true;
+	return false;
+}
+
+/* Each event is read once, however many recipients there are. */
+static size_t find_tries(struct ctl *c, const struct office_queue_show_answer *r,
+			 const struct try **out)
+{
+	struct try *all = arena_array_of(c->arena, r->events_n, struct try);
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->events_n; i++) {
+		const struct event_record *e = &r->events[i];
+		bool over = ends_attempt(e->code);
+		if (over || str_eq(e->code, event_code_name(EVENT_ATTEMPT)))
+			all[n++] = (struct try){
+				.event = e,
+				.over = over,
+				.whom = argument(c, e, over ? "recipient" : "domain"),
+			};
+	}
+	*out = all;
+	return n;
+}
+
+static void json_member(struct json *j, const char *name, str value)
+{
+	json_key(j, name);
+	json_str(j, value);
+}
+
+/* attempt: its number, when it is over. */
+static void json_try(struct ctl *c, struct json *j, const struct try *t)
+{
+	u64 number;
+
+	json_object(j);
+	json_member(j, "time", ctl_time(c, t->event->time));
+	json_member(j, "event", t->event->code);
+	json_key(j, "attempt");
+	if (t->over && str_u64(argument(c, t->event, "attempt"), &number))
+		json_u64(j, number);
+	else
+		json_null(j);
+	json_member(j, "host", argument(c, t->event, t->over ? "remote_mta" : "host"));
+	json_member(j, "address", argument(c, t->event, "address"));
+	json_member(j, "reply", argument(c, t->event, "text"));
+	json_object_end(j);
+}
+
+static void list_tries(struct ctl *c, struct listing *l, const struct try *all, size_t n,
+		       str recipient)
+{
+	struct buf *out = buf_new(c->arena, QUEUE_TRIED);
+	str domain = str_skip(recipient, str_find_last(recipient, '@') + 1);
+	struct json j = json_to(out);
+
+	json_array(&j);
+	for (size_t i = 0; i < n; i++)
+		if (str_eq_nocase(all[i].whom, all[i].over ? recipient : domain))
+			json_try(c, &j, &all[i]);
+	json_array_end(&j);
+	listing_json(l, out->full ? S("[]") : buf_str(out));
+}
+
 static const struct fail *queue_show(struct ctl *c)
 {
-	struct listing *l = listing_new(c, queue_columns, ARRAY_LEN(queue_columns));
+	struct listing *l =
+	    listing_new(c, queue_columns, c->json ? ARRAY_LEN(queue_columns) : QUEUE_COLUMNS);
 	struct office_queue_show_request q = { 0 };
 	struct office_queue_show_answer r;
+	const struct try *tries;
+	size_t tries_n;
 
 	TRY(parse_id(c, c->arguments[0], &q.message));
 	TRY(ctl_connect(c));
 	TRY(office_queue_show(c->arena, c->office, &q, &r));
-	for (size_t i = 0; i < r.entries_n; i++)
+	tries_n = find_tries(c, &r, &tries);
+	for (size_t i = 0; i < r.entries_n; i++) {
 		list_entry(l, &r.entries[i]);
+		if (c->json)
+			list_tries(c, l, tries, tries_n, r.entries[i].recipient);
+	}
 	listing_print(l, "Nothing of this message is in the queue.");
 	if (!c->json)
 		listing_print(list_events(c, r.events, r.events_n), "No events.");

@@ -1,6 +1,7 @@
 """Mail to other servers: what DNS says, what the other side says, and what the sender is told."""
 import email
 import email.policy
+import json
 import os
 import tempfile
 import time
@@ -133,6 +134,24 @@ class FateTest(RelayTest):
         self.happens(p, "x@mx.relay.test", "relayed")
         self.assertEqual(len([e for e in p.events("x@mx.relay.test") if e["code"] == "deferred"]), 2)
         self.assertEqual(fetch_all(p), [])
+
+    def test_what_was_tried_is_shown(self):
+        p = self.start("queue.retry_first=1h", "queue.retry_most=2h")
+        self.sink(rcpt="451 4.7.1 later")
+        submit(p, message("tried", sender=ALICE), ["x@two.relay.test", "y@off.relay.test"])
+
+        def waits():
+            rows = {r["recipient"]: r for r in json.loads(p.ctl("queue", "list", "--json").stdout) if r["attempts"] == 1 and r["state"] == "waiting"}
+            return rows if len(rows) == 2 else None
+        number = wait_for(waits)["x@two.relay.test"]["id"]
+        rows = {r["recipient"]: r for r in json.loads(p.ctl("queue", "show", number, "--json").stdout)}
+        dead, end = rows["x@two.relay.test"]["tried"]  # the first of its hosts does not answer, the second says no
+        self.assertEqual((dead["event"], dead["attempt"], dead["host"], dead["address"]), ("attempt", None, "dead.relay.test", "127.0.0.4"))
+        self.assertEqual((end["event"], end["attempt"], end["host"], end["reply"]), ("deferred", 1, "host.relay.test", "451 4.7.1 later"))
+        self.assertRegex(end["time"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        dead, end = rows["y@off.relay.test"]["tried"]
+        self.assertEqual((dead["host"], end["reply"]), ("dead.relay.test", rows["y@off.relay.test"]["last_reply"]))
+        self.assertNotIn("tried", p.ctl("queue", "show", number).stdout.split("\n", maxsplit=1)[0])
 
     def test_no_is_reported(self):
         p = self.start()

@@ -44,6 +44,8 @@ static void note(struct attempt *d, const char *code, str host, str address, str
 		return;
 	json_object(&j);
 	put(&j, "site", d->route.site.n ? d->route.site : d->job->domain);
+	put(&j, "domain",
+	    d->job->domain); /* whose mail it was: several domains may have one site */
 	put(&j, "host", host);
 	put(&j, "address", address);
 	put(&j, "tls", tls);
