@@ -1,6 +1,7 @@
 """The command line: every command for people and as JSON, its exit codes and errors; the options of `postern dev`; a crash of each
 process; verify and salvage."""
 import base64
+import concurrent.futures
 import imaplib
 import json
 import os
@@ -199,6 +200,26 @@ class CommandTest(unittest.TestCase):
             path.write_text(sample)
             self.assertEqual(postern("config", "check", f"--config={path}").returncode, 0)
             self.assertIn("[queue]", postern("config", "show", "--all", f"--config={path}").stdout)
+
+    def test_domain_remove_beside_user_and_alias_add(self):
+        """Whoever is first: there is no name without its domain, and who was told that it is done finds it."""
+        for i in range(6):
+            self.ok("domain", "add", "race.test")
+            words = [["domain", "remove", "race.test", "--yes"], ["alias", "add", "info@race.test", ALICE], ["alias", "add", "@race.test", ALICE],
+                     ["user", "add", "u@race.test"], ["user", "add", "v@race.test"]]
+            words = words[i % 5:] + words[:i % 5]
+            with concurrent.futures.ThreadPoolExecutor(len(words)) as pool:
+                answers = list(pool.map(lambda w: self.p.ctl(*w, check=False, stdin="a password\n" if w[0] == "user" else None), words))
+            done = {tuple(w[:3]): got.returncode == 0 for w, got in zip(words, answers)}
+            domains = [row["domain"] for row in self.json("domain", "list")]
+            names = [row["address"] for kind in ("user", "alias") for row in self.json(kind, "list") if row["address"].endswith("@race.test")]
+            self.assertEqual("race.test" in domains, not done["domain", "remove", "race.test"])
+            self.assertEqual(sorted(names), sorted(w[2] for w, ok in done.items() if w[1] == "add" and ok))
+            self.assertTrue("race.test" in domains or not names, (domains, names))
+            for address in names:
+                self.ok("user" if address[0] in "uv" else "alias", "remove", address, *(["--yes"] if address[0] in "uv" else []))
+            if "race.test" in domains:
+                self.ok("domain", "remove", "race.test", "--yes")
 
     def test_usage(self):
         for words in (["frobnicate"], ["user"], ["user", "ad", "x@example.test"], ["user", "add"], ["queue", "list", "--nonsense"],

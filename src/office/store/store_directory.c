@@ -243,11 +243,19 @@ const struct fail *store_domain_list(struct tx *t, struct office_domain_list_ans
 
 /* --- Accounts ---------------------------------------------------------------------------------------------- */
 
-/* Who asked before the write was told of the state before it (office_admin.c); others may have been faster. */
+/* Who asked before the write was told of the state before it (office_admin.c); others may have been faster: the domain may be gone, the
+ * name given. */
 static const struct fail *address_is_free(struct tx *t, str address)
 {
+	str domain = str_skip(address, str_find_last(address, '@') + 1);
 	u64 n;
 
+	TRY(count(t,
+		  SQL_QUERY(t->db, "SELECT count(*) FROM domain WHERE name = ?", SQL_STR(domain)),
+		  &n));
+	if (n == 0)
+		return fail_new(t->arena, FAIL_NOT_FOUND, "%.*s is not a domain of this server",
+				STR_ARG(domain));
 	TRY(count(t,
 		  SQL_QUERY(t->db,
 			    "SELECT (SELECT count(*) FROM account WHERE address = ?1)"

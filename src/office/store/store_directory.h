@@ -34,7 +34,7 @@ const struct fail *store_domain_add(struct tx *t, str name);
 const struct fail *store_domain_remove(struct tx *t, str name);
 const struct fail *store_domain_list(struct tx *t, struct office_domain_list_answer *r);
 
-/* Makes the row and the six mailboxes. */
+/* Makes the row and the six mailboxes. EXISTS when an account or an alias has the address; NOT_FOUND without its domain. */
 const struct fail *store_account_add(struct tx *t, const struct store_account *account);
 const struct fail *store_account_get(struct tx *t, str address, struct store_account *out);
 /* Its mail goes with it, a piece at a time: as long as *next is not 0, it is still there. */
@@ -44,7 +44,7 @@ const struct fail *store_account_change(struct tx *t, const struct store_account
 const struct fail *store_account_list(struct tx *t, str domain,
 				      struct office_account_list_answer *r);
 
-/* EXISTS when an account or an alias has the address. */
+/* Fails as store_account_add does. */
 const struct fail *store_alias_add(struct tx *t, str address, const str *targets, size_t n);
 const struct fail *store_alias_remove(struct tx *t, str address);
 const struct fail *store_alias_list(struct tx *t, str domain, struct office_alias_list_answer *r);

@@ -140,6 +140,7 @@ static void test_account_twice(void **state)
 }
 
 struct names {
+	str domain;
 	const struct store_account *account;
 	str alias, target;
 };
@@ -148,6 +149,8 @@ static const struct fail *add_names(struct tx *t, void *context)
 {
 	const struct names *n = context;
 
+	if (n->domain.n)
+		return store_domain_add(t, n->domain);
 	if (n->account)
 		return store_account_add(t, n->account);
 	return store_alias_add(t, n->alias, &n->target, 1);
@@ -166,6 +169,7 @@ static void test_one_name_is_given_once(void **state)
 					    .generation = 1 };
 	struct names account = { .account = &ann },
 		     alias = { .alias = S("info@example.test"), .target = S("ann@example.test") };
+	struct names domain = { .domain = S("example.test") };
 	struct names again = { .alias = S("info@example.test"), .target = S("x@example.net") },
 		     hidden = { .account = &info },
 		     hiding = { .alias = S("ann@example.test"), .target = S("x@example.net") };
@@ -173,6 +177,7 @@ static void test_one_name_is_given_once(void **state)
 
 	(void)state;
 	world_new(&w);
+	must(world_write(&w, false, add_names, &domain));
 	must(world_write(&w, false, add_names, &account));
 	must(world_write(&w, false, add_names, &alias));
 	must_fail(world_write(&w, false, add_names, &again), FAIL_EXISTS);
@@ -181,11 +186,42 @@ static void test_one_name_is_given_once(void **state)
 	world_free(&w);
 }
 
+static const struct fail *remove_domain(struct tx *t, void *context)
+{
+	return store_domain_remove(t, *(const str *)context);
+}
+
+/* One administrator removes the domain, another one is told that it is there before it is gone: no name may be left without its domain,
+ * for it would take no mail, and the next 'domain add' would bring it back. */
+static void test_no_name_without_its_domain(void **state)
+{
+	const struct store_account ann = {
+		.id = 70, .address = S("ann@other.test"), .domain = S("other.test"), .generation = 1
+	};
+	struct names domain = { .domain = S("other.test") }, account = { .account = &ann };
+	struct names alias = { .alias = S("info@other.test"), .target = S("x@example.net") };
+	struct names all = { .alias = S("@other.test"), .target = S("x@example.net") };
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	must(world_write(&w, false, add_names, &domain));
+	must(world_write(&w, false, remove_domain, &domain.domain));
+	must_fail(world_write(&w, false, add_names, &account), FAIL_NOT_FOUND);
+	must_fail(world_write(&w, false, add_names, &alias), FAIL_NOT_FOUND);
+	must_fail(world_write(&w, false, add_names, &all), FAIL_NOT_FOUND);
+	must(world_write(&w, false, add_names, &domain));
+	must(world_write(&w, false, add_names, &all));
+	must_fail(world_write(&w, false, remove_domain, &domain.domain), FAIL_CONFLICT);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_spoiled_rows),
 					    cmocka_unit_test(test_account_twice),
-					    cmocka_unit_test(test_one_name_is_given_once) };
+					    cmocka_unit_test(test_one_name_is_given_once),
+					    cmocka_unit_test(test_no_name_without_its_domain) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
