@@ -30,6 +30,7 @@ struct connection {
 	size_t in_at, in_n; /* unread: [in_at, in_n) */
 	u8 out[MTA_BLOCK];
 	size_t out_n;
+	bool listening, heard;
 };
 
 static const struct fail connection_timeout = { FAIL_TIMEOUT,
@@ -42,6 +43,9 @@ static const struct fail connection_lost = { FAIL_UNAVAILABLE,
 					     { (const u8 *)"4.4.2", 5 },
 					     { (const u8 *)"the server closed the connection", 32 },
 					     NULL };
+
+static const struct fail connection_spoken =
+    FAIL_STATIC(UNAVAILABLE, "the server spoke before everything was sent");
 
 static const struct fail *broken(struct connection *c, const struct fail *f)
 {
@@ -115,6 +119,59 @@ static const struct fail *wait_deadline(struct connection *c)
 	return env_monotonic(env_system()) > c->deadline ? broken(c, &connection_timeout) : NULL;
 }
 
+/* --- Listening while sending ------------------------------------------------------------------------------------ */
+
+void connection_listen(struct connection *c, bool on)
+{
+	CHECK_MAGIC(c, CONNECTION_MAGIC);
+	c->listening = on;
+}
+
+bool connection_heard(const struct connection *c)
+{
+	return c->heard;
+}
+
+/* What came may be TLS's own affair: a session ticket. */
+static bool tls_has_spoken(struct connection *c)
+{
+	u8 byte;
+	int n, error;
+
+	ERR_clear_error();
+	n = SSL_peek(c->tls, &byte, 1);
+	error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(c->tls, n);
+	return error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
+}
+
+/* A byte, or the end. */
+static bool has_spoken(struct connection *c)
+{
+	ssize_t n;
+	u8 byte;
+
+	if (c->in_at < c->in_n)
+		return true;
+	if (c->tls)
+		return tls_has_spoken(c);
+	n = recv(c->fd, &byte, 1, MSG_PEEK);
+	return n >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+static const struct fail *look_up(struct connection *c)
+{
+	if (!c->listening || !has_spoken(c))
+		return NULL;
+	c->heard = true;
+	return &connection_spoken;
+}
+
+static const struct fail *wait_to_send(struct connection *c)
+{
+	TRY(wait_for(c, c->listening ? POLLOUT | POLLIN : POLLOUT));
+	return look_up(c);
+}
+
 /* --- Opening -------------------------------------------------------------------------------------------------- */
 
 static socklen_t socket_address(const struct dns_address *to, u32 port,
@@ -180,13 +237,15 @@ static const struct fail *tls_result(struct connection *c, int result, bool *aga
 		return wait_for(c, POLLIN);
 	case SSL_ERROR_WANT_WRITE:
 		*again = true;
-		return wait_for(c, POLLOUT);
+		return wait_to_send(c);
 	case SSL_ERROR_SSL:
 		return broken(c, fail_code(c->arena, FAIL_UNAVAILABLE, "4.7.5", "TLS: %s",
 					   ERR_reason_error_string(ERR_peek_last_error())
 					       ? ERR_reason_error_string(ERR_peek_last_error())
 					       : "failed"));
 	default:
+		/* It may have said why before it closed. OpenSSL promises nothing after such an error, but to read harms nothing: at worst it fails too. */
+		TRY(look_up(c));
 		return broken(c, &connection_lost);
 	}
 }
@@ -347,8 +406,9 @@ static const struct fail *write_plain(struct connection *c, str bytes)
 			if (bytes.n) /* what is sent is sent: the other side may have all of it */
 				TRY(wait_deadline(c));
 		} else if (n < 0 && errno == EAGAIN) {
-			TRY(wait_for(c, POLLOUT));
+			TRY(wait_to_send(c));
 		} else if (n == 0 || errno != EINTR) {
+			TRY(look_up(c)); /* it said why before it closed */
 			return broken(c, &connection_lost);
 		}
 	}
@@ -377,8 +437,10 @@ const struct fail *connection_write(struct connection *c, str bytes)
 		memcpy(c->out + c->out_n, piece.p, piece.n);
 		c->out_n += piece.n;
 		bytes = str_skip(bytes, piece.n);
-		if (c->out_n == sizeof c->out)
+		if (c->out_n == sizeof c->out) {
+			TRY(look_up(c));
 			TRY(connection_flush(c));
+		}
 	}
 	return NULL;
 }

@@ -37,6 +37,10 @@ const struct fail *connection_line(struct connection *c, str *line);
 /* Collects output; connection_flush sends. A full block is sent at once. */
 const struct fail *connection_write(struct connection *c, str bytes);
 const struct fail *connection_flush(struct connection *c);
+/* While on, sending looks up at each block and whenever it has to wait: it stops, with a fail that is not sticky, when the server has said something or
+ * has ended the connection. Then connection_heard, and what it said can be read. */
+void connection_listen(struct connection *c, bool on);
+bool connection_heard(const struct connection *c);
 /* Something arrived that nobody asked for, the end included: the connection is no good for another transaction. */
 bool connection_has_input(struct connection *c);
 const struct fail *connection_error(const struct connection *c); /* the sticky one; NULL: fine */

@@ -118,6 +118,51 @@ static void test_delivered(void **state)
 	scene_end(&s);
 }
 
+/* A large message, which the server answers before it has all of it. */
+static void answered_early(const char *hello, const char *early, enum attempt_outcome outcome,
+			   const char *code)
+{
+	enum { LINE = 64, LINES = 1 << 18 };
+	struct scene s;
+	char script[1024];
+	u8 *message;
+
+	snprintf(script, sizeof script, "%s" ENVELOPE "early %s", hello, early);
+	scene_init(&s, script);
+	message = arena_alloc(s.arena, (size_t)LINE * LINES);
+	memset(message, 'x', (size_t)LINE * LINES);
+	for (size_t i = 0; i < LINES; i++)
+		memcpy(message + i * LINE + LINE - 2, "\r\n", 2);
+	memcpy(message, "\r\n", 2);
+	s.message = str_from(message, (size_t)LINE * LINES);
+	scene_run(&s);
+	expect(&s, 0, outcome, code);
+	fake_join(&s.fake);
+	assert_true(s.fake.drained < s.message.n / 2);
+	scene_end(&s);
+}
+
+#define OVER_TLS                                                                                \
+	"> 220 fake\n< EHLO\n> 250-fake\n> 250 STARTTLS\n< STARTTLS\n> 220 go\ntls\n< EHLO\n> " \
+	"250 fake\n"
+
+/* RFC 5321 4.2.5 has no such answer, but many give it: "552 too large" in the middle, and then they close, or read on. */
+static void test_answered_early(void **state)
+{
+	static const char *const hellos[] = { HELLO, OVER_TLS };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(hellos); i++) {
+		answered_early(hellos[i], "552 5.3.4 too large\nclose", ATTEMPT_PERM, "5.3.4");
+		answered_early(hellos[i], "552 5.3.4 too large", ATTEMPT_PERM, "5.3.4");
+		answered_early(hellos[i], "452 4.3.1 full\nclose", ATTEMPT_TEMP, "4.3.1");
+		answered_early(hellos[i], "421 4.3.2 down\nclose", ATTEMPT_TEMP, "4.3.2");
+		answered_early(hellos[i], "250 2.0.0 no message yet", ATTEMPT_TEMP, "4.5.0");
+		answered_early(hellos[i], "552\nclose", ATTEMPT_PERM, "5.0.0");
+		answered_early(hellos[i], "what\nclose", ATTEMPT_TEMP, "4.4.2");
+	}
+}
+
 /* THREATS F18, S26: at each stage everything that can go wrong. %s stands for the fault. */
 static void test_stages(void **state)
 {
@@ -442,6 +487,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_delivered),
+		cmocka_unit_test(test_answered_early),
 		cmocka_unit_test(test_stages),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_loops),

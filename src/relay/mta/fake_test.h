@@ -3,6 +3,7 @@
  *
  *	> TEXT    sends TEXT and CRLF          < TEXT   reads a line that must begin with TEXT
  *	. NAME    reads the message to its final dot, keeps it
+ *	early TEXT  reads some of the message, sends TEXT and CRLF
  *	tls       server handshake             stall    says nothing until the client goes
  *	close     FIN                          rst      RST
  *	endless   a line without end           lines    250- lines without end
@@ -40,6 +41,7 @@ struct fake {
 	SSL_CTX *tls_context;
 	SSL *tls;
 	struct buf message; /* the latest */
+	size_t drained;     /* bytes that no step asked for */
 	char wrong[256];    /* what was not as the script says; empty: fine */
 	_Atomic u32 connections;
 	bool joined;
@@ -125,10 +127,26 @@ static inline void fake_read_message(struct fake *f)
 static inline void fake_drain(struct fake *f)
 {
 	u8 bytes[4096];
+	ssize_t n;
 
-	while ((f->tls ? SSL_read(f->tls, bytes, sizeof bytes)
-		       : recv(f->fd, bytes, sizeof bytes, 0)) > 0)
+	while ((n = f->tls ? SSL_read(f->tls, bytes, sizeof bytes)
+			   : recv(f->fd, bytes, sizeof bytes, 0)) > 0)
+		f->drained += (size_t)n;
+}
+
+/* Little of what the client sends waits in between, so that it cannot have sent all when it hears of it. */
+static inline void fake_speak_early(struct fake *f, str text)
+{
+	const int small = 65536;
+	struct buf line;
+
+	setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	buf_init(&line, 65536);
+	for (size_t i = 0; i < 1000 && fake_read_line(f, &line); i++)
 		;
+	buf_free(&line);
+	fake_write(f, text);
+	fake_write(f, S("\r\n"));
 }
 
 static inline void fake_reset_connection(struct fake *f)
@@ -159,6 +177,8 @@ static inline bool fake_step(struct fake *f, str step)
 		fake_expect(f, str_skip(step, 2));
 	} else if (str_starts(step, S("."))) {
 		fake_read_message(f);
+	} else if (str_starts(step, S("early "))) {
+		fake_speak_early(f, str_skip(step, 6));
 	} else if (str_eq(step, S("tls"))) {
 		fake_handshake(f);
 	} else if (str_eq(step, S("stall"))) {

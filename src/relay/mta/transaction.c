@@ -333,18 +333,39 @@ static const struct fail *message_lost(struct batch *b, const struct fail *f)
 	return f;
 }
 
+/* Cut short, so the server has no whole message: it may go elsewhere, unless the server refused it while it was sent, as many do with one that is too
+ * large. Whether such a one still reads nobody knows, so the connection is good for nothing. */
+static const struct fail *message_cut(struct batch *b)
+{
+	struct smtp_client *k = b->client;
+	bool heard = connection_heard(k->connection);
+	struct smtp_reply r = { 0 };
+	const struct fail *f = heard ? client_reply(b->arena, k, k->times->data, &r) : NULL;
+
+	k->closing = true;
+	connection_close(k->connection);
+	if (f && r.code == 421)
+		return f;
+	if (f || !heard)
+		return fail_code(b->arena, FAIL_UNAVAILABLE, "4.4.2",
+				 "the connection ended while the message was sent");
+	if (!reply_is(&r, 4) && !reply_is(&r, 5))
+		return client_nonsense(b->arena, k, &r);
+	settle_accepted(b, client_refusal(b->arena, &r));
+	return NULL;
+}
+
 static const struct fail *message_send(struct batch *b)
 {
 	struct smtp_client *k = b->client;
 	struct smtp_reply r = { 0 };
 	const struct fail *f;
 
-	if (body_send(k->connection, b->transaction->body, k->times) != NULL) {
-		k->closing =
-		    true; /* cut short, so the server has no whole message: may go elsewhere */
-		return fail_code(b->arena, FAIL_UNAVAILABLE, "4.4.2",
-				 "the connection ended while the message was sent");
-	}
+	connection_listen(k->connection, true);
+	f = body_send(k->connection, b->transaction->body, k->times);
+	connection_listen(k->connection, false);
+	if (f)
+		return message_cut(b);
 	f = client_reply(b->arena, k, k->times->final, &r);
 	if (f && r.code == 421) { /* said no, and goes: nothing is doubtful */
 		settle_accepted(b, f);
