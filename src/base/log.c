@@ -38,7 +38,8 @@ static struct {
 	pthread_cond_t filled, drained, wanted; /* wanted: now, not after the rest */
 	u8 bytes[RING];
 	u64 head, tail;
-	u64 dropped;
+	u64 dropped, told; /* lines, in all; of them those that a note told of */
+	bool torn;         /* a part of a line may have been written */
 	bool started;
 } ring = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	   .filled = PTHREAD_COND_INITIALIZER,
@@ -155,19 +156,25 @@ static void ring_copy_in(str s)
 	}
 }
 
+/* The count of all that were dropped so far: a note that is dropped too says nothing less when it comes again. What a full disk took of a
+ * line is ended first. */
 static void note_dropped(struct line *note)
 {
-	line_begin(note, LOG_WARN, "log.dropped");
-	note->n += (size_t)snprintf(note->text + note->n, 40, " lines=%llu\n",
-				    (unsigned long long)ring.dropped);
-	ring.dropped = 0;
+	struct line text;
+
+	line_begin(&text, LOG_WARN, "log.dropped");
+	note->n = (size_t)snprintf(note->text, sizeof note->text, "%s%.*s lines=%llu\n",
+				   ring.torn ? "\n" : "", (int)text.n, text.text,
+				   (unsigned long long)ring.dropped);
+	ring.told = ring.dropped;
+	ring.torn = false;
 }
 
 static void ring_put(str s)
 {
 	struct line note;
 
-	if (ring.dropped && RING - (ring.head - ring.tail) > s.n + LOG_LINE) {
+	if (ring.dropped != ring.told && RING - (ring.head - ring.tail) > s.n + LOG_LINE) {
 		note_dropped(&note);
 		ring_copy_in(str_from(note.text, note.n));
 	}
@@ -177,29 +184,43 @@ static void ring_put(str s)
 		ring_copy_in(s);
 }
 
+/* The disk is full, or whatever stderr is takes no more. */
+static void not_written(str lines)
+{
+	for (size_t i = 0; i < lines.n; i++)
+		ring.dropped += lines.p[i] == '\n';
+	ring.torn = true;
+	ring.told = 0;
+}
+
 /* Without a thread for it nobody may wait for the log's reader: parent has none, and children would stay dead (THREATS F08). A pipe that is
  * ready has room for a whole line. */
-static void write_now(str s)
+static bool write_now(str s)
 {
 	struct pollfd at = { STDERR_FILENO, POLLOUT, 0 };
 
-	if (poll(&at, 1, 0) != 1 || !fd_write_all(STDERR_FILENO, s))
-		ring.dropped++;
+	if (poll(&at, 1, 0) != 1)
+		return false;
+	if (fd_write_all(STDERR_FILENO, s))
+		return true;
+	ring.torn = true;
+	return false;
 }
 
 /* The line, after one that tells how many are missing. */
 static void put_now(str s)
 {
 	struct line note;
-	u64 dropped = ring.dropped;
 
-	if (dropped) {
+	if (ring.dropped != ring.told) {
 		note_dropped(&note);
-		write_now(str_from(note.text, note.n));
-		if (ring.dropped) /* still */
-			ring.dropped = dropped;
+		if (!write_now(str_from(note.text, note.n)))
+			ring.told = 0;
 	}
-	write_now(s);
+	if (!write_now(s)) {
+		ring.dropped++;
+		ring.told = 0;
+	}
 }
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n)
@@ -267,7 +288,7 @@ static void *write_forever(void *unused)
 		written = fd_write_all(STDERR_FILENO, str_from(ring.bytes + at, n));
 		pthread_mutex_lock(&ring.lock);
 		if (!written)
-			ring.dropped++;
+			not_written(str_from(ring.bytes + at, n));
 		ring.tail += n;
 		pthread_cond_broadcast(&ring.drained);
 		rest();

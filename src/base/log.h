@@ -6,7 +6,8 @@
  *
  * Bytes from peers are escaped here, in one place. A `struct secret` has no LOG_ macro on purpose.
  * Lines go through a ring to one thread that writes to stderr; when the ring is full the line is dropped
- * and counted (the next line that fits tells how many). Before log_start() lines are written directly,
+ * and counted; so is what a full disk does not take. The next line that fits tells how many since the process began
+ * (event=log.dropped lines=N, also after each further loss). Before log_start() lines are written directly,
  * and dropped in the same way when stderr takes none now.
  */
 #ifndef BASE_LOG_H

@@ -13,6 +13,7 @@ import fcntl
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import struct
@@ -213,6 +214,41 @@ class ErrorTest(unittest.TestCase):
                 wait_for(lambda pid=pid, role=role: p.pids(role) not in ([], [pid]))
             wait_for(lambda: serves(p))
             self.assertEqual(p.stop(), 0)
+
+    def test_log_on_a_full_disk(self):
+        """F08: mail goes on, a process that dies is replaced; when there is room again, the log says how many lines are missing."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-log-"))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k,mode=755", "none", folder], check=True)
+        try:
+            self.fill_log(folder / "log")
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+            folder.rmdir()
+
+    def fill_log(self, log):
+        book = ledger.Ledger(SEED)
+        with Instance(users=USERS, settings=["server.log=debug"], prefix=["sh", "-c", f'exec "$@" 2>>{log}', "sh"]) as p:
+            def deliver_some(n):
+                for _ in range(n):
+                    number, recipient, text = book.new(list(USERS), 300)
+                    self.assertEqual(deliver(p.port("smtp"), text, recipients=[recipient])[0], 250)
+                    book.ack(number)
+            wait_for(lambda: deliver_some(1) or os.statvfs(log.parent).f_bavail == 0, step=0)
+            deliver_some(100)
+            for role in ("mda", "office"):
+                pid = p.pids(role)[0]
+                os.kill(pid, signal.SIGKILL)
+                wait_for(lambda pid=pid, role=role: p.pids(role) not in ([], [pid]))
+            wait_for(lambda: serves(p))
+            full = log.read_bytes()
+            os.truncate(log, 0)
+            wait_for(lambda: deliver_some(1) or re.search(rb"proc=mx event=log.dropped lines=[1-9]", log.read_bytes()))
+            wait_for(p.queue_is_empty)
+            bad, found = ledger.check(book, p.port("imap"), USERS)
+        self.assertEqual(full.count(b"log.dropped"), 0, "it was full")
+        dropped = sum(int(n) for n in re.findall(rb"event=log.dropped lines=(\d+)", log.read_bytes()))
+        self.assertEqual((bad, found), ({}, len(book.acked)))
+        print(f"    log on a full disk: {len(book.acked)} messages taken, {dropped} lines dropped and told of", flush=True)
 
     @staticmethod
     def waiting(pipe):
