@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "base/fd.h"
-#include "config/config.h"
+#include "config/config_history.h"
 #include "config/endpoint.h"
 
 #define SAMPLE "conf/postern.conf"
@@ -330,6 +330,30 @@ static void test_pipe(void **state)
 }
 
 /* What config show prints is a file again, with the same meaning. */
+/* A file that is read again is no new configuration, also when there was another one in between. */
+static void test_history(void **state)
+{
+	struct config_history h = { .last = NULL };
+	const struct config *first, *second, *again;
+	struct config *c;
+	str one, two;
+
+	(void)state;
+	c = config_default(arena);
+	one = config_encode(arena, c);
+	c->limit_workers++;
+	two = config_encode(arena, c);
+	assert_null(config_history_take(arena, &h, one, &first));
+	assert_null(config_history_take(arena, &h, two, &second));
+	assert_int_equal(second->limit_workers, first->limit_workers + 1);
+	assert_null(config_history_take(arena, &h, one, &again));
+	assert_ptr_equal(again, first);
+	assert_null(config_history_take(arena, &h, two, &again));
+	assert_ptr_equal(again, second);
+	assert_non_null(config_history_take(arena, &h, S("nonsense"), &again));
+	assert_ptr_equal(again, second);
+}
+
 static void test_print(void **state)
 {
 	struct config *c = parse(
@@ -438,6 +462,7 @@ int main(void)
 		TEST(test_set),
 		TEST(test_rules_between),
 		TEST(test_pipe),
+		TEST(test_history),
 		TEST(test_print),
 		TEST(test_sample_is_the_defaults),
 		TEST(test_sample_is_checked_in),

@@ -280,26 +280,34 @@ static void keep_fixed(struct config *c, const struct config *old)
 	c->listen_pop3s = old->listen_pop3s;
 }
 
-static void reload(struct parent *p)
+static const struct fail *config_replace(struct parent *p, struct arena *a)
 {
-	struct arena *a = arena_new(PARENT_ARENA); /* for ever, when it is good */
 	struct config *c;
-	const struct fail *f = config_read(p, a, &c);
-	str wanted;
+	str wanted, possible;
 
-	if (f) {
-		LOG(ERROR, "parent.reload_refused", LOG_FAIL("why", f));
-		arena_free(&a);
-		return;
-	}
+	TRY(config_read(p, a, &c));
 	wanted = config_encode(a, c);
 	keep_fixed(c, p->config);
-	if (!str_eq(wanted, config_encode(a, c)))
+	possible = config_encode(a, c);
+	TRY(config_history_take(p->arena, &p->configs, possible, &p->config));
+	if (!str_eq(wanted, possible))
 		LOG(WARN, "parent.reload_partly",
 		    LOG_CSTR("text",
 			     "server.data, server.edges and [listen] change at the next start"));
-	p->config = c;
-	process_log_level(c);
+	return NULL;
+}
+
+static void reload(struct parent *p)
+{
+	struct arena *a = arena_new(PARENT_ARENA);
+	const struct fail *f = config_replace(p, a);
+
+	if (f)
+		LOG(ERROR, "parent.reload_refused", LOG_FAIL("why", f));
+	arena_free(&a);
+	if (f)
+		return;
+	process_log_level(p->config);
 	for (size_t i = 0; i < p->children_n; i++) {
 		p->children[i].reloaded = true;
 		child_reload(p, &p->children[i]);

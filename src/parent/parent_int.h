@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "config/config_history.h"
 #include "parent/parent.h"
 #include "serve/address_table.h"
 #include "serve/process.h"
@@ -47,6 +48,7 @@ struct parent {
 	struct arena *arena;
 	const struct parent_options *options;
 	const struct config *config;
+	struct config_history configs; /* of reloads */
 	int program; /* /proc/self/exe as it was when we started: an upgrade never mixes versions */
 	const char *path; /* and where it was */
 	struct identity identities[ROLES];

@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "bus/frame.h"
+#include "config/config_history.h"
 #include "serve/drill.h"
 #include "serve/process_control.h"
 
@@ -37,6 +38,7 @@ enum {
 struct process_control {
 	int fd;
 	struct arena *arena; /* of configurations that came by reload: for ever */
+	struct config_history configs;
 	struct jail jail;
 	bool started, stopped;
 	u64 deadline; /* monotonic; once stopped */
@@ -162,12 +164,12 @@ void process_log_level(const struct config *c)
 static bool on_reload(struct process *p, struct decoder *d)
 {
 	struct control_reload m;
-	struct config *config;
+	const struct config *config;
 
 	decode_control_reload(d, &m);
 	if (!decoder_done(d) ||
 	    !secret_take(m.tls_ticket_key, p->tls_ticket_key, sizeof p->tls_ticket_key) ||
-	    config_decode(p->control->arena, m.config, &config) != NULL)
+	    config_history_take(p->control->arena, &p->control->configs, m.config, &config) != NULL)
 		return false;
 	process_log_level(config);
 	if (p->reload)
