@@ -213,6 +213,7 @@ def group_attack(tally):
 SOAK = {"POSTERN_KILLS": "1000", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
         "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_PER_KILL": "101", "POSTERN_PAIRS": "all",
         "POSTERN_SOAK_MINUTES": "60", "POSTERN_DRILL": "full", "POSTERN_LOSS": "1000", "POSTERN_UPGRADES": "20",
+        "POSTERN_FLIPS": "100000", "POSTERN_RELOADS": "1000",
         "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
 
 
@@ -221,7 +222,7 @@ def group_soak(tally):
         os.environ.setdefault(name, value)
     group_cfi(tally)
     group_sim(tally)
-    python_tests(tally, "tests/crash", "tests/attack", "tests/soak", "tests/chain/upgrade_test.py", at_once=1)  # here the figures count
+    python_tests(tally, "tests/crash", "tests/attack", "tests/soak", "tests/chain/upgrade_test.py", "tests/chain/reload_test.py", at_once=1)  # here the figures count
 
 
 GROUPS = {name[6:]: function for name, function in globals().items() if name.startswith("group_")}

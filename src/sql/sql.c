@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "sql/sql_page.h"
 
 enum { SQL_MAGIC = 0x53514C31, SQL_ARENA = 1 << 20 };
 
@@ -87,11 +88,14 @@ static int wal_hook(void *context, sqlite3 *handle, const char *name, int pages)
 
 static const struct fail *settings(struct arena *a, struct sql *db)
 {
+	int sum = SQL_PAGE_SUM;
 	const char *text =
 	    db->mode == SQL_WRITER
 		? "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 		: "PRAGMA query_only = ON;";
 
+	/* Of a new file; one that has pages keeps what it was made with. */
+	sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &sum);
 	/* What a program wrote into the file (views, triggers, functions in the schema) is not to be trusted. */
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -105,9 +109,9 @@ static const struct fail *settings(struct arena *a, struct sql *db)
 			  db->mode == SQL_WRITER
 			      ? "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF;"
 				"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;"
-				"PRAGMA mmap_size = 67108864; PRAGMA cell_size_check = ON;"
+				"PRAGMA cell_size_check = ON;"
 			      : "PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;"
-				"PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;"
+				"PRAGMA cache_size = -2048;"
 				"PRAGMA cell_size_check = ON;");
 }
 
@@ -122,7 +126,7 @@ const struct fail *sql_open(struct arena *a, const char *path, enum sql_mode mod
 	int error;
 
 	*db = (struct sql){ .magic = SQL_MAGIC, .mode = mode, .arena = own };
-	error = sqlite3_open_v2(path, &db->handle, flags, NULL);
+	error = sqlite3_open_v2(path, &db->handle, flags, sql_page_vfs());
 	f = error == SQLITE_OK ? settings(a, db) : fail_sql(a, db, error);
 	if (f) {
 		sql_close(&db);

@@ -10,12 +10,12 @@ import pty
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import tempfile
 import termios
 import unittest
 
+import pages
 from client import Wire, deliver, deliver_at_last, fetch_all, mailbox, message, submit, wait_message
 from postern import BINARY, PATIENCE, Instance, free_base, wait_for
 
@@ -484,13 +484,11 @@ class CrashTest(unittest.TestCase):
             p.ctl("alias", "add", "info@example.test", ALICE)
             p.ctl("alias", "add", "behind@example.test", dave, "info@example.test")
             p.stop()
-            db = sqlite3.connect(pathlib.Path(p.folder) / "store/postern.db")
-            db.execute("INSERT INTO domain VALUES (x'00ff')")
-            db.execute("UPDATE account SET address = 'BOB' WHERE address = ?", (BOB,))
-            db.execute("UPDATE account SET quota_bytes = 'much' WHERE address = ?", (carol,))
-            db.execute("INSERT INTO alias VALUES ('info@example.test', 'nobody')")
-            db.commit()
-            db.close()
+            with pages.database(p.folder) as db:
+                db.execute("INSERT INTO domain VALUES (x'00ff')")
+                db.execute("UPDATE account SET address = 'BOB' WHERE address = ?", (BOB,))
+                db.execute("UPDATE account SET quota_bytes = 'much' WHERE address = ?", (carol,))
+                db.execute("INSERT INTO alias VALUES ('info@example.test', 'nobody')")
             offline = p.ctl("verify", "--json", check=False)
             self.assertNotEqual(offline.returncode, 0)
             del p.users[BOB], p.users[carol]  # `dev` would make them again

@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 import unittest
 
+import pages
 from postern import Instance, wait_for
 
 OLD = 9000  # several slices
@@ -17,12 +18,11 @@ class ExpiryTest(unittest.TestCase):
 
     def age(self, folder):
         """As many refusals, messages' traces and their events from long ago as some weeks of mail leave."""
-        with contextlib.closing(sqlite3.connect(pathlib.Path(folder) / "store/postern.db")) as db:
+        with pages.database(folder) as db:
             db.executemany("INSERT INTO event VALUES (?, ?, 1, 'mx', 'refused', '{}')", [((n << 20) | 1, n) for n in range(1, OLD)])
             db.executemany("INSERT INTO event VALUES (?, ?, 1, 'mx', 'accepted', '{}')", [((1 << 52) + n, n) for n in range(OLD)])
             db.executemany("INSERT INTO outgoing_report VALUES (?, 'a.test', 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, 0, '')",
                            [(n,) for n in range(1, 60)])
-            db.commit()
 
     def reports(self, folder):
         with contextlib.closing(sqlite3.connect(f"file:{folder}/store/postern.db?mode=ro", uri=True)) as db:

@@ -3,13 +3,13 @@
 purpose. A ledger that sees nothing would make every other test here green."""
 import imaplib
 import pathlib
-import sqlite3
 import sys
 import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import ledger
+import pages
 import rawstore
 from postern import PATIENCE, Instance, wait_for
 
@@ -47,12 +47,8 @@ class LedgerTest(unittest.TestCase):
     def change(self, p, sql):
         """What no bug of ours may do, done by hand while nobody runs."""
         p.stop()
-        db = sqlite3.connect(pathlib.Path(p.folder) / "store" / "postern.db")
-        try:
+        with pages.database(p.folder) as db:
             self.assertGreater(db.execute(sql).rowcount, 0)
-            db.commit()
-        finally:
-            db.close()
         p.start()
 
     def client(self, p, user):

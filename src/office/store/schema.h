@@ -7,7 +7,7 @@
 
 #include "sql/sql.h"
 
-enum { SCHEMA_FORMAT = 2 };
+enum { SCHEMA_FORMAT = 3 };
 
 /* On the writing connection. CONFLICT: made by a newer program, or not a database of ours. */
 const struct fail *schema_bring_up(struct arena *a, struct sql *db);

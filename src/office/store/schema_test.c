@@ -70,6 +70,14 @@ static str shape(struct place_of *p)
 	return buf_str(out);
 }
 
+static bool has_newer_tables(u64 format)
+{
+	for (size_t i = 0; i < ARRAY_LEN(ddls); i++)
+		if (ddls[i].since > format)
+			return true;
+	return false;
+}
+
 static void test_older(void **state)
 {
 	(void)state;
@@ -83,11 +91,11 @@ static void test_older(void **state)
 		    old.arena, old.db,
 		    "INSERT INTO trace (message_id, time, sender, recipients, subject,"
 		    " header_id, client, size) VALUES (1, 2, 'a', 'b', 'c', 'd', 'e', 3)"));
-		assert_false(str_eq(shape(&old), shape(&new)));
+		must(schema_bring_up(new.arena, new.db));
+		assert_int_equal(!str_eq(shape(&old), shape(&new)), has_newer_tables(format));
 		must_fail(schema_check(old.arena, old.db), FAIL_CONFLICT);
 		must(meta_get(old.arena, old.db, "format", &n));
 		assert_int_equal(n, format);
-		must(schema_bring_up(new.arena, new.db));
 		must(schema_bring_up(old.arena, old.db));
 		assert_str(shape(&old), shape(&new));
 		must(sql_one_u64(old.arena, SQL_QUERY0(old.db, "SELECT size FROM trace"), &n,

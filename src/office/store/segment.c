@@ -43,7 +43,10 @@ struct segments {
 	pthread_mutex_t lock; /* of what follows */
 	struct reader readers[SEGMENT_OPEN];
 	u64 clock;
+	struct place good[SEGMENT_GOOD]; /* by their place */
 };
+
+static const struct fail bad_message = FAIL_STATIC(CORRUPT, "a damaged message in the mail store");
 
 static u64 end_of(const struct segments *s)
 {
@@ -270,6 +273,7 @@ const struct fail *segments_append(struct arena *a, struct segments *s, struct r
 	*out = segments_end(s);
 	r->small_crc = crc32c(0, small);
 	r->message_crc = crc32c(0, message);
+	r->header_crc = crc32c(0, str_slice(message, 0, r->header));
 	record_encode(r, header);
 	buf_add(&s->buffer, str_from(header, sizeof header));
 	buf_add(&s->buffer, small);
@@ -320,7 +324,7 @@ static const struct fail *append_large(struct arena *a, struct segments *s, stru
 	u64 base = s->flushed + RECORD_HEADER + small.n;
 
 	r->small_crc = crc32c(0, small);
-	r->message_crc = 0;
+	r->message_crc = r->header_crc = 0;
 	for (u64 at = 0; at < r->message; at += SEGMENT_COPY) {
 		u64 left = r->message - at;
 		size_t n = left < SEGMENT_COPY ? (size_t)left : SEGMENT_COPY;
@@ -328,6 +332,9 @@ static const struct fail *append_large(struct arena *a, struct segments *s, stru
 
 		TRY(read_source(a, from, at, n, piece, &bytes));
 		r->message_crc = crc32c(r->message_crc, bytes);
+		if (at < r->header)
+			r->header_crc =
+			    crc32c(r->header_crc, str_slice(bytes, 0, (size_t)(r->header - at)));
 		TRY(write_at(a, s, bytes, base + at));
 	}
 	record_encode(r, header);
@@ -516,15 +523,70 @@ const struct fail *segments_read(struct arena *a, struct segments *s, struct pla
 	return crc32c(0, *small) == r->small_crc ? NULL : &bad;
 }
 
-const struct fail *segments_read_message(struct arena *a, struct segments *s, struct place p,
-					 bool own, const struct record *r, u64 from, size_t n,
-					 u8 *out)
+const struct fail *segments_read_piece(struct arena *a, struct segments *s, struct place p,
+				       bool own, const struct record *r, u64 from, size_t n,
+				       u8 *out)
 {
 	if (from > r->message || n > r->message - from)
 		return fail_new(a, FAIL_CORRUPT, "a message shorter than its row says");
 	p.offset += record_message_at(r) + from;
-	TRY(read_at(a, s, p, own, out, n));
-	if (n == r->message && crc32c(0, str_from(out, n)) != r->message_crc)
-		return fail_new(a, FAIL_CORRUPT, "a damaged message in the mail store");
+	return read_at(a, s, p, own, out, n);
+}
+
+/* With `now`: it is from here on. */
+static bool is_good(struct segments *s, struct place p, bool now)
+{
+	struct place *at = &s->good[(p.offset / RECORD_ALIGN + p.segment) % SEGMENT_GOOD];
+	bool good;
+
+	CHECK(pthread_mutex_lock(&s->lock) == 0);
+	if (now)
+		*at = p;
+	good = at->segment == p.segment && at->offset == p.offset;
+	CHECK(pthread_mutex_unlock(&s->lock) == 0);
+	return good;
+}
+
+/* All of it, a piece at a time. */
+static const struct fail *check_whole(struct arena *a, struct segments *s, struct place p, bool own,
+				      const struct record *r)
+{
+	struct arena *piece;
+	const struct fail *f = NULL;
+	u32 crc = 0;
+	u8 *bytes;
+
+	if (!own && is_good(s, p, false))
+		return NULL;
+	piece = arena_new(SEGMENT_COPY);
+	bytes = arena_alloc(piece, SEGMENT_COPY);
+	for (u64 at = 0; at < r->message && !f; at += SEGMENT_COPY) {
+		u64 left = r->message - at;
+		size_t n = left < SEGMENT_COPY ? (size_t)left : SEGMENT_COPY;
+
+		f = segments_read_piece(a, s, p, own, r, at, n, bytes);
+		crc = crc32c(crc, str_from(bytes, n));
+	}
+	arena_free(&piece);
+	if (f || crc != r->message_crc)
+		return f ?: &bad_message;
+	if (!own)
+		is_good(s, p, true);
+	return NULL;
+}
+
+const struct fail *segments_read_message(struct arena *a, struct segments *s, struct place p,
+					 bool own, const struct record *r, u64 from, size_t n,
+					 u8 *out)
+{
+	bool whole = n == r->message, header = from == 0 && n && n == r->header;
+
+	if (n && !whole && !header)
+		TRY(check_whole(a, s, p, own, r));
+	TRY(segments_read_piece(a, s, p, own, r, from, n, out));
+	if (whole || header)
+		return crc32c(0, str_from(out, n)) == (whole ? r->message_crc : r->header_crc)
+			   ? NULL
+			   : &bad_message;
 	return NULL;
 }

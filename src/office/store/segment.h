@@ -23,7 +23,8 @@ enum segment_limit {
 	SEGMENT_SUMMARY_BYTES = 64 * 1024,
 	SEGMENT_NOTE_BYTES = 16 * 1024 * 1024,
 	SEGMENT_MESSAGE_BYTES = 1 << 30,
-	SEGMENT_OPEN = 64, /* read descriptors kept open */
+	SEGMENT_OPEN = 64,   /* read descriptors kept open */
+	SEGMENT_GOOD = 1024, /* messages that are remembered as whole */
 };
 
 enum record_kind {
@@ -47,6 +48,8 @@ struct record {
 	u32 summary;  /* bytes; the whole note when it is one */
 	u32 message_crc;
 	u32 small_crc; /* of skeleton and summary */
+	/* Of the message, with the empty line: its length, and the CRC of that part. 0: not known, as in records of before. */
+	u32 header, header_crc;
 };
 
 /* Where a record begins. */
@@ -101,10 +104,15 @@ void segments_roll_at(struct segments *s, u64 bytes); /* for tests: instead of S
  * thread, who also sees what is not yet written to the file. */
 const struct fail *segments_read(struct arena *a, struct segments *s, struct place p, bool own,
 				 struct record *r, str *small);
-/* Bytes [from, from + n) of the message; its CRC is checked when that is all of it. */
+/* Bytes [from, from + n) of the message, which are as they were written: CORRUPT otherwise. For a part that has no CRC of its own all of
+ * the message is read, the first time; messages found good are remembered. */
 const struct fail *segments_read_message(struct arena *a, struct segments *s, struct place p,
 					 bool own, const struct record *r, u64 from, size_t n,
 					 u8 *out);
+/* The same, but nothing is checked: for who reads all of it piece by piece. */
+const struct fail *segments_read_piece(struct arena *a, struct segments *s, struct place p,
+				       bool own, const struct record *r, u64 from, size_t n,
+				       u8 *out);
 
 /* For verify and salvage: one segment's records, from the first to the last. */
 struct segment_walk {

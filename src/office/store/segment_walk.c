@@ -30,6 +30,8 @@ enum {
 	AT_SUMMARY = 36,
 	AT_MESSAGE_CRC = 40,
 	AT_SMALL_CRC = 44,
+	AT_TEXT_HEADER = 48,
+	AT_TEXT_HEADER_CRC = 52,
 	AT_HEADER_CRC = 60,
 };
 
@@ -75,6 +77,8 @@ void record_encode(const struct record *r, u8 out[RECORD_HEADER])
 	put(out + AT_SUMMARY, r->summary, 4);
 	put(out + AT_MESSAGE_CRC, r->message_crc, 4);
 	put(out + AT_SMALL_CRC, r->small_crc, 4);
+	put(out + AT_TEXT_HEADER, r->header, 4);
+	put(out + AT_TEXT_HEADER_CRC, r->header_crc, 4);
 	put(out + AT_HEADER_CRC, crc32c(0, str_from(out, AT_HEADER_CRC)), 4);
 }
 
@@ -87,7 +91,9 @@ bool record_decode(const u8 in[RECORD_HEADER], struct record *out)
 				.skeleton = (u32)get(in + AT_SKELETON, 4),
 				.summary = (u32)get(in + AT_SUMMARY, 4),
 				.message_crc = (u32)get(in + AT_MESSAGE_CRC, 4),
-				.small_crc = (u32)get(in + AT_SMALL_CRC, 4) };
+				.small_crc = (u32)get(in + AT_SMALL_CRC, 4),
+				.header = (u32)get(in + AT_TEXT_HEADER, 4),
+				.header_crc = (u32)get(in + AT_TEXT_HEADER_CRC, 4) };
 	return memcmp(in + AT_MAGIC, magic, sizeof magic) == 0 &&
 	       in[AT_VERSION] == RECORD_VERSION &&
 	       get(in + AT_HEADER_CRC, 4) == crc32c(0, str_from(in, AT_HEADER_CRC)) &&

@@ -106,6 +106,7 @@ static const struct fail *append(struct tx *t, u64 id, const struct body_draft *
 			      .id = id,
 			      .time = t->now,
 			      .message = d->size,
+			      .header = (u32)d->header_size,
 			      .skeleton = (u32)d->skeleton.n,
 			      .summary = (u32)(small.n - d->skeleton.n) };
 	f = segments_append_message(t->arena, t->store->segments, r, buf_str(&small), &d->message,
@@ -217,8 +218,8 @@ static const struct fail *copy_out(struct tx *t, const struct body_row *b, const
 		u64 left = b->size - at;
 		size_t n = left < SEGMENT_COPY ? (size_t)left : SEGMENT_COPY;
 
-		f = segments_read_message(t->arena, t->store->segments, b->place, t->writes, r, at,
-					  n, bytes);
+		f = segments_read_piece(t->arena, t->store->segments, b->place, t->writes, r, at, n,
+					bytes);
 		crc = crc32c(crc, str_from(bytes, n));
 		if (!f && !fd_write_all(fd, str_from(bytes, n)))
 			f = fail_errno(t->arena, errno, "memory file");
