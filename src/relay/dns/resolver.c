@@ -19,8 +19,15 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "relay/dns/anchors.h"
+#include "text/dns_rdata.h"
 
-enum { RESOLVER_MAGIC = 0x52534C56, QUERY_BUDGET = 256 * 1024, CLASS_IN = 1 };
+enum {
+	RESOLVER_MAGIC = 0x52534C56,
+	QUERY_BUDGET = 256 * 1024,
+	CLASS_IN = 1,
+	PROBE_MS = 5000,   /* what needs no other server takes no time at all, */
+	PROBE_SWEEPS = 20, /* unless we all stood still */
+};
 
 struct query {
 	struct query *next, *previous;
@@ -44,6 +51,10 @@ struct resolver {
 	struct query *queries;
 	size_t queries_n;
 	bool stopping;
+	/* Of our thread alone. */
+	bool probing;
+	u64 probe_deadline;
+	unsigned probe_sweeps;
 };
 
 /* --- The list ------------------------------------------------------------------------------------------------- */
@@ -107,12 +118,21 @@ static void query_give_up(struct query *q)
 
 /* --- Answers -------------------------------------------------------------------------------------------------- */
 
+/* When libunbound (1.17) has no memory for an answer it says "no error, no data": with no arrays, or with the length of a record that it
+ * has not copied. That is no answer: SPF and DMARC would pass whom a record refuses. */
+static bool result_whole(const struct ub_result *u)
+{
+	return u->havedata || (u->data && u->len && u->data[0] == NULL && u->len[0] == 0);
+}
+
 static enum dns_status result_status(const struct ub_result *u)
 {
 	if (u->bogus)
 		return DNS_BOGUS;
 	if (u->havedata)
 		return DNS_OK;
+	if (!result_whole(u))
+		return DNS_TEMPFAIL;
 	if (u->nxdomain)
 		return DNS_NXDOMAIN;
 	/* Anything but NOERROR (SERVFAIL, REFUSED, ...) says nothing about the name: never a reason to bounce (THREATS N03). */
@@ -230,19 +250,50 @@ static struct query *queries_overdue(struct resolver *r, bool *any)
 	return q;
 }
 
+static void probe_done(void *context, int error, struct ub_result *u)
+{
+	struct resolver *r = context;
+
+	(void)error;
+	r->probing = false;
+	ub_resolve_free(u);
+}
+
+/* A question that libunbound knows the answer of. */
+static void probe(struct resolver *r, u64 now)
+{
+	if (r->probing ||
+	    ub_resolve_async(r->unbound, "localhost", DNS_TYPE_A, CLASS_IN, r, probe_done, NULL))
+		return;
+	r->probing = true;
+	r->probe_deadline = now + PROBE_MS;
+	r->probe_sweeps = 0;
+}
+
+/* A name server that is silent is no news; but libunbound's thread, once it had no memory for a question, hears no other (1.17: the length
+ * of the next is read where the rest of that one is). Whoever comes in our place has a new one. */
+static void probe_check(struct resolver *r, u64 now)
+{
+	if (r->probing && now >= r->probe_deadline && r->probe_sweeps++ >= PROBE_SWEEPS)
+		check_failed(__FILE__, __LINE__, "libunbound hears no question any more");
+}
+
 static bool queries_sweep(struct resolver *r)
 {
+	u64 now = env_monotonic(env_system());
 	struct query *q;
 	bool any;
 
+	probe_check(r, now);
 	while ((q = queries_overdue(r, &any)) != NULL) {
+		probe(r, now);
 		query_give_up(q);
 		if (q->stillborn) {
 			query_unlink(q);
 			query_free(q);
 		}
 	}
-	return any;
+	return any || r->probing;
 }
 
 static bool resolver_stopping(struct resolver *r)
@@ -269,7 +320,7 @@ static void *resolver_run(void *context)
 		if (p[1].revents && read(r->wake, &count, sizeof count) < 0 && errno != EAGAIN)
 			break;
 		if (p[0].revents && ub_process(r->unbound) != 0)
-			LOG(WARN, "dns.process", LOG_STR("why", S("libunbound's pipe failed")));
+			check_failed(__FILE__, __LINE__, "libunbound's pipe failed");
 	}
 	return NULL;
 }
