@@ -94,11 +94,13 @@ static void check_run(struct hashing_job *job)
 {
 	struct check *k = (struct check *)job;
 	struct login_account *account = &k->account;
-	bool right = verifier_check(k->call->arena, account->verifier.crypt, k->password) &&
-		     k->password.n > 0 && may_log_in(account);
-	const struct fail *f;
+	bool right;
+	const struct fail *f =
+	    verifier_check(k->call->arena, account->verifier.crypt, k->password, &right);
 
-	if (right) {
+	if (f) {
+		LOG(WARN, "login.unknown", LOG_STR("name", k->name), LOG_FAIL("why", f));
+	} else if (right && k->password.n > 0 && may_log_in(account)) {
 		hashing_remember(k->login->hashing, account->account, account->generation,
 				 k->password);
 		f = answer_done(k->login, k->call, k->exchange, account->account,

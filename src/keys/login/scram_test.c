@@ -1,6 +1,11 @@
 /* The example of RFC 7677 3, and everything that must be refused around it. */
 #include "base/unit.h"
 
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "keys/login/scram.h"
 
 #define CLIENT_FIRST S("n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
@@ -92,6 +97,50 @@ static void test_first_refused(void **state)
 	arena_free(&a);
 }
 
+static bool is_password(struct arena *a, str crypt, str password)
+{
+	bool right;
+
+	assert_null(verifier_check(a, crypt, password, &right));
+	return right;
+}
+
+static size_t size_now(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long pages;
+
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* In a process of its own, which gets no more: what cannot be computed is not a wrong password. */
+static void test_no_memory(void **state)
+{
+	struct arena *a = arena_new(8 << 20);
+	struct verifier v;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_null(verifier_make(a, S("secret"), &v));
+	assert_true(is_password(a, v.crypt, S("secret")));
+	pid = fork();
+	if (pid == 0) {
+		bool right;
+		/* A little for us, not the 16 MiB that yescrypt wants. */
+		const struct rlimit most = { size_now() + (8 << 20), size_now() + (8 << 20) };
+		_exit(setrlimit(RLIMIT_AS, &most) == 0 &&
+			      verifier_check(a, v.crypt, S("secret"), &right) && !right
+			  ? 7
+			  : 8);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WIFEXITED(status) ? WEXITSTATUS(status) : 0, 7);
+	arena_free(&a);
+}
+
 static void test_crypt(void **state)
 {
 	struct arena *a = arena_new(8 << 20);
@@ -103,11 +152,11 @@ static void test_crypt(void **state)
 	assert_true(str_eq(password, S("caf\xc3\xa9  x")));
 	assert_null(verifier_make(a, password, &v));
 	assert_true(str_starts(v.crypt, S("$y$")));
-	assert_true(verifier_check(a, v.crypt, password));
-	assert_false(verifier_check(a, v.crypt, S("other")));
+	assert_true(is_password(a, v.crypt, password));
+	assert_false(is_password(a, v.crypt, S("other")));
 	verifier_fake(a, S("secret"), S("nobody"), &fake);
-	assert_false(verifier_check(a, fake.crypt, S("")));
-	assert_false(verifier_check(a, fake.crypt, S("other")));
+	assert_false(is_password(a, fake.crypt, S("")));
+	assert_false(is_password(a, fake.crypt, S("other")));
 	assert_non_null(verifier_prepare(a, S(""), &password));
 	assert_non_null(verifier_prepare(a, S("a\nb"), &password));
 	assert_non_null(verifier_prepare(a, str_from("a\0b", 3), &password));
@@ -118,10 +167,9 @@ static void test_crypt(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rfc7677_example),
-		cmocka_unit_test(test_final_changed),
-		cmocka_unit_test(test_first_refused),
-		cmocka_unit_test(test_crypt),
+		cmocka_unit_test(test_rfc7677_example), cmocka_unit_test(test_final_changed),
+		cmocka_unit_test(test_first_refused),   cmocka_unit_test(test_crypt),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

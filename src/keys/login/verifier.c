@@ -51,6 +51,7 @@ const struct fail *verifier_prepare(struct arena *a, str password, str *out)
 				UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT |
 				    UTF8PROC_IGNORE,
 				map_space, NULL);
+	CHECK(n != UTF8PROC_ERROR_NOMEM); /* which says nothing about the password */
 	if (n <= 0 || n > VERIFIER_PASSWORD_MAX * 4) {
 		free(mapped); /* a library's */
 		return &bad;
@@ -100,14 +101,20 @@ const struct fail *verifier_make(struct arena *a, str password, struct verifier 
 	return NULL;
 }
 
-bool verifier_check(struct arena *a, str crypt_text, str password)
+const struct fail *verifier_check(struct arena *a, str crypt_text, str password, bool *right)
 {
+	static const struct fail unknown = FAIL_STATIC(UNAVAILABLE, "no memory for this hash");
 	const char *setting = cstr(a, crypt_text);
 	str hash;
 
+	*right = false;
+	if (password.n >= CRYPT_MAX_PASSPHRASE_SIZE)
+		return NULL;
+	/* yescrypt without its 16 MiB says EINVAL, as it does of a hash that is none: either way nobody can tell. */
 	if (setting == NULL || !crypt_into(a, password, setting, &hash))
-		return false;
-	return hash.n == crypt_text.n && CRYPTO_memcmp(hash.p, crypt_text.p, hash.n) == 0;
+		return &unknown;
+	*right = hash.n == crypt_text.n && CRYPTO_memcmp(hash.p, crypt_text.p, hash.n) == 0;
+	return NULL;
 }
 
 static void hmac(const u8 *key, size_t key_n, str data, u8 out[VERIFIER_KEY])

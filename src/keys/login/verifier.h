@@ -31,8 +31,8 @@ const struct fail *verifier_prepare(struct arena *a, str password, str *out);
 
 /* password: prepared. Strings live as long as a. */
 const struct fail *verifier_make(struct arena *a, str password, struct verifier *out);
-/* True when password (prepared) is the one that crypt was made of. Takes as long for any answer. */
-bool verifier_check(struct arena *a, str crypt, str password);
+/* *right: password (prepared) is the one that crypt was made of. Takes as long for any answer. UNAVAILABLE: nobody can tell now. */
+const struct fail *verifier_check(struct arena *a, str crypt, str password, bool *right);
 /* RFC 5802 3: StoredKey and ServerKey of a prepared password. */
 void verifier_scram(struct verifier *v, str password);
 /* A verifier that no password fits, the same for one name every time: for names that do not exist. */
