@@ -240,6 +240,7 @@ static _Noreturn void become(struct parent *p, const struct child *c, int contro
 	snprintf(instance, sizeof instance, "%u", c->instance);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	memory_expose(p);
 	program = fcntl(p->program, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
 	control = fcntl(control, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
 	if (program >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 &&

@@ -111,6 +111,7 @@ static const struct fail *parent_prepare(struct parent *p, bool *in_use)
 	const struct env *e = env_system();
 
 	files_raise();
+	memory_protect(p);
 	p->program = arena_own_fd(p->arena, open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
 	if (p->program < 0)
 		return fail_errno(p->arena, errno, "opening our own program");
@@ -505,6 +506,7 @@ int parent_run(struct arena *a, const struct parent_options *o)
 	}
 	if (!in_use)
 		folders_release(p);
+	memory_release(p);
 	if (p->upgrading) {
 		upgrade_run(p);
 		LOG(ERROR, "parent.upgrade_failed", LOG_U64("errno", (u64)errno));

@@ -66,6 +66,8 @@ struct parent {
 	size_t children_n;
 	int epoll, signals;
 	bool was_ready, failed, upgrading, ending;
+	bool oom_lowered;            /* and what it was: */
+	int oom_given, oom_children; /* oom_score_adj of parent at first, and of its children */
 	u64 next_key, next_look;
 	u8 scratch[BUS_FRAME];
 };
@@ -75,6 +77,10 @@ const struct fail *folders_prepare(struct parent *p, bool *in_use);
 void folders_release(struct parent *p);
 /* identity.c: who the children will be. */
 const struct fail *identities_find(struct parent *p);
+/* out_of_memory.c: whom the kernel ends when it has no memory left. */
+void memory_protect(struct parent *p);       /* parent is among the last */
+void memory_expose(const struct parent *p);  /* a child, after fork: it is not */
+void memory_release(const struct parent *p); /* before we are another program, or nobody */
 /* listen.c: all that the configuration wants bound. */
 const struct fail *listeners_bind(struct parent *p);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -220,6 +221,7 @@ static pid_t start(struct fixture *x)
 		return pid;
 	if (x->as_user && (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY)))
 		_exit(99);
+	prctl(PR_SET_DUMPABLE, 1); /* as one that never was another user */
 	_exit(parent_run(x->arena, &x->options));
 }
 
@@ -407,6 +409,37 @@ static void test_hung(void **state)
 	assert_int_equal(end(x), 0);
 }
 
+static int oom_score_adj(pid_t pid)
+{
+	char path[64], text[16] = "";
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+	close(fd);
+	return (int)strtol(text, NULL, 10);
+}
+
+/* Memory runs out: parent is not the first to go, whoever started it; its children are what it was told to be, also those that come later. */
+static void test_out_of_memory(void **state)
+{
+	struct fixture *x = *state;
+	int given = oom_score_adj(getpid());
+	pid_t office;
+
+	x->pid = start(x);
+	wait_ready(x);
+	for (int i = 0; i < 2; i++) {
+		office = (pid_t)status_of(x).queued;
+		assert_true(oom_score_adj(x->pid) < oom_score_adj(office));
+		if (oom_score_adj(x->pid) < given) /* containers often may not */
+			assert_int_equal(oom_score_adj(office), given);
+		crash_office(x);
+	}
+	assert_int_equal(end(x), 0);
+}
+
 /* When parent is killed outright, its children end by themselves. */
 static void test_parent_killed(void **state)
 {
@@ -450,6 +483,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_life, setup_user, teardown),
 		cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hung, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_out_of_memory, setup_user, teardown),
 		cmocka_unit_test_setup_teardown(test_parent_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_port_taken, setup, teardown),
 	};
