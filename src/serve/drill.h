@@ -9,11 +9,17 @@
 
 #ifdef POSTERN_DRILL
 void drill_prepare(void);                         /* first of all, before threads */
+void drill_configured(const struct process *p);   /* as soon as its configuration is known */
 bool drill_without_jail(const struct process *p); /* the control run: no jail at all */
 void drill_start(struct process *p);              /* the thread that waits for the signal */
 #else
 static inline void drill_prepare(void)
 {
+}
+
+static inline void drill_configured(const struct process *p)
+{
+	(void)p;
 }
 
 static inline bool drill_without_jail(const struct process *p)

@@ -6,6 +6,7 @@
 #include "serve/process.h"
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -358,6 +359,9 @@ static void jail_fill(struct process *p, const struct process_role *r)
 static const struct fail *process_run(struct process *p, const struct process_role *r)
 {
 	TRY(wait_for_start(p));
+	drill_configured(p);
+	/* Without memory for it libcrypto 3.0 would fall over what is not there at its first use. */
+	CHECK(OSSL_LIB_CTX_get0_global_default() != NULL);
 	jail_fill(p, r);
 	TRY(r->before_jail(p));
 	if (!drill_without_jail(p)) {

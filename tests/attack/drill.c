@@ -31,6 +31,7 @@
 
 #include "../attack/drill_calls.h"
 #include "../crash/faults.h"
+#include "../crash/mallocs.h"
 #include "base/fd.h"
 #include "bus/frame.h"
 #include "serve/process_control.h"
@@ -531,6 +532,11 @@ void drill_prepare(void)
 	sigset_t set = orders();
 
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void drill_configured(const struct process *p)
+{
+	mallocs_share(p->config->server_data, process_roles[p->role].name);
 }
 
 bool drill_without_jail(const struct process *p)

@@ -4,6 +4,7 @@
  * these as well. Part of no build but that of the drill; nothing happens until fault_set.
  */
 #include "../crash/faults.h"
+#include "../crash/mallocs.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+#include "../crash/mallocs.h"
 
 static _Atomic u32 amounts[FAULTS];
 static _Atomic u64 turns;
@@ -85,6 +87,8 @@ INSTEAD(ssize_t, read, int fd, void *p, size_t n)
 INSTEAD(ssize_t, pwrite64, int fd, const void *p, size_t n, off_t at)
 {
 	slow(amounts[FAULT_SLOW] / 10);
+	if (mallocs_forgets())
+		return (ssize_t)n;
 	return interrupted() ? -1 : syscall(SYS_pwrite64, fd, p, shorter(n), at);
 }
 

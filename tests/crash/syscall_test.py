@@ -110,6 +110,8 @@ class Work:
             there = client.fetch(f"1:{count // part}", "(UID BODY.PEEK[HEADER.FIELDS (X-Ledger)])")[1]
             pairs = [(re.search(rb"UID (\d+)", i[0]).group(1).decode(), int(re.search(rb": (\d+) ", i[1]).group(1)))
                      for i in there if isinstance(i, tuple)]
+            if not pairs:
+                return
             uids = ",".join(uid for uid, _ in pairs)
             for _, number in pairs:
                 self.book.remove(number, sure=False)
