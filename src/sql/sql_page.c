@@ -17,10 +17,17 @@ enum {
 	SUM_AT = SQL_PAGE - 4,
 };
 
+/* Calls functions of libsqlite3, of whose types clang's CFI knows nothing. */
+#ifdef __clang__
+#define TO_SQLITE __attribute__((no_sanitize("cfi-icall")))
+#else
+#define TO_SQLITE
+#endif
+
 struct page_file {
 	sqlite3_file base;
-	bool sums; /* pages have them */
-	alignas(max_align_t) u8 below[BASE_ROOM];
+	bool sums;                      /* pages have them */
+	alignas(8) u8 below[BASE_ROOM]; /* SQLite gives no more than that */
 };
 
 static atomic_bool trusting;
@@ -72,7 +79,7 @@ static int check(const u8 *bytes, int n, sqlite3_int64 at)
 	return SQLITE_CORRUPT;
 }
 
-static int page_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at)
+TO_SQLITE static int page_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at)
 {
 	int error = below(f)->pMethods->xRead(below(f), out, n, at);
 
@@ -80,7 +87,7 @@ static int page_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at)
 }
 
 /* SQLite keeps the last bytes for us, in its own copy of the page too: so this may write there. */
-static int page_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
+TO_SQLITE static int page_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
 {
 	struct page_file *file = (struct page_file *)f;
 	u8 *page = (u8 *)(uintptr_t)bytes;
@@ -100,72 +107,73 @@ static int page_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 a
 
 /* --- What goes down as it is --- */
 
-static int page_close(sqlite3_file *f)
+TO_SQLITE static int page_close(sqlite3_file *f)
 {
 	return below(f)->pMethods->xClose(below(f));
 }
 
-static int page_truncate(sqlite3_file *f, sqlite3_int64 size)
+TO_SQLITE static int page_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
 	return below(f)->pMethods->xTruncate(below(f), size);
 }
 
-static int page_sync(sqlite3_file *f, int flags)
+TO_SQLITE static int page_sync(sqlite3_file *f, int flags)
 {
 	return below(f)->pMethods->xSync(below(f), flags);
 }
 
-static int page_size(sqlite3_file *f, sqlite3_int64 *size)
+TO_SQLITE static int page_size(sqlite3_file *f, sqlite3_int64 *size)
 {
 	return below(f)->pMethods->xFileSize(below(f), size);
 }
 
-static int page_lock(sqlite3_file *f, int level)
+TO_SQLITE static int page_lock(sqlite3_file *f, int level)
 {
 	return below(f)->pMethods->xLock(below(f), level);
 }
 
-static int page_unlock(sqlite3_file *f, int level)
+TO_SQLITE static int page_unlock(sqlite3_file *f, int level)
 {
 	return below(f)->pMethods->xUnlock(below(f), level);
 }
 
-static int page_is_locked(sqlite3_file *f, int *out)
+TO_SQLITE static int page_is_locked(sqlite3_file *f, int *out)
 {
 	return below(f)->pMethods->xCheckReservedLock(below(f), out);
 }
 
-static int page_control(sqlite3_file *f, int op, void *arg)
+TO_SQLITE static int page_control(sqlite3_file *f, int op, void *arg)
 {
 	return below(f)->pMethods->xFileControl(below(f), op, arg);
 }
 
-static int page_sector(sqlite3_file *f)
+TO_SQLITE static int page_sector(sqlite3_file *f)
 {
 	return below(f)->pMethods->xSectorSize(below(f));
 }
 
-static int page_traits(sqlite3_file *f)
+TO_SQLITE static int page_traits(sqlite3_file *f)
 {
 	return below(f)->pMethods->xDeviceCharacteristics(below(f));
 }
 
-static int page_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
+TO_SQLITE static int page_shm_map(sqlite3_file *f, int page, int size, int extend,
+				  void volatile **out)
 {
 	return below(f)->pMethods->xShmMap(below(f), page, size, extend, out);
 }
 
-static int page_shm_lock(sqlite3_file *f, int offset, int n, int flags)
+TO_SQLITE static int page_shm_lock(sqlite3_file *f, int offset, int n, int flags)
 {
 	return below(f)->pMethods->xShmLock(below(f), offset, n, flags);
 }
 
-static void page_shm_barrier(sqlite3_file *f)
+TO_SQLITE static void page_shm_barrier(sqlite3_file *f)
 {
 	below(f)->pMethods->xShmBarrier(below(f));
 }
 
-static int page_shm_unmap(sqlite3_file *f, int remove)
+TO_SQLITE static int page_shm_unmap(sqlite3_file *f, int remove)
 {
 	return below(f)->pMethods->xShmUnmap(below(f), remove);
 }
@@ -190,7 +198,7 @@ static const sqlite3_io_methods methods = { .iVersion = 2,
 					    .xShmUnmap = page_shm_unmap };
 
 /* Byte 20 says so, unless that is what flipped: then the sum of the first page is good when it is put right. */
-static bool has_sums(sqlite3_file *f)
+TO_SQLITE static bool has_sums(sqlite3_file *f)
 {
 	u8 page[SQL_PAGE];
 
@@ -202,7 +210,8 @@ static bool has_sums(sqlite3_file *f)
 	return sum_in(page) == sql_page_sum(1, page);
 }
 
-static int page_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *given)
+TO_SQLITE static int page_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
+			       int *given)
 {
 	sqlite3_vfs *base = sqlite3_vfs_find(NULL);
 	struct page_file *file = (struct page_file *)f;

@@ -130,7 +130,7 @@ static void test_flips(void **state)
 	fill(&p);
 	sql_close(&p.db);
 	map(&p, &n);
-	for (u64 at = 0; at < n; at += at < 128 ? 1 : 61) {
+	for (u64 at = 0; at < n; at += at < 110 ? 1 : 509) {
 		const u8 bits = (u8)(1 << at % 8);
 		const struct fail *f;
 

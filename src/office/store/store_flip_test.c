@@ -16,7 +16,7 @@
 
 enum {
 	USERS = 4,
-	FLIPS = 200,
+	FLIPS = 100,
 	LINES = 2048,
 	PATH_BYTES = 400,
 	FILES = 16,
