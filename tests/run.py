@@ -212,7 +212,7 @@ def group_attack(tally):
 # The long forms of the harnesses in tests/crash and tests/attack: their figures go to the scoreboard.
 SOAK = {"POSTERN_KILLS": "1000", "POSTERN_SITES_STEP": "1", "POSTERN_STATES": "10000", "POSTERN_ERRORS": "1", "POSTERN_FRAMING": "7",
         "POSTERN_LOAD": "full", "POSTERN_WALKS": "2000", "POSTERN_SEEDS": "100000", "POSTERN_PER_KILL": "101", "POSTERN_PAIRS": "all",
-        "POSTERN_SOAK_MINUTES": "60", "POSTERN_DRILL": "full", "POSTERN_LOSS": "1000", "POSTERN_UPGRADES": "20",
+        "POSTERN_SOAK_MINUTES": "60", "POSTERN_DRILL": "full", "POSTERN_LOSS": "1000", "POSTERN_UPGRADES": "20", "POSTERN_MALLOCS": "400", "POSTERN_OOM_KILLS": "30",
         "POSTERN_FLIPS": "100000", "POSTERN_RELOADS": "1000",
         "POSTERN_RESULTS": str(ROOT / "docs" / "scoreboard.json")}
 

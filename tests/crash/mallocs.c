@@ -61,7 +61,11 @@ static void crashed(int signal, siginfo_t *info, void *context)
 
 	(void)signal;
 	(void)info;
+#ifdef __x86_64__
 	remember(shared->crashed, (const void *)(uintptr_t)c->uc_mcontext.gregs[REG_RIP]);
+#else
+	remember(shared->crashed, (const void *)(uintptr_t)c->uc_mcontext.pc);
+#endif
 }
 
 void mallocs_share(str folder, const char *role)
