@@ -87,6 +87,7 @@ enum attempt_outcome {
 	ATTEMPT_BUSY, /* the site is at its limit: again soon, does not count as an attempt */
 };
 enum queue_status { QUEUE_WAITING, QUEUE_ACTIVE, QUEUE_HELD, QUEUE_DSN_DUE };
+enum account_state_change { ACCOUNT_KEEP, ACCOUNT_SUSPEND, ACCOUNT_RESUME };
 enum queue_action { QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DROP };
 
 enum report_outcome {

@@ -24,6 +24,7 @@ enum ctl_limit {
 	CTL_ARENA = 256 * 1024 * 1024, /* listings of large sites */
 	CTL_OPTIONS = 64,
 	CTL_QUEUE_PAGE = 500,
+	CTL_CHANGES = 100,          /* of an account that others change too, until they let us */
 	CTL_TRACE_MAX = 20,         /* messages, unless --max says otherwise */
 	CTL_FILE_MAX = 1024 * 1024, /* configuration, password file */
 	CTL_MAIL_MAX = 64 * 1024 * 1024,

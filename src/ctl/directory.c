@@ -178,16 +178,37 @@ enum exit_status ctl_domain_remove(struct ctl *c)
 
 /* --- user -------------------------------------------------------------------------------------------------- */
 
-static const struct fail *set_password(struct ctl *c, str address, u64 account, u64 generation,
-				       str password)
+/* account: as the office has it. *there: the generation that login has now; when it is greater, somebody was faster. */
+static const struct fail *set_password(struct ctl *c, str address,
+				       const struct office_account_change_answer *account,
+				       str password, u64 *there)
 {
 	struct login_password_set_request q = { .address = address,
-						.account = account,
-						.generation = generation,
+						.account = account->account,
+						.generation = account->generation,
+						.suspended = account->suspended,
 						.password = password };
 	struct login_password_set_answer r;
 
-	return login_password_set(c->arena, c->login, &q, &r);
+	TRY(login_password_set(c->arena, c->login, &q, &r));
+	*there = r.generation;
+	return NULL;
+}
+
+/* The same, and the password stays. */
+static const struct fail *keep_password(struct ctl *c, str address,
+					const struct office_account_change_answer *account,
+					u64 *there)
+{
+	struct login_account_change_request q = { .address = address,
+						  .account = account->account,
+						  .generation = account->generation,
+						  .suspended = account->suspended };
+	struct login_account_change_answer r;
+
+	TRY(login_account_change(c->arena, c->login, &q, &r));
+	*there = r.generation;
+	return NULL;
 }
 
 static const struct fail *remove_account(struct ctl *c, str address)
@@ -208,11 +229,15 @@ const struct fail *ctl_add_user(struct ctl *c, str address, str password, u64 qu
 {
 	struct office_account_add_request q = { .address = address, .quota_bytes = quota };
 	struct office_account_add_answer r;
+	struct office_account_change_answer made = { 0 };
 	const struct fail *f;
+	u64 there; /* greater: it has another password by now */
 
 	TRY(check_address(c, address));
 	TRY(office_account_add(c->arena, c->office, &q, &r));
-	f = set_password(c, address, r.account, r.generation, password);
+	made.account = r.account;
+	made.generation = r.generation;
+	f = set_password(c, address, &made, password, &there);
 	if (f) {
 		const struct fail *undo = remove_account(c, address);
 		if (undo)
@@ -303,31 +328,45 @@ enum exit_status ctl_user_show(struct ctl *c)
 	return EXIT_OK;
 }
 
-/* Tickets of the old password are void before the new one is good: nobody keeps a door open by being quick. When the new one is none that
- * can be, the old one goes on: login must know that its tickets are of another generation now. */
+/*
+ * Tickets of before are void in the office before login gives new ones: nobody keeps a door open by being quick. password NULL: it stays.
+ * When login has seen a later change of somebody else, ours goes behind it.
+ */
+static const struct fail *change_both(struct ctl *c, struct office_account_change_request *q,
+				      const str *password, struct office_account_change_answer *r)
+{
+	u64 there = 0;
+
+	for (int i = 0; i < CTL_CHANGES; i++) {
+		TRY(office_account_change(c->arena, c->office, q, r));
+		TRY(password ? set_password(c, q->address, r, *password, &there)
+			     : keep_password(c, q->address, r, &there));
+		if (there <= r->generation)
+			return NULL;
+		q->above = there;
+	}
+	return fail_new(c->arena, FAIL_BUSY, "others change %.*s all the time",
+			STR_ARG(q->address));
+}
+
+/* When the new one is none that can be, the old one goes on: login must know that its tickets are of another generation now. */
 static const struct fail *user_passwd(struct ctl *c)
 {
 	struct office_account_change_request q = { .raise_generation = true,
 						   .quota_bytes = UINT64_MAX };
-	struct office_account_change_answer r;
-	struct login_account_change_request half = { 0 };
-	struct login_account_change_answer half_done;
+	struct office_account_change_answer r = { 0 };
 	const struct fail *f, *undo;
 	struct account_info u;
 	str password;
+	u64 there;
 
 	TRY(user_find(c, &u));
 	TRY(ctl_password(c, &password));
 	q.address = u.address;
-	q.suspended = u.suspended;
-	TRY(office_account_change(c->arena, c->office, &q, &r));
-	f = set_password(c, u.address, r.account, r.generation, password);
-	if (f == NULL)
-		return NULL;
-	half.address = u.address;
-	half.generation = r.generation;
-	half.suspended = u.suspended;
-	undo = login_account_change(c->arena, c->login, &half, &half_done);
+	f = change_both(c, &q, &password, &r);
+	if (f == NULL || r.account == 0)
+		return f;
+	undo = keep_password(c, u.address, &r, &there);
 	if (undo == NULL || undo->what == FAIL_NOT_FOUND)
 		return f;
 	return fail_because(c->arena, f, "%.*s cannot log in before this works: %.*s",
@@ -345,13 +384,12 @@ enum exit_status ctl_user_passwd(struct ctl *c)
 
 static const struct fail *user_quota(struct ctl *c)
 {
-	struct office_account_change_request q = { 0 };
+	struct office_account_change_request q = { .state = ACCOUNT_KEEP };
 	struct office_account_change_answer r;
 	struct account_info u;
 
 	TRY(user_find(c, &u));
 	q.address = u.address;
-	q.suspended = u.suspended;
 	TRY(ctl_size(c, c->arguments[1], &q.quota_bytes));
 	return office_account_change(c->arena, c->office, &q, &r);
 }
@@ -365,26 +403,22 @@ enum exit_status ctl_user_quota(struct ctl *c)
 	return done(c, "quota set for", c->arguments[0]);
 }
 
-static const struct fail *set_suspended(struct ctl *c, bool suspended)
+static const struct fail *set_state(struct ctl *c, enum account_state_change state)
 {
 	struct office_account_change_request q = { .raise_generation = true,
-						   .suspended = suspended,
+						   .state = (u8)state,
 						   .quota_bytes = UINT64_MAX };
 	struct office_account_change_answer r;
-	struct login_account_change_request half = { .suspended = suspended };
-	struct login_account_change_answer half_done;
 	struct account_info u;
 
 	TRY(user_find(c, &u));
-	q.address = half.address = u.address;
-	TRY(office_account_change(c->arena, c->office, &q, &r));
-	half.generation = r.generation;
-	return login_account_change(c->arena, c->login, &half, &half_done);
+	q.address = u.address;
+	return change_both(c, &q, NULL, &r);
 }
 
 enum exit_status ctl_user_suspend(struct ctl *c)
 {
-	const struct fail *f = set_suspended(c, true);
+	const struct fail *f = set_state(c, ACCOUNT_SUSPEND);
 
 	if (f)
 		return ctl_fail(c, f, "suspend the account");
@@ -393,7 +427,7 @@ enum exit_status ctl_user_suspend(struct ctl *c)
 
 enum exit_status ctl_user_resume(struct ctl *c)
 {
-	const struct fail *f = set_suspended(c, false);
+	const struct fail *f = set_state(c, ACCOUNT_RESUME);
 
 	if (f)
 		return ctl_fail(c, f, "resume the account");

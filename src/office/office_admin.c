@@ -141,9 +141,11 @@ const struct fail *office_serve_account_list(struct bus_call *call,
 }
 
 /* Tickets that were given before are of another one. */
-static u64 generation_next(const struct env *e, u64 generation)
+static u64 generation_next(const struct env *e, u64 generation, u64 above)
 {
-	return generation == ACCOUNT_GENERATION_ANY ? env_now(e) : generation + 1;
+	u64 next = generation == ACCOUNT_GENERATION_ANY ? env_now(e) : generation + 1;
+
+	return next > above ? next : above + 1;
 }
 
 static const struct fail *account_change_run(struct tx *t, struct office_write *w)
@@ -151,15 +153,19 @@ static const struct fail *account_change_run(struct tx *t, struct office_write *
 	const struct office_account_change_request *q = w->call->request;
 	struct office_account_change_answer *r = w->call->answer;
 	struct store_account *account = w->context;
+	bool suspended;
 
 	TRY(store_account_get(t, str_lower(t->arena, q->address), account));
-	if (q->raise_generation || q->suspended != account->suspended)
-		account->generation = generation_next(w->office->env, account->generation);
-	account->suspended = q->suspended;
+	suspended = q->state == ACCOUNT_KEEP ? account->suspended : q->state == ACCOUNT_SUSPEND;
+	if (q->raise_generation || suspended != account->suspended)
+		account->generation =
+		    generation_next(w->office->env, account->generation, q->above);
+	account->suspended = suspended;
 	if (q->quota_bytes != UINT64_MAX)
 		account->quota = q->quota_bytes;
 	r->account = account->id;
 	r->generation = account->generation;
+	r->suspended = suspended;
 	return store_account_change(t, account);
 }
 
@@ -167,8 +173,9 @@ const struct fail *office_serve_account_change(struct bus_call *call,
 					       const struct office_account_change_request *q,
 					       struct office_account_change_answer *r)
 {
-	(void)q;
 	(void)r;
+	if (q->state > ACCOUNT_RESUME || q->above >= ACCOUNT_GENERATION_ANY - 1)
+		return fail_new(call->arena, FAIL_INVALID, "no such change of an account");
 	return office_write(call, account_change_run, account_refresh,
 			    arena_new_of(call->arena, struct store_account), false);
 }

@@ -201,6 +201,47 @@ class CommandTest(unittest.TestCase):
             self.assertEqual(postern("config", "check", f"--config={path}").returncode, 0)
             self.assertIn("[queue]", postern("config", "show", "--all", f"--config={path}").stdout)
 
+    def can_log_in(self, address, password):
+        self.p.users[address] = password
+        try:
+            with mailbox(self.p, address):
+                return True
+        except imaplib.IMAP4.error:
+            return False
+
+    def test_two_set_one_password(self):
+        """At the same moment: whoever is the last, the account can be logged in to, with one that was told to be set."""
+        carol = "carol@example.test"
+        self.ok("user", "add", carol, stdin="a password\n")
+        for i in range(2):
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                def passwd(n, i=i):
+                    return self.p.ctl("user", "passwd", carol, check=False, stdin=f"password {i}.{n}\n").returncode
+                self.assertEqual(list(pool.map(passwd, range(4))), [0] * 4)
+            self.assertTrue(any(self.can_log_in(carol, f"password {i}.{n}") for n in range(4)), i)
+        self.p.users.pop(carol)
+        self.ok("user", "remove", carol, "--yes")
+
+    def test_a_suspension_while_a_password_is_asked_for(self):
+        """The one who is asked for a password knew the account before it was suspended: it stays so, for login and for mail."""
+        dave, pipe = "dave@example.test", pathlib.Path(self.p.folder) / "password.pipe"
+        self.ok("user", "add", dave, stdin="a password\n")
+        os.mkfifo(pipe)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(self.p.ctl, "user", "passwd", dave, f"--password-file={pipe}")
+            with open(pipe, "w", encoding="ascii") as f:  # opens when the command does
+                self.ok("user", "suspend", dave)
+                f.write("another password\n")
+            asked.result()
+        self.p.users[dave] = "another password"
+        self.assertEqual(self.json("user", "show", dave)["state"], "suspended")
+        self.cannot_log_in(dave)
+        self.ok("user", "resume", dave)
+        with mailbox(self.p, dave):
+            pass
+        self.p.users.pop(dave)
+        self.ok("user", "remove", dave, "--yes")
+
     def test_domain_remove_beside_user_and_alias_add(self):
         """Whoever is first: there is no name without its domain, and who was told that it is done finds it."""
         for i in range(6):

@@ -81,11 +81,12 @@ struct set {
 
 static const struct fail *set_password(struct set *s)
 {
+	struct login_password_set_answer *r = s->call->answer;
 	const struct fail *f;
 
 	TRY(verifier_make(s->call->arena, s->password, &s->account.verifier));
 	pthread_mutex_lock(&s->login->db_lock);
-	f = login_db_set(s->call->arena, s->login->db, &s->account);
+	f = login_db_set(s->call->arena, s->login->db, &s->account, &r->generation);
 	pthread_mutex_unlock(&s->login->db_lock);
 	return f;
 }
@@ -108,7 +109,8 @@ const struct fail *login_serve_password_set(struct bus_call *call,
 	*s = (struct set){ .job.run = set_run, .login = l, .call = call };
 	s->account = (struct login_account){ .address = str_lower(call->arena, q->address),
 					     .account = q->account,
-					     .generation = q->generation };
+					     .generation = q->generation,
+					     .suspended = q->suspended };
 	if (q->account == 0 || q->address.n == 0 || q->address.n > 320)
 		return fail_new(call->arena, FAIL_INVALID, "no account to set a password for");
 	TRY(verifier_prepare(call->arena, q->password, &s->password));
@@ -121,12 +123,14 @@ const struct fail *login_serve_account_change(struct bus_call *call,
 					      struct login_account_change_answer *r)
 {
 	struct login *l = call->context;
+	const struct login_account account = { .address = str_lower(call->arena, q->address),
+					       .account = q->account,
+					       .generation = q->generation,
+					       .suspended = q->suspended };
 	const struct fail *f;
 
-	(void)r;
 	pthread_mutex_lock(&l->db_lock);
-	f = login_db_change(call->arena, l->db, str_lower(call->arena, q->address), q->generation,
-			    q->suspended);
+	f = login_db_change(call->arena, l->db, &account, &r->generation);
 	pthread_mutex_unlock(&l->db_lock);
 	return f;
 }

@@ -74,44 +74,65 @@ const struct fail *login_db_find(struct arena *a, struct login_db *db, str addre
 	return found && good ? NULL : &none;
 }
 
-const struct fail *login_db_set(struct arena *a, struct login_db *db,
-				const struct login_account *account)
+static const struct fail *no_password(struct arena *a, str address)
 {
-	const struct verifier *v = &account->verifier;
-
-	return SQL_RUN(a, db->sql,
-		       "INSERT INTO account (address, account, generation, suspended, crypt, salt,"
-		       " iterations, stored_key, server_key) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)"
-		       " ON CONFLICT (address) DO UPDATE SET account = excluded.account,"
-		       " generation = excluded.generation, crypt = excluded.crypt,"
-		       " salt = excluded.salt, iterations = excluded.iterations,"
-		       " stored_key = excluded.stored_key, server_key = excluded.server_key",
-		       SQL_STR(account->address), SQL_U64(account->account),
-		       SQL_U64(account->generation), SQL_STR(v->crypt), SQL_BLOB(v->salt),
-		       SQL_U64(v->iterations), SQL_BLOB(str_from(v->stored_key, VERIFIER_KEY)),
-		       SQL_BLOB(str_from(v->server_key, VERIFIER_KEY)));
-}
-
-static const struct fail *touched_one(struct arena *a, struct login_db *db, str address)
-{
-	if (sql_changed(db->sql) == 1)
-		return NULL;
 	return fail_new(a, FAIL_NOT_FOUND, "%.*s has no password here", STR_ARG(address));
 }
 
-const struct fail *login_db_change(struct arena *a, struct login_db *db, str address,
-				   u64 generation, bool suspended)
+static const struct fail *generation_get(struct arena *a, struct login_db *db,
+					 const struct login_account *account, u64 *out)
+{
+	bool found = false;
+	struct query *q =
+	    SQL_QUERY(db->sql, "SELECT generation FROM account WHERE address = ? AND account = ?",
+		      SQL_STR(account->address), SQL_U64(account->account));
+
+	while (sql_row(q)) {
+		found = true;
+		*out = sql_u64(q);
+	}
+	TRY(sql_end(a, q));
+	return found ? NULL : no_password(a, account->address);
+}
+
+const struct fail *login_db_set(struct arena *a, struct login_db *db,
+				const struct login_account *account, u64 *generation)
+{
+	const struct verifier *v = &account->verifier;
+
+	TRY(SQL_RUN(a, db->sql,
+		    "INSERT INTO account (address, account, generation, suspended, crypt, salt,"
+		    " iterations, stored_key, server_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+		    " ON CONFLICT (address) DO UPDATE SET account = excluded.account,"
+		    " generation = excluded.generation, suspended = excluded.suspended,"
+		    " crypt = excluded.crypt,"
+		    " salt = excluded.salt, iterations = excluded.iterations,"
+		    " stored_key = excluded.stored_key, server_key = excluded.server_key"
+		    " WHERE account.account != excluded.account"
+		    " OR account.generation <= excluded.generation",
+		    SQL_STR(account->address), SQL_U64(account->account),
+		    SQL_U64(account->generation), SQL_U64(account->suspended), SQL_STR(v->crypt),
+		    SQL_BLOB(v->salt), SQL_U64(v->iterations),
+		    SQL_BLOB(str_from(v->stored_key, VERIFIER_KEY)),
+		    SQL_BLOB(str_from(v->server_key, VERIFIER_KEY))));
+	return generation_get(a, db, account, generation);
+}
+
+const struct fail *login_db_change(struct arena *a, struct login_db *db,
+				   const struct login_account *account, u64 *generation)
 {
 	TRY(SQL_RUN(a, db->sql,
-		    "UPDATE account SET generation = ?, suspended = ? WHERE address = ?",
-		    SQL_U64(generation), SQL_U64(suspended), SQL_STR(address)));
-	return touched_one(a, db, address);
+		    "UPDATE account SET generation = ?1, suspended = ?2"
+		    " WHERE address = ?3 AND account = ?4 AND generation <= ?1",
+		    SQL_U64(account->generation), SQL_U64(account->suspended),
+		    SQL_STR(account->address), SQL_U64(account->account)));
+	return generation_get(a, db, account, generation);
 }
 
 const struct fail *login_db_remove(struct arena *a, struct login_db *db, str address)
 {
 	TRY(SQL_RUN(a, db->sql, "DELETE FROM account WHERE address = ?", SQL_STR(address)));
-	return touched_one(a, db, address);
+	return sql_changed(db->sql) == 1 ? NULL : no_password(a, address);
 }
 
 const struct fail *login_db_secret(struct arena *a, struct login_db *db, str *out)

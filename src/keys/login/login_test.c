@@ -187,9 +187,9 @@ static void test_failures_look_alike(void **state)
 		{ (const u8 *)"\0a@b\0\xff", 6 },    { (const u8 *)"root\0a@b\0p", 10 },
 	};
 	struct fixture *x = *state;
-	struct login_account_change_request q = { .address = S("held@b"),
-						  .generation = 1,
-						  .suspended = true };
+	struct login_account_change_request q = {
+		.address = S("held@b"), .account = 5, .generation = 1, .suspended = true
+	};
 	struct login_account_change_answer done;
 
 	assert_ok(set_password(x, S("a@b"), 1, S("p")));
@@ -204,6 +204,60 @@ static void test_failures_look_alike(void **state)
 		assert_true(r.address.n <= tries[i].n); /* as it was tried */
 		assert_int_equal(r.delay_ms > 0, i + 1 >= PENALTY_FREE);
 	}
+}
+
+static enum sasl_status plain(struct fixture *x, str response)
+{
+	struct login_sasl_start_answer r;
+
+	assert_ok(start(x, S("PLAIN"), response, &r));
+	return (enum sasl_status)r.status;
+}
+
+static u64 set_again(struct fixture *x, u64 account, u64 generation, bool suspended, str password)
+{
+	struct login_password_set_request q = { .address = S("a@b"),
+						.account = account,
+						.generation = generation,
+						.suspended = suspended,
+						.password = password };
+	struct login_password_set_answer r;
+
+	assert_ok(login_password_set(x->a, x->ctl, &q, &r));
+	return r.generation;
+}
+
+static u64 change_again(struct fixture *x, u64 generation, bool suspended)
+{
+	struct login_account_change_request q = {
+		.address = S("a@b"), .account = 5, .generation = generation, .suspended = suspended
+	};
+	struct login_account_change_answer r;
+
+	assert_ok(login_account_change(x->a, x->ctl, &q, &r));
+	return r.generation;
+}
+
+/* Of two changes at once the office says which is the later one; here they may come in any order. Else its tickets would be of a
+ * generation that the office knows no more, and nobody could log in. */
+static void test_who_comes_late_changes_nothing(void **state)
+{
+	struct fixture *x = *state;
+
+	assert_int_equal(set_again(x, 5, 3, false, S("later")), 3);
+	assert_int_equal(set_again(x, 5, 2, false, S("sooner")), 3);
+	assert_int_equal(plain(x, S("\0a@b\0later")), SASL_DONE);
+	assert_int_equal(plain(x, S("\0a@b\0sooner")), SASL_FAILED);
+	assert_int_equal(change_again(x, 2, true), 3);
+	assert_int_equal(plain(x, S("\0a@b\0later")), SASL_DONE);
+	assert_int_equal(change_again(x, 5, true), 5);
+	assert_int_equal(set_again(x, 5, 4, false, S("p")), 5);
+	assert_int_equal(plain(x, S("\0a@b\0later")), SASL_FAILED); /* suspended yet */
+	assert_int_equal(set_again(x, 5, 6, true, S("p")), 6);
+	assert_int_equal(plain(x, S("\0a@b\0p")), SASL_FAILED);
+	assert_int_equal(set_again(x, 9, 1, false, S("p")),
+			 1); /* another account has the name now */
+	assert_int_equal(plain(x, S("\0a@b\0p")), SASL_DONE);
 }
 
 static void test_malformed(void **state)
@@ -278,6 +332,7 @@ int main(void)
 		TEST(test_new_password_ends_the_old),
 		TEST(test_login_mechanism),
 		TEST(test_failures_look_alike),
+		TEST(test_who_comes_late_changes_nothing),
 		TEST(test_malformed),
 		TEST(test_scram_of_nobody),
 		TEST(test_exchange_belongs_to_its_peer),
