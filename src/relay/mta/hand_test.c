@@ -3,6 +3,9 @@
 
 #include "relay/mta/hand.h"
 #include "relay/mta/limit.h"
+#include "text/smtp_reply.h"
+
+enum { EVENT_LARGE = 16 * 1024 }; /* more than an event's arguments (delivery.c) */
 
 static struct office_attempt_done_request done_of(u64 job, const struct attempt_result *r)
 {
@@ -100,13 +103,44 @@ static void test_bound(void **state)
 	arena_free(&a);
 }
 
+/* The largest there can be (every recipient of a job with the longest reply, all events) is far below BUS_BODY_MAX: it comes back whole. */
+static void test_largest(void **state)
+{
+	struct arena *a = arena_new(64 << 20);
+	struct hands *h = hands_new(a);
+	struct attempt_result *results =
+	    arena_array_of(a, OFFICE_JOB_ENTRIES, struct attempt_result);
+	struct event_record *events = arena_array_of(a, MTA_EVENTS, struct event_record);
+	str reply = str_from(arena_alloc(a, SMTP_REPLY_TEXT), SMTP_REPLY_TEXT);
+	str arguments = str_from(arena_alloc(a, EVENT_LARGE), EVENT_LARGE);
+	struct office_attempt_done_request done = done_of(1, results), got;
+	struct hand mine;
+
+	(void)state;
+	for (size_t i = 0; i < OFFICE_JOB_ENTRIES; i++)
+		results[i] = (struct attempt_result){ .entry = i,
+						      .outcome = ATTEMPT_DELIVERED,
+						      .text = reply };
+	for (size_t i = 0; i < MTA_EVENTS; i++)
+		events[i] = (struct event_record){ .arguments = arguments };
+	done.results_n = OFFICE_JOB_ENTRIES;
+	done.events = events;
+	done.events_n = MTA_EVENTS;
+	assert_true(hand_take(h, &mine, 1));
+	assert_false(hand_keep(h, &mine, 0, &done));
+	assert_true(hand_untold(h, a, &(struct job){ .id = 1 }, &got));
+	assert_int_equal(got.results_n, OFFICE_JOB_ENTRIES);
+	assert_int_equal(got.events_n, MTA_EVENTS);
+	assert_str(got.results[OFFICE_JOB_ENTRIES - 1].text, reply);
+	arena_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_given_out_again),
-		cmocka_unit_test(test_told_after_all),
-		cmocka_unit_test(test_nothing_delivered),
-		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_given_out_again),   cmocka_unit_test(test_told_after_all),
+		cmocka_unit_test(test_nothing_delivered), cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_largest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
