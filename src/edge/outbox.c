@@ -90,14 +90,15 @@ static const struct fail *add_patiently(struct outbox *o, struct arena *a,
 	return f;
 }
 
-/* All of them in one call. */
-static void send_parcels(struct outbox *o, const struct outbox_parcel *list)
+/* All of them in one call. False: there is no room for them now. */
+static bool send_parcels(struct outbox *o, const struct outbox_parcel *list)
 {
 	struct arena *a = arena_new(4 << 20);
 	struct office_event_add_request q = { .events_n = 0 };
 	struct event_record *records;
 	struct dmarc_fact *facts;
 	const struct fail *f;
+	bool full;
 
 	for (const struct outbox_parcel *p = list; p; p = p->next) {
 		q.events_n += p->n;
@@ -112,9 +113,29 @@ static void send_parcels(struct outbox *o, const struct outbox_parcel *list)
 			*facts++ = p->facts[i];
 	}
 	f = add_patiently(o, a, &q);
-	if (f)
+	full = f && f->what == FAIL_STORAGE && !is_stopping(o);
+	if (f && !full)
 		LOG(WARN, "edge.events_lost", LOG_U64("count", q.events_n), LOG_FAIL("why", f));
 	arena_free(&a);
+	return !full;
+}
+
+/* In front of those that came meanwhile, as before; then a pause. */
+static void keep_for_later(struct outbox *o, struct outbox_parcel *list)
+{
+	u64 until = env_monotonic(env_system()) + OUTBOX_FULL_MS;
+	struct timespec end = { .tv_sec = (time_t)(until / 1000),
+				.tv_nsec = (long)(until % 1000) * 1000000L };
+	struct outbox_parcel *last = list;
+
+	for (o->waiting += weight(last); last->next; o->waiting += weight(last))
+		last = last->next;
+	last->next = o->first;
+	if (!o->first)
+		o->last = &last->next;
+	o->first = list;
+	while (!o->stopping && pthread_cond_timedwait(&o->changed, &o->lock, &end) == 0)
+		;
 }
 
 static void free_parcels(struct outbox_parcel *list)
@@ -134,13 +155,17 @@ static void *run(void *context)
 	while (wait_for_parcels(o)) {
 		struct outbox_parcel *list = take(o);
 		u64 dropped = o->dropped;
+		bool sent;
 		o->dropped = 0;
 		pthread_mutex_unlock(&o->lock);
 		if (dropped)
 			LOG(WARN, "edge.events_dropped", LOG_U64("count", dropped));
-		send_parcels(o, list);
-		free_parcels(list);
+		sent = send_parcels(o, list);
+		if (sent)
+			free_parcels(list);
 		pthread_mutex_lock(&o->lock);
+		if (!sent)
+			keep_for_later(o, list);
 	}
 	pthread_mutex_unlock(&o->lock);
 	return NULL;

@@ -12,8 +12,8 @@ struct desk {
 	struct fake_peers peers;
 	pthread_mutex_t gate; /* held by the test: the office does not answer */
 	size_t calls, sizes[CALLS];
-	u64 records, facts, last;
-	bool disorder;
+	u64 records, facts, last, refused;
+	bool disorder, full; /* full: of the disk */
 };
 
 static const struct fail *take_events(struct bus_call *call)
@@ -22,6 +22,11 @@ static const struct fail *take_events(struct bus_call *call)
 	struct desk *d = call->context;
 
 	pthread_mutex_lock(&d->gate);
+	if (d->full) {
+		d->refused++;
+		pthread_mutex_unlock(&d->gate);
+		return fail_new(call->arena, FAIL_STORAGE, "no room");
+	}
 	d->sizes[d->calls++ % CALLS] = q->events_n + q->facts_n;
 	for (size_t i = 0; i < q->events_n; i++) {
 		d->disorder |= q->events[i].message <= d->last;
@@ -126,6 +131,66 @@ static void test_bounded(void **state)
 	assert_in_range(d->records, OUTBOX_WAITING, OUTBOX_WAITING + OUTBOX_CALL);
 }
 
+static u64 ask(struct desk *d, const u64 *number)
+{
+	u64 value;
+
+	pthread_mutex_lock(&d->gate);
+	value = *number;
+	pthread_mutex_unlock(&d->gate);
+	return value;
+}
+
+static void await(struct desk *d, const u64 *number, u64 least)
+{
+	for (int i = 0; i < 60000 && ask(d, number) < least; i++)
+		poll(NULL, 0, 1);
+	assert_true(ask(d, number) >= least);
+}
+
+static void set_full(struct desk *d, bool full)
+{
+	pthread_mutex_lock(&d->gate);
+	d->full = full;
+	pthread_mutex_unlock(&d->gate);
+}
+
+/* While the disk is full what comes waits, in order, as much of it as there is room for; with room again it arrives. */
+static void test_full_disk(void **state)
+{
+	struct outbox *o;
+	struct desk *d = desk_new(&o);
+
+	(void)state;
+	set_full(d, true);
+	put(o, 1, 3, 2);
+	await(d, &d->refused, 1);
+	for (u64 i = 0; i < 3 * (u64)OUTBOX_WAITING; i++)
+		put(o, 10 + i, 1, 0);
+	await(d, &d->refused, 2);
+	assert_int_equal(ask(d, &d->records), 0);
+	set_full(d, false);
+	await(d, &d->records, OUTBOX_WAITING - 2);
+	assert_int_equal(ask(d, &d->facts), 2);
+	desk_end(d, o);
+	assert_in_range(d->records, OUTBOX_WAITING - 2, OUTBOX_WAITING + OUTBOX_CALL);
+}
+
+/* It ends all the same. */
+static void test_stopped_on_a_full_disk(void **state)
+{
+	struct outbox *o;
+	struct desk *d = desk_new(&o);
+
+	(void)state;
+	set_full(d, true);
+	for (u64 i = 0; i < 1000; i++)
+		put(o, 1 + i, 1, 0);
+	await(d, &d->refused, 1);
+	desk_end(d, o);
+	assert_int_equal(d->records, 0);
+}
+
 /* What is put while the office begins anew reaches the next one. */
 static void test_new_office(void **state)
 {
@@ -155,8 +220,12 @@ static void test_new_office(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { UNIT_TEST(test_in_order), UNIT_TEST(test_large_parcel),
-					    UNIT_TEST(test_bounded), UNIT_TEST(test_new_office) };
+	const struct CMUnitTest tests[] = { UNIT_TEST(test_in_order),
+					    UNIT_TEST(test_large_parcel),
+					    UNIT_TEST(test_bounded),
+					    UNIT_TEST(test_full_disk),
+					    UNIT_TEST(test_stopped_on_a_full_disk),
+					    UNIT_TEST(test_new_office) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,15 +53,36 @@ static bool take(struct slot *edge, struct slot *source, u64 window, u64 *droppe
 	return true;
 }
 
+static u64 window_now(const struct budget *b)
+{
+	return env_monotonic(b->env) / BUDGET_WINDOW_MS + 1;
+}
+
+static struct slot *slot_of(struct budget *b, str address)
+{
+	str network = str_slice(address, 0, address.n == 16 ? 8 : address.n);
+
+	return &b->slots[table_hash_str(&b->hash, network) % BUDGET_SLOTS];
+}
+
 bool budget_take(struct budget *b, u32 edge, str address, u64 *dropped)
 {
-	u64 window = env_monotonic(b->env) / BUDGET_WINDOW_MS + 1;
-	str network = str_slice(address, 0, address.n == 16 ? 8 : address.n);
+	u64 window = window_now(b);
 	bool may;
 
 	CHECK(pthread_mutex_lock(&b->lock) == 0);
-	may = take(&b->edges[edge % ID_EDGES],
-		   &b->slots[table_hash_str(&b->hash, network) % BUDGET_SLOTS], window, dropped);
+	may = take(&b->edges[edge % ID_EDGES], slot_of(b, address), window, dropped);
 	CHECK(pthread_mutex_unlock(&b->lock) == 0);
 	return may;
+}
+
+void budget_give_back(struct budget *b, u32 edge, str address)
+{
+	struct slot *slots[] = { &b->edges[edge % ID_EDGES], slot_of(b, address) };
+	u64 window = window_now(b);
+
+	CHECK(pthread_mutex_lock(&b->lock) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(slots); i++)
+		slots[i]->used -= slots[i]->window == window && slots[i]->used > 0;
+	CHECK(pthread_mutex_unlock(&b->lock) == 0);
 }

@@ -22,5 +22,7 @@ struct budget *budget_new(struct arena *a, const struct env *e);
 /* May one more be kept now. *dropped: when it may, how many of this source were not since the last that might, to be told in one event.
  * edge: below ID_EDGES. */
 bool budget_take(struct budget *b, u32 edge, str address, u64 *dropped);
+/* One that was taken could not be written, and will be asked for again. */
+void budget_give_back(struct budget *b, u32 edge, str address);
 
 #endif

@@ -122,6 +122,11 @@ static void test_budget(void **state)
 	for (u32 i = 0; i < 7; i++)
 		assert_false(budget_take(b, 1, here, &dropped));
 	assert_true(budget_take(b, 1, there, &dropped));
+	budget_give_back(b, 1, there);
+	budget_give_back(b, 1, there); /* more than was taken is not given */
+	for (u32 i = 0; i < BUDGET_EVENTS; i++)
+		assert_true(budget_take(b, 1, there, &dropped));
+	assert_false(budget_take(b, 1, there, &dropped));
 	test_clock += BUDGET_WINDOW_MS;
 	assert_true(budget_take(b, 1, here, &dropped));
 	assert_int_equal(dropped, 7);

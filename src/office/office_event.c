@@ -28,10 +28,18 @@ static const struct fail *facts_run(struct tx *t, struct office_write *w)
 			     batch->request->facts_n, &batch->due);
 }
 
+static u32 edge_of(const struct bus_peer *peer)
+{
+	return peer->instance + (peer->role == CALLER_CLIENT ? ID_EDGES / 2 : 0);
+}
+
+/* When there was no room they come again (edge/outbox.h), and are no others. */
 static void facts_after(struct office_write *w, const struct fail *f)
 {
 	const struct event_batch *batch = w->context;
 
+	for (size_t i = 0; f && i < batch->n; i++)
+		budget_give_back(w->office->budget, edge_of(&w->call->peer), batch->kept[i].source);
 	if (f == NULL)
 		office_report_due(w->office, batch->due);
 }
@@ -40,11 +48,6 @@ enum event_bounds {
 	EVENTS_AHEAD_MS = 60 * 1000, /* clocks step back */
 	EVENTS_BEHIND_MS = 24 * 60 * 60 * 1000,
 };
-
-static u32 edge_of(const struct bus_peer *peer)
-{
-	return peer->instance + (peer->role == CALLER_CLIENT ? ID_EDGES / 2 : 0);
-}
 
 /* Not into what others did, nor where no expiry comes. */
 bool office_event_is_of(const struct event_record *e, u32 edge, u64 now)

@@ -47,6 +47,7 @@ class FullDiskTest(unittest.TestCase):
                 if code == 250:
                     taken.append(f"full {i}.")
             self.assertEqual((code, "4.3.1" in lines[-1]), (452, True), lines)
+            refused = re.search(r"\(id ([0-9a-z]{10})\)", lines[-1]).group(1)
             with mailbox(p) as client:
                 status, text = client.append("Drafts", "()", None, message("no room", body=body * 4))
                 self.assertEqual(status, "NO", text)
@@ -59,6 +60,8 @@ class FullDiskTest(unittest.TestCase):
             wait_for(lambda: deliver(p.port("smtp"), message("after."))[0] == 250, step=0.3)
             wait_message(p, "Subject: after.")
             taken.append("after.")
+            # What the reply names was kept by the edge while there was no room to write it.
+            wait_for(lambda: p.ctl("why", refused, check=False).returncode == 0, step=0.3)
             self.assertLess(set(removed), set(taken))
             taken = [subject for subject in taken if subject not in removed]
             self.compare(p, taken)
