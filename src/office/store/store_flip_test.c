@@ -417,7 +417,8 @@ static void make_mail(struct world *w, u32 mark)
 		must(world_append(w, S("Archive"), 2000, mark, FLAG_SEEN, &uid));
 		return;
 	}
-	make_draft(w, mark == 13 ? OFFICE_FETCH_BYTES + 100000 : sizes[mark % 6], mark, &c.draft);
+	make_draft(w, mark == FIRST_ROUND + 1 ? OFFICE_FETCH_BYTES + 100000 : sizes[mark % 6], mark,
+		   &c.draft);
 	must(world_write(w, false, mail_call, &c));
 }
 
