@@ -81,6 +81,22 @@ const struct fail *pop3_hold(struct pop3 *p)
 	return NULL;
 }
 
+void pop3_release(struct pop3 *p)
+{
+	struct office_maildrop_unlock_request q = { .account = p->ticket.account,
+						    .session = p->ticket.session };
+	struct office_maildrop_unlock_answer r;
+	const struct fail *f;
+
+	if (!p->locked)
+		return;
+	p->locked = false;
+	f = office_maildrop_unlock(session_turn_arena(p->session),
+				   session_process(p->session)->office, &q, &r);
+	if (f)
+		LOG(WARN, "pop3.unlock", LOG_FAIL("why", f));
+}
+
 enum turn pop3_not_held(struct pop3 *p, const struct fail *f)
 {
 	if (f->what == FAIL_BUSY) /* RFC 2449 8.1.1: another session has it, and nothing else */

@@ -169,6 +169,7 @@ enum turn pop3_quit(struct pop3 *p, struct scan *s)
 		if (q.uids_n)
 			f = office_message_expunge(a, session_process(p->session)->office, &q, &r);
 	}
+	pop3_release(p); /* before the answer: whoever has heard it may come again at once */
 	if (f)
 		pop3_fail(p, fail_because(a, f, "some deleted messages were not removed"));
 	else

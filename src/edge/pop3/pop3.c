@@ -204,17 +204,9 @@ static enum turn turn(struct session *s, enum wake why)
 static void session_close(struct session *s)
 {
 	struct pop3 *p = session_state(s);
-	struct office_maildrop_unlock_request q = { .account = p->ticket.account,
-						    .session = p->ticket.session };
-	struct office_maildrop_unlock_answer r;
-	const struct fail *f;
 
 	sasl_abort(s, &p->sasl);
-	if (!p->locked)
-		return;
-	f = office_maildrop_unlock(session_turn_arena(s), session_process(s)->office, &q, &r);
-	if (f)
-		LOG(WARN, "pop3.unlock", LOG_FAIL("why", f));
+	pop3_release(p);
 }
 
 static str too_many(struct arena *a, const struct session_refusal *r)

@@ -84,7 +84,8 @@ bool pop3_take_number(const struct pop3 *p, struct scan *s, u32 *number);
 /* auth.c: what follows a login that worked, and the SASL lines. */
 enum turn pop3_auth_line(struct pop3 *p, str line);
 const struct fail *pop3_hold(
-    struct pop3 *p); /* takes the maildrop's lock, or sees that we have it */
+    struct pop3 *p);               /* takes the maildrop's lock, or sees that we have it */
+void pop3_release(struct pop3 *p); /* gives it back, if we have it */
 enum turn pop3_not_held(struct pop3 *p, const struct fail *f); /* the end */
 
 #define COMMAND(keyword, handler, states, arguments, section) \

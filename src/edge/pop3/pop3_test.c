@@ -150,6 +150,23 @@ static void test_one_session_holds_the_maildrop(void **state)
 	fake_free(&x);
 }
 
+/* Who has heard the answer to QUIT may come again at once. */
+static void test_quit_lets_the_next_in(void **state)
+{
+	struct fake *x = fake_with_mail();
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct talk t;
+
+		talk_start(&t, x, SERVICE_POP3, &pop3_protocol);
+		run(&t, LOG_IN "> QUIT\n< +OK *\n");
+		assert_false(x->locked);
+		talk_end(&t);
+	}
+	fake_free(&x);
+}
+
 /* Another password, or a ticket whose time is over, ends no lock: it is given back without one. */
 static void test_lock_is_given_back_without_a_ticket(void **state)
 {
@@ -282,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_retrieval),
 		cmocka_unit_test(test_deletion),
 		cmocka_unit_test(test_one_session_holds_the_maildrop),
+		cmocka_unit_test(test_quit_lets_the_next_in),
 		cmocka_unit_test(test_lock_is_given_back_without_a_ticket),
 		cmocka_unit_test(test_bad_clients),
 		cmocka_unit_test(test_too_many_logins),
