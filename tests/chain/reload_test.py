@@ -247,7 +247,7 @@ class ReloadTest(unittest.TestCase):
         self.assertEqual(set(before), set(after))
         grown = {role: after[role][0] - before[role][0] for role in before}
         files = {role: after[role][1] - before[role][1] for role in before}
-        results.record("memory that a process grows by when the configuration is read again", f"{max(grown.values())} KiB",
+        results.record("memory that a process grows by when the configuration is read again", f"{max(grown.values()) / 1024:.2f} MiB",
                        f"{RELOADS} reloads, the most of {len(before)} processes; descriptors: {max(files.values())}", "< 1 MiB",
                        "POSTERN_RELOADS=1000 tests/chain/reload_test.py")
         print("   ", grown, flush=True)
