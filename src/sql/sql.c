@@ -109,9 +109,9 @@ static const struct fail *settings(struct arena *a, struct sql *db)
 			  db->mode == SQL_WRITER
 			      ? "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF;"
 				"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;"
-				"PRAGMA cell_size_check = ON;"
+				"PRAGMA mmap_size = 67108864; PRAGMA cell_size_check = ON;"
 			      : "PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;"
-				"PRAGMA cache_size = -2048;"
+				"PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;"
 				"PRAGMA cell_size_check = ON;");
 }
 

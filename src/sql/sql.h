@@ -33,6 +33,7 @@ enum sql_limit {
 	SQL_STATEMENTS = 512, /* different ones per connection; CHECKed */
 	SQL_WRITER_CACHE_KIB = 16 * 1024,
 	SQL_READER_CACHE_KIB = 2 * 1024,
+	SQL_MMAP_BYTES = 64 * 1024 * 1024,
 	SQL_BUSY_MS = 2000,
 	SQL_VALUE_BYTES = 2 * 1024 * 1024, /* a longer text or blob in a row is CORRUPT */
 };

@@ -105,6 +105,21 @@ TO_SQLITE static int page_write(sqlite3_file *f, const void *bytes, int n, sqlit
 	return below(f)->pMethods->xWrite(below(f), bytes, n, at);
 }
 
+/* A page where it lies in the page cache. What is mapped is looked at each time as well: it may have come from the disk again. */
+static int page_fetch(sqlite3_file *f, sqlite3_int64 at, int n, void **out)
+{
+	int error = below(f)->pMethods->xFetch(below(f), at, n, out);
+
+	if (error || *out == NULL || !((struct page_file *)f)->sums)
+		return error;
+	error = check(*out, n, at);
+	if (error) {
+		below(f)->pMethods->xUnfetch(below(f), at, *out);
+		*out = NULL;
+	}
+	return error;
+}
+
 /* --- What goes down as it is --- */
 
 TO_SQLITE static int page_close(sqlite3_file *f)
@@ -178,8 +193,12 @@ TO_SQLITE static int page_shm_unmap(sqlite3_file *f, int remove)
 	return below(f)->pMethods->xShmUnmap(below(f), remove);
 }
 
-/* Version 2: no xFetch, since what is mapped is read without us. */
-static const sqlite3_io_methods methods = { .iVersion = 2,
+static int page_unfetch(sqlite3_file *f, sqlite3_int64 at, void *page)
+{
+	return below(f)->pMethods->xUnfetch(below(f), at, page);
+}
+
+static const sqlite3_io_methods methods = { .iVersion = 3,
 					    .xClose = page_close,
 					    .xRead = page_read,
 					    .xWrite = page_write,
@@ -195,7 +214,9 @@ static const sqlite3_io_methods methods = { .iVersion = 2,
 					    .xShmMap = page_shm_map,
 					    .xShmLock = page_shm_lock,
 					    .xShmBarrier = page_shm_barrier,
-					    .xShmUnmap = page_shm_unmap };
+					    .xShmUnmap = page_shm_unmap,
+					    .xFetch = page_fetch,
+					    .xUnfetch = page_unfetch };
 
 /* Byte 20 says so, unless that is what flipped: then the sum of the first page is good when it is put right. */
 TO_SQLITE static bool has_sums(sqlite3_file *f)
@@ -227,6 +248,7 @@ TO_SQLITE static int page_open(sqlite3_vfs *vfs, const char *name, sqlite3_file 
 			page_close(f);
 		return error;
 	}
+	CHECK(below(f)->pMethods->iVersion >= methods.iVersion);
 	file->sums = has_sums(below(f));
 	f->pMethods = &methods;
 	return SQLITE_OK;
